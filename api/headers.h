@@ -1,0 +1,34 @@
+// The header names of signalbox's contract, in one place. Lower case, as HTTP/2 wants them.
+#pragma once
+
+#include <string_view>
+
+namespace signalbox::headers {
+
+// Read from requests.
+inline constexpr std::string_view kObjective = "sb-objective";
+inline constexpr std::string_view kUser = "sb-user";
+// RFC 8941 dictionary: `country=US, device=tv, surface=home`. `country`, `locale`, `device`, `surface` are the fields of that
+// name; every other key is a free attribute.
+inline constexpr std::string_view kContext = "sb-context";
+inline constexpr std::string_view kTenant = "sb-tenant";
+// `live` (when absent), `synthetic`, `replay` or `shadow`.
+inline constexpr std::string_view kTraffic = "sb-traffic";
+
+// Set by signalbox, towards hosts and towards clients; stripped from what clients send.
+inline constexpr std::string_view kRoutingKey = "sb-routing-key";
+// Model id: `name@version`, or `name`.
+inline constexpr std::string_view kModel = "sb-model";
+// 16 hex digits; ties response, decision log and trace together.
+inline constexpr std::string_view kDecision = "sb-decision";
+// Why this model: `default`, `experiment`, `traffic_shift`, or `fallback`.
+inline constexpr std::string_view kReason = "sb-reason";
+// First 16 hex digits of the hash of the snapshot that decided. Towards clients only.
+inline constexpr std::string_view kSnapshot = "sb-snapshot";
+// A serialised signalbox.v1.ObjectiveConfig in base64. Towards hosts only.
+inline constexpr std::string_view kObjectiveConfig = "sb-objective-config-bin";
+
+// Every header whose name starts so belongs to signalbox; those it does not know are stripped too.
+inline constexpr std::string_view kPrefix = "sb-";
+
+}  // namespace signalbox::headers

@@ -1,0 +1,36 @@
+# What every target of ours is compiled with, and the shapes a target can have.
+option(SIGNALBOX_FUZZ "Build the fuzz targets (clang only)" OFF)
+set(SIGNALBOX_SANITIZE "" CACHE STRING "Value of -fsanitize=, for example address,undefined")
+
+add_library(signalbox_warnings INTERFACE)
+target_compile_options(signalbox_warnings INTERFACE
+  -Wall -Wextra -Wconversion -Wno-sign-conversion -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Werror)
+
+# Exact copies of a commit give exact copies of the binary, and ccache hits from any folder.
+add_compile_options(-ffile-prefix-map=${PROJECT_SOURCE_DIR}=. -fno-omit-frame-pointer)
+if(SIGNALBOX_SANITIZE)
+  add_compile_options(-fsanitize=${SIGNALBOX_SANITIZE} -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${SIGNALBOX_SANITIZE})
+endif()
+
+# signalbox_library(NAME SOURCES a.cc b.cc LIBRARIES x y): the code of one folder of src/.
+function(signalbox_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LIBRARIES" ${ARGN})
+  add_library(signalbox_${name} STATIC ${ARG_SOURCES})
+  target_include_directories(signalbox_${name} PUBLIC ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/src)
+  target_link_libraries(signalbox_${name} PUBLIC ${ARG_LIBRARIES} PRIVATE signalbox_warnings)
+endfunction()
+
+# signalbox_test(NAME SOURCES a_test.cc LIBRARIES x y): one GoogleTest binary, each of its tests known to CTest by name.
+function(signalbox_test name)
+  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LIBRARIES" ${ARGN})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 120)
+  endif()
+  add_executable(${name} ${ARG_SOURCES})
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/src)
+  target_compile_definitions(${name} PRIVATE SIGNALBOX_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  target_link_libraries(${name} PRIVATE ${ARG_LIBRARIES} GTest::gtest GTest::gmock GTest::gtest_main signalbox_warnings)
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT})
+endfunction()

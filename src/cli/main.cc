@@ -1,0 +1,11 @@
+#include "cli/commands.h"
+
+int main(int argc, char** argv) {
+  CLI::App app{"signalbox: one routing API for model serving"};
+  app.require_subcommand(1);
+  app.set_version_flag("--version", SIGNALBOX_VERSION);
+  signalbox::cli::Outcome outcome;
+
+  CLI11_PARSE(app, argc, argv);
+  return outcome.exit_code;
+}

@@ -1,0 +1,96 @@
+// The snapshot in the form that decisions are made from: immutable, indexed, with every possible answer worked out in advance.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "base/string_map.h"
+#include "signalbox/v1/snapshot.pb.h"
+
+namespace signalbox::decide {
+
+struct Shard {
+  std::string name;
+  std::vector<std::string> hosts;  // "HOST:PORT"
+};
+
+struct Model {
+  std::string id;  // `name@version`, or `name`
+  std::string name;
+  std::string version;
+  std::string routing_key;  // see routing_key.h
+  // Empty when the placement has no entry for the model: then it cannot be reached, and fallbacks are tried.
+  std::vector<const Shard*> shards;
+};
+
+enum class Reason : uint8_t { kDefault, kExperiment, kTrafficShift, kFallback };
+// "default", "experiment", "traffic_shift", "fallback".
+std::string_view Name(Reason reason);
+
+// One possible answer of one Objective. Everything that the data path sends because of it is serialised here, once.
+struct Answer {
+  // Dense from 0 in its snapshot, for tables beside it.
+  uint32_t index = 0;
+  const Model* model = nullptr;
+  Reason reason = Reason::kDefault;
+  std::string objective;
+  std::string experiment;  // empty unless reason is kExperiment
+  std::string cell;        // the same
+  // Serialised signalbox.v1.ObjectiveConfig, and the same in base64 for `sb-objective-config-bin`.
+  std::string objective_config;
+  std::string objective_config_base64;
+  // To be appended to a serialised inference.ModelInferRequest: model_name, model_version, parameters.
+  std::string open_inference_suffix;
+  // To be appended to a serialised signalbox.v1.ServeRequest: objective_config.
+  std::string serve_suffix;
+};
+
+struct Objective;  // the compiled rules of one Objective; private to the decision (objective.h)
+
+// Thread-safe by being immutable. Held by shared_ptr because requests in flight outlive the next snapshot.
+class Snapshot {
+ public:
+  // Compiles and checks. INVALID_ARGUMENT lists everything that is wrong: references to what is not declared, weights that do not add up, an
+  // Objective that two namespaces declare, two model ids with one routing key, a hash that is set and does not match the content.
+  // Where `proto.hash` is empty it is computed.
+  static absl::StatusOr<std::shared_ptr<const Snapshot>> Compile(v1::Snapshot proto);
+
+  ~Snapshot();
+  Snapshot(const Snapshot&) = delete;
+  Snapshot& operator=(const Snapshot&) = delete;
+
+  const std::string& hash() const { return proto_.hash(); }
+  int64_t version() const { return proto_.version(); }
+  int64_t created_unix_ms() const { return proto_.created_unix_ms(); }
+  const v1::Snapshot& proto() const { return proto_; }
+
+  // Every answer that any Objective can give, in index order.
+  std::span<const std::unique_ptr<const Answer>> answers() const { return answers_; }
+  std::span<const std::unique_ptr<const Model>> models() const { return models_; }
+  std::span<const std::unique_ptr<const Shard>> shards() const { return shards_; }
+
+  // nullptr when there is no such Objective. Allocation-free.
+  const Objective* FindObjective(std::string_view name) const;
+  // For messages ("did you mean ..."). Sorted.
+  std::vector<std::string_view> ObjectiveNames() const;
+  // Whether `id` is a model id or model name that some rule names: a client that asks for one gets a better message than "unknown Objective".
+  bool NamesModel(std::string_view id) const;
+
+ private:
+  friend class SnapshotCompiler;
+  Snapshot();
+
+  v1::Snapshot proto_;
+  std::vector<std::unique_ptr<const Shard>> shards_;
+  std::vector<std::unique_ptr<const Model>> models_;
+  std::vector<std::unique_ptr<const Answer>> answers_;
+  StringMap<std::unique_ptr<const Objective>> objectives_;
+  StringMap<const Model*> models_by_id_;
+};
+
+}  // namespace signalbox::decide
