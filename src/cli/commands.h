@@ -1,14 +1,18 @@
-// Every role of signalbox is a subcommand of one binary. Each function below adds one to `app`; when it is the one that was asked for, its
-// callback runs it and stores the exit code.
+// Every role of signalbox is a subcommand of one binary. Each function below adds one to `app`; when it is the one that
+// was asked for, its callback runs it and stores the exit code.
 #pragma once
 
 #include "CLI/CLI.hpp"
 
 namespace signalbox::cli {
 
-// 0 success; 1 the input was refused (rules with errors, an unknown version, ...); 2 the environment failed (a file, a port, a store).
+// 0 success; 1 the input was refused (rules with errors, an unknown version, ...); 2 the environment failed (a file, a
+// port, a store).
 struct Outcome {
   int exit_code = 0;
 };
+
+// `rules` and `rules check`. Commands on published rule sets add themselves to the `rules` command there.
+void AddRules(CLI::App& app, Outcome& outcome);  // rules_command.cc
 
 }  // namespace signalbox::cli
