@@ -16,10 +16,11 @@ struct Decision {
   std::span<const Answer* const> fallbacks;
 };
 
-// Pure: no clock, no I/O, no lock, no allocation. The same snapshot and context give the same decision in every process, mode and release
-// (golden file: decide_golden.json). Order: experiments by priority, traffic shift, default model; the first that yields a model ends the search.
-// A context without a user takes no part in experiments and traffic shifts: they are sticky by user, and an answer that changes from request to
-// request would be worse than the default.
+// Pure: no clock, no I/O, no lock, no allocation. The same snapshot and context give the same decision in every
+// process, mode and release (golden file: decide_golden.json). Order: experiments by priority, traffic shift, default
+// model; the first that yields a model ends the search. A context without a user takes no part in experiments and
+// traffic shifts: they are sticky by user, and an answer that changes from request to request would be worse than the
+// default.
 Decision Decide(const Snapshot& snapshot, const RequestContext& context);
 
 // The same decision, and every step on the way to it, taken or not, as text for people: one line a step. Allocates.

@@ -1,4 +1,5 @@
-// The snapshot in the form that decisions are made from: immutable, indexed, with every possible answer worked out in advance.
+// The snapshot in the form that decisions are made from: immutable, indexed, with every possible answer worked out in
+// advance.
 #pragma once
 
 #include <cstdint>
@@ -55,9 +56,9 @@ struct Objective;  // the compiled rules of one Objective; private to the decisi
 // Thread-safe by being immutable. Held by shared_ptr because requests in flight outlive the next snapshot.
 class Snapshot {
  public:
-  // Compiles and checks. INVALID_ARGUMENT lists everything that is wrong: references to what is not declared, weights that do not add up, an
-  // Objective that two namespaces declare, two model ids with one routing key, a hash that is set and does not match the content.
-  // Where `proto.hash` is empty it is computed.
+  // Compiles and checks. INVALID_ARGUMENT lists everything that is wrong: references to what is not declared, weights
+  // that do not add up, an Objective that two namespaces declare, two model ids with one routing key, a hash that is
+  // set and does not match the content. Where `proto.hash` is empty it is computed.
   static absl::StatusOr<std::shared_ptr<const Snapshot>> Compile(v1::Snapshot proto);
 
   ~Snapshot();
@@ -78,7 +79,8 @@ class Snapshot {
   const Objective* FindObjective(std::string_view name) const;
   // For messages ("did you mean ..."). Sorted.
   std::vector<std::string_view> ObjectiveNames() const;
-  // Whether `id` is a model id or model name that some rule names: a client that asks for one gets a better message than "unknown Objective".
+  // Whether `id` is a model id or model name that some rule names: a client that asks for one gets a better message
+  // than "unknown Objective".
   bool NamesModel(std::string_view id) const;
 
  private:
