@@ -1,0 +1,206 @@
+#include "telemetry/metric_families.h"
+
+#include <string>
+#include <utility>
+
+#include "telemetry/utf8.h"
+
+namespace signalbox::telemetry {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+
+constexpr double kSecondsPerMicro = 1e-6;
+constexpr std::array kQuantiles = {0.5, 0.9, 0.99, 0.999};
+
+// The sums over workers. Plain numbers: this is one scrape's own copy.
+template <size_t kBounds>
+struct HistogramSum {
+  std::array<uint64_t, kBounds + 1> buckets = {};
+  uint64_t sum_us = 0;
+
+  void Add(const BoundedHistogram<kBounds>& histogram) {
+    for (size_t i = 0; i < buckets.size(); ++i) buckets[i] += histogram.bucket(i).value();
+    sum_us += histogram.sum_us();
+  }
+};
+
+struct SeriesSum {
+  std::array<uint64_t, kGrpcCodes> requests = {};
+  HistogramSum<kRequestBoundsUs.size()> request_duration;
+  HistogramSum<kOwnBoundsUs.size()> own_duration;
+  uint64_t fallbacks = 0;
+  uint64_t request_bytes = 0;
+  uint64_t response_bytes = 0;
+
+  void Add(const Series& series) {
+    for (size_t code = 0; code < kGrpcCodes; ++code) requests[code] += series.requests[code].value();
+    request_duration.Add(series.request_duration);
+    own_duration.Add(series.own_duration);
+    fallbacks += series.fallbacks.value();
+    request_bytes += series.request_bytes.value();
+    response_bytes += series.response_bytes.value();
+  }
+};
+
+struct QuantileSum {
+  std::vector<uint64_t> buckets = std::vector<uint64_t>(QuantileHistogram::kBuckets);
+  uint64_t sum_us = 0;
+
+  void Add(const QuantileHistogram& histogram) {
+    for (size_t i = 0; i < buckets.size(); ++i) buckets[i] += histogram.bucket(i).value();
+    sum_us += histogram.sum_us();
+  }
+};
+
+struct CellLatencySum {
+  QuantileSum request;
+  QuantileSum own;
+};
+
+Labels ValidUtf8(const Labels& labels) {
+  Labels valid;
+  for (size_t i = 0; i < kLabelCount; ++i) AppendValidUtf8(labels[i], valid[i]);
+  return valid;
+}
+
+MetricFamily Family(std::string name, std::string help, MetricType type) {
+  return {std::move(name), std::move(help), type, {}};
+}
+
+ClientMetric MetricWith(const Labels& labels) {
+  ClientMetric metric;
+  for (size_t i = 0; i < kLabelCount; ++i) metric.label.push_back({std::string(kLabelNames[i]), labels[i]});
+  return metric;
+}
+
+void AddCounter(MetricFamily& family, ClientMetric metric, uint64_t value) {
+  metric.counter.value = static_cast<double>(value);
+  family.metric.push_back(std::move(metric));
+}
+
+template <size_t kBounds>
+void AddHistogram(MetricFamily& family, ClientMetric metric, const std::array<uint32_t, kBounds>& bounds_us,
+                  const HistogramSum<kBounds>& sum) {
+  uint64_t cumulative = 0;
+  for (size_t i = 0; i < kBounds; ++i) {
+    cumulative += sum.buckets[i];
+    metric.histogram.bucket.push_back({cumulative, static_cast<double>(bounds_us[i]) * kSecondsPerMicro});
+  }
+  // The serializer adds the +Inf bucket from the count.
+  metric.histogram.sample_count = cumulative + sum.buckets[kBounds];
+  metric.histogram.sample_sum = static_cast<double>(sum.sum_us) * kSecondsPerMicro;
+  family.metric.push_back(std::move(metric));
+}
+
+void AddSummary(MetricFamily& family, ClientMetric metric, RecentCounts::Time now, const QuantileSum& sum,
+                RecentCounts& recent) {
+  std::erase_if(metric.label, [](const ClientMetric::Label& label) { return label.name == kLabelNames[kTenantLabel]; });
+  std::vector<uint64_t> counts = recent.Update(now, sum.buckets);
+  for (double quantile : kQuantiles) {
+    metric.summary.quantile.push_back({quantile, QuantileUs(counts, quantile) * kSecondsPerMicro});
+  }
+  for (uint64_t count : sum.buckets) metric.summary.sample_count += count;
+  metric.summary.sample_sum = static_cast<double>(sum.sum_us) * kSecondsPerMicro;
+  family.metric.push_back(std::move(metric));
+}
+
+}  // namespace
+
+std::vector<uint64_t> RecentCounts::Update(Time now, std::span<const uint64_t> counts) {
+  if (older_.empty()) {
+    older_.assign(counts.size(), 0);
+    newer_ = older_;
+    newer_at_ = now;
+  }
+  if (now - newer_at_ >= kWindow) {
+    older_ = std::move(newer_);
+    newer_.assign(counts.begin(), counts.end());
+    newer_at_ = now;
+  }
+  std::vector<uint64_t> recent(counts.begin(), counts.end());
+  for (size_t i = 0; i < recent.size(); ++i) recent[i] -= older_[i];
+  return recent;
+}
+
+std::vector<MetricFamily> MetricFamilies::Collect(const std::vector<const WorkerSeries*>& workers,
+                                                  RecentCounts::Time now) {
+  std::map<Labels, SeriesSum> series_sums;
+  std::map<Labels, CellLatencySum> cell_sums;
+  for (const WorkerSeries* worker : workers) {
+    for (size_t i = 0, size = worker->series().size(); i < size; ++i) {
+      const Series& series = worker->series()[i];
+      // Different bytes can become the same valid text, and a label combination may appear only once in a scrape: so
+      // merged after the repair.
+      series_sums[ValidUtf8(series.labels)].Add(series);
+    }
+    for (size_t i = 0, size = worker->cell_latencies().size(); i < size; ++i) {
+      const CellLatency& latency = worker->cell_latencies()[i];
+      CellLatencySum& sum = cell_sums[ValidUtf8(latency.labels)];
+      sum.request.Add(latency.request);
+      sum.own.Add(latency.own);
+    }
+  }
+
+  MetricFamily requests = Family("signalbox_requests_total", "Requests, by gRPC status name.", MetricType::Counter);
+  MetricFamily request_duration =
+      Family("signalbox_request_duration_seconds", "From the request's headers to the last byte of its answer.",
+             MetricType::Histogram);
+  MetricFamily own_duration =
+      Family("signalbox_proxy_duration_seconds", "The part of the request's duration that signalbox itself took.",
+             MetricType::Histogram);
+  MetricFamily fallbacks =
+      Family("signalbox_fallbacks_total", "Models that were tried in vain before a fallback.", MetricType::Counter);
+  MetricFamily request_bytes =
+      Family("signalbox_request_bytes_total", "Payload received from clients.", MetricType::Counter);
+  MetricFamily response_bytes =
+      Family("signalbox_response_bytes_total", "Payload sent to clients.", MetricType::Counter);
+  for (const auto& [labels, sum] : series_sums) {
+    const ClientMetric metric = MetricWith(labels);
+    for (size_t code = 0; code < kGrpcCodes; ++code) {
+      if (sum.requests[code] == 0) continue;
+      ClientMetric with_code = metric;
+      with_code.label.push_back({"code", std::string(GrpcCodeName(static_cast<int>(code)))});
+      AddCounter(requests, std::move(with_code), sum.requests[code]);
+    }
+    AddHistogram(request_duration, metric, kRequestBoundsUs, sum.request_duration);
+    AddHistogram(own_duration, metric, kOwnBoundsUs, sum.own_duration);
+    AddCounter(fallbacks, metric, sum.fallbacks);
+    AddCounter(request_bytes, metric, sum.request_bytes);
+    AddCounter(response_bytes, metric, sum.response_bytes);
+  }
+
+  MetricFamily request_recent =
+      Family("signalbox_request_duration_recent_seconds",
+             "Quantiles of the request's duration over the last one to two minutes.", MetricType::Summary);
+  MetricFamily own_recent =
+      Family("signalbox_proxy_duration_recent_seconds",
+             "Quantiles of signalbox's own part over the last one to two minutes.", MetricType::Summary);
+  for (const auto& [labels, sum] : cell_sums) {
+    RecentLatency& recent = recent_[labels];
+    AddSummary(request_recent, MetricWith(labels), now, sum.request, recent.request);
+    AddSummary(own_recent, MetricWith(labels), now, sum.own, recent.own);
+  }
+
+  std::vector<MetricFamily> families;
+  for (MetricFamily* family : {&requests, &request_duration, &own_duration, &fallbacks, &request_bytes, &response_bytes,
+                               &request_recent, &own_recent}) {
+    families.push_back(std::move(*family));
+  }
+  return families;
+}
+
+MetricFamily CounterFamily(std::string name, std::string help, std::string label,
+                           const std::vector<std::pair<std::string, uint64_t>>& values) {
+  MetricFamily family = Family(std::move(name), std::move(help), MetricType::Counter);
+  for (const auto& [label_value, value] : values) {
+    ClientMetric metric;
+    if (!label.empty()) metric.label.push_back({label, label_value});
+    AddCounter(family, std::move(metric), value);
+  }
+  return family;
+}
+
+}  // namespace signalbox::telemetry
