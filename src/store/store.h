@@ -1,0 +1,161 @@
+// The store: versioned publish and subscribe of topics. What operators and researchers publish lives here, and nothing
+// else.
+//
+// A topic is a named sequence of immutable versions 1, 2, 3, ... Each publish appends one. The store as a whole has a
+// `sequence` that grows by one with every publish of any topic, so one number says what a reader has seen. Two kinds of
+// topics are in use:
+//
+//   rules/<namespace>   canonical JSON of the namespace's v1::RuleSet
+//   placement           canonical JSON of the v1::Placement
+//
+// To the store, content is bytes. Engines: SQLite (a file) now, etcd later; both can keep everything promised here.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace signalbox::store {
+
+inline constexpr std::string_view kPlacementTopic = "placement";
+
+// "rules/<namespace>".
+std::string RulesTopic(std::string_view namespace_name);
+// The reverse; nullopt for any other topic. A view into `topic`.
+std::optional<std::string_view> NamespaceOfTopic(std::string_view topic);
+// INVALID_ARGUMENT unless it is 1 to 63 lower-case letters, digits and '-', starting with a letter.
+absl::Status CheckNamespace(std::string_view namespace_name);
+
+// Limits of one publish. A rule set of a thousand experiments is below 1 MiB; etcd takes 1.5 MiB a request by default.
+constexpr size_t kContentBytesMax = 8U << 20;
+constexpr size_t kAuthorBytesMax = 256;
+constexpr size_t kMessageBytesMax = 4096;
+// Versions that History returns, and changes that Watch::Next returns, in one call.
+constexpr size_t kHistoryVersionsMax = 10'000;
+constexpr size_t kWatchBatchMax = 256;
+
+// One version without its content.
+struct VersionInfo {
+  std::string topic;
+  int64_t version = 0;       // in its topic, from 1
+  int64_t sequence = 0;      // in the store, from 1
+  std::string content_hash;  // SHA-256 of the content, 64 lower-case hex digits
+  size_t content_bytes = 0;
+  std::string author;
+  std::string message;
+  int64_t unix_ms = 0;      // by the clock of the publishing machine; order is by `version`, never by this
+  int64_t rollback_of = 0;  // the version whose content this one restored; 0 when it is no rollback
+};
+
+struct Version {
+  VersionInfo info;
+  std::string content;  // matches info.content_hash
+};
+
+// What a publish or a rollback may depend on. When it does not hold, nothing is written and the error is ABORTED.
+struct Expected {
+  // The topic's newest version; 0: the topic does not exist yet.
+  std::optional<int64_t> version = std::nullopt;
+  // The store's sequence: nothing at all has been published since it was read.
+  std::optional<int64_t> sequence = std::nullopt;
+};
+
+struct Publication {
+  std::string topic;
+  std::string content;
+  std::string author;
+  std::string message;
+  Expected expected;
+};
+
+struct Published {
+  VersionInfo info;
+  // The content was already the topic's newest. No version was added; `info` is of the one that is there.
+  bool unchanged = false;
+};
+
+struct Restoration {
+  std::string topic;
+  std::optional<int64_t> to_version;  // unset: the one before the newest
+  std::string author;
+  std::string message;
+  Expected expected;
+};
+
+// The newest version of one topic. An unreadable one does not hide the others: `content` then says why.
+struct LatestVersion {
+  VersionInfo info;
+  absl::StatusOr<std::string> content;
+};
+
+struct LatestVersions {
+  int64_t sequence = 0;               // 0: nothing was published yet
+  std::vector<LatestVersion> topics;  // sorted by topic
+};
+
+// Reports every change of the store in order, whichever process made it. For one thread at a time, except Stop().
+class Watch {
+ public:
+  virtual ~Watch() = default;
+
+  // The changes after the last ones returned, in order of sequence, without gaps, at most kWatchBatchMax. Waits up to
+  // `timeout` when there are none, and then returns an empty list. CANCELLED after Stop(). Any other error is one of
+  // the store's: nothing is skipped because of it, and the call can be repeated.
+  virtual absl::StatusOr<std::vector<VersionInfo>> Next(std::chrono::milliseconds timeout) = 0;
+
+  // Makes a Next() that waits, and all later ones, return CANCELLED. From any thread.
+  virtual void Stop() = 0;
+};
+
+// Errors, beyond those that the methods name. Each names the store and, where there is one, the remedy:
+//   UNAVAILABLE          locked by another process for too long, unreachable, or replaced by another file; worth a
+//   retry RESOURCE_EXHAUSTED   the disk, or the permitted size, is used up; reading goes on working PERMISSION_DENIED
+//   the store may not be written (or read) by this user DATA_LOSS            the store is damaged, or content does not
+//   match its hash FAILED_PRECONDITION  not a store of signalbox, or one of a newer release
+//
+// Thread-safe, and safe among processes.
+class Store {
+ public:
+  virtual ~Store() = default;
+
+  // Appends a version. When it returns OK the version survives a crash of the process and of the machine.
+  // ABORTED: `expected` does not hold; the message names the version that is there, its author and its time.
+  // INVALID_ARGUMENT: a malformed topic, or something above its limit.
+  virtual absl::StatusOr<Published> Publish(const Publication& publication) = 0;
+
+  // Appends a version with the content of an older one. NOT_FOUND when there is no such version; ABORTED as above.
+  virtual absl::StatusOr<Published> Rollback(const Restoration& restoration) = 0;
+
+  // One version; unset: the newest. NOT_FOUND says what there is instead.
+  virtual absl::StatusOr<Version> Get(std::string_view topic, std::optional<int64_t> version) = 0;
+
+  // Newest first, at most `versions_max`, itself at most kHistoryVersionsMax. NOT_FOUND when the topic does not exist.
+  virtual absl::StatusOr<std::vector<VersionInfo>> History(std::string_view topic, size_t versions_max) = 0;
+
+  // The newest of all topics as they were at one moment, the moment of `sequence`.
+  virtual absl::StatusOr<LatestVersions> Latest() = 0;
+
+  // Reports changes with a sequence above `after_sequence`. The Watch must not outlive the store.
+  virtual absl::StatusOr<std::unique_ptr<Watch>> WatchChanges(int64_t after_sequence) = 0;
+
+  // For messages: "sqlite:/var/lib/signalbox/store.db".
+  virtual const std::string& name() const = 0;
+};
+
+enum class OpenMode {
+  kExisting,         // NOT_FOUND when there is none
+  kCreateIfMissing,  // the folder must be there
+};
+
+// Opens the store that `spec` names: "sqlite:PATH". INVALID_ARGUMENT for any other spec.
+absl::StatusOr<std::unique_ptr<Store>> OpenStore(std::string_view spec, OpenMode mode);
+
+}  // namespace signalbox::store
