@@ -23,6 +23,7 @@ find_package(benchmark REQUIRED)
 pkg_check_modules(nghttp2 REQUIRED IMPORTED_TARGET libnghttp2)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
 pkg_check_modules(mozjs REQUIRED IMPORTED_TARGET mozjs-102)
+pkg_check_modules(httplib REQUIRED IMPORTED_TARGET cpp-httplib)
 
 find_program(CCACHE ccache)
 if(CCACHE)
