@@ -1,4 +1,5 @@
-// The compiled rules of one Objective: what Decide walks through. Inside src/decide only.
+// The rules of one Objective in the form that decisions are made from. Private to src/decide; made by the snapshot's
+// compiler, read by Decide and Explain.
 #pragma once
 
 #include <cstdint>
@@ -9,13 +10,20 @@
 
 namespace signalbox::decide {
 
-struct CompiledCell {
-  uint32_t end_bucket = 0;  // exclusive; the first cell whose end is above the unit's bucket is the unit's
+// An answer, and what is tried after it: the Objective's fallbacks without the answer's own model.
+struct Choice {
   const Answer* answer = nullptr;
+  std::vector<const Answer*> fallbacks;
+};
+
+struct CompiledCell {
+  // The cell has the buckets from the end of the cell before it (0 for the first) up to this one, exclusive.
+  uint32_t bucket_end = 0;
+  Choice choice;
+  const v1::Cell* rule = nullptr;
 };
 
 struct CompiledExperiment {
-  std::string id;
   uint64_t allocation_seed = 0;
   uint64_t cell_seed = 0;
   uint32_t allocation_ppm = 0;
@@ -26,17 +34,20 @@ struct CompiledExperiment {
 struct CompiledShift {
   uint64_t seed = 0;
   uint32_t share_ppm = 0;
-  const Answer* answer = nullptr;
+  // False where the Objective's default model is not the one that the rule shifts from.
+  bool applies = true;
+  Choice choice;
   const v1::TrafficShift* rule = nullptr;
 };
 
 struct Objective {
-  std::string name;
-  std::vector<CompiledExperiment> experiments;  // in the order they are asked
-  std::vector<CompiledShift> shifts;            // at most one in valid rules
-  const Answer* default_answer = nullptr;
-  std::vector<const Answer*> fallbacks;
+  // In the order in which they are asked: by priority, then by declaration.
+  std::vector<CompiledExperiment> experiments;
+  // In order of declaration.
+  std::vector<CompiledShift> shifts;
+  Choice default_choice;
   const v1::Objective* rule = nullptr;
+  const v1::PublishedRuleSet* rule_set = nullptr;
 };
 
 }  // namespace signalbox::decide

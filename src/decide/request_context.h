@@ -21,15 +21,15 @@ struct Attribute {
 
 // A view: whoever builds it keeps the text alive while it is used. Fields that the client did not send are empty.
 struct RequestContext {
-  std::string_view objective;
-  std::string_view user;
-  std::string_view country;
-  std::string_view locale;
-  std::string_view device;
-  std::string_view surface;
-  std::string_view tenant;
+  std::string_view objective = {};
+  std::string_view user = {};
+  std::string_view country = {};
+  std::string_view locale = {};
+  std::string_view device = {};
+  std::string_view surface = {};
+  std::string_view tenant = {};
   TrafficType traffic_type = TrafficType::kLive;
-  std::span<const Attribute> attributes;
+  std::span<const Attribute> attributes = {};
 };
 
 }  // namespace signalbox::decide

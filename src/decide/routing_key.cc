@@ -1,15 +1,27 @@
 #include "decide/routing_key.h"
 
+#include <cstdint>
+
 #include "base/hash.h"
 
 namespace signalbox::decide {
+namespace {
+
+// Fixed for ever: keys of snapshots that are on disk and in proxies' tables must not change. ASCII "routekey".
+constexpr uint64_t kSeed = 0x726f7574656b6579;
+constexpr char kAlphabet[] = "abcdefghijklmnopqrstuvwxyz234567";
+// 64 bits at 5 bits a character.
+constexpr int kCharacters = 13;
+
+}  // namespace
 
 std::string RoutingKey(std::string_view model_id) {
-  constexpr uint64_t kSeed = 0x726f7574696e6731;  // "routing1": keys have nothing to do with buckets
-  constexpr char kDigits[] = "0123456789abcdefghijklmnopqrstuv";
   uint64_t hash = StableHash64(model_id, kSeed);
   std::string key = "rk-";
-  for (int shift = 60; shift >= 0; shift -= 5) key.push_back(kDigits[(hash >> shift) & 31]);
+  for (int i = 0; i < kCharacters; ++i) {
+    key.push_back(kAlphabet[hash & 31]);
+    hash >>= 5;
+  }
   return key;
 }
 

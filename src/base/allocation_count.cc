@@ -1,0 +1,22 @@
+#include "base/allocation_count.h"
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+namespace signalbox {
+namespace {
+std::atomic<uint64_t> g_allocations = 0;
+}  // namespace
+
+uint64_t AllocationCount() { return g_allocations.load(std::memory_order_relaxed); }
+
+}  // namespace signalbox
+
+void* operator new(size_t size) {
+  signalbox::g_allocations.fetch_add(1, std::memory_order_relaxed);
+  if (void* memory = std::malloc(size)) return memory;
+  throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, size_t) noexcept { std::free(memory); }

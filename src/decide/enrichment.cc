@@ -1,0 +1,91 @@
+#include "decide/enrichment.h"
+
+#include <cstdint>
+#include <map>
+#include <string_view>
+
+#include "inference/open_inference.pb.h"
+#include "signalbox/v1/serving.pb.h"
+
+namespace signalbox::decide {
+namespace {
+
+using inference::InferParameter;
+using inference::ModelInferRequest;
+using v1::ObjectiveConfig;
+
+void AppendVarint(uint64_t value, std::string& out) {
+  for (; value >= 0x80; value >>= 7) out.push_back(static_cast<char>(value | 0x80));
+  out.push_back(static_cast<char>(value));
+}
+
+// Written by hand because protobuf leaves out what is empty, and an empty value must override a client's as well.
+void AppendField(int field_number, std::string_view content, std::string& out) {
+  constexpr uint64_t kLengthDelimited = 2;
+  AppendVarint(static_cast<uint64_t>(field_number) << 3 | kLengthDelimited, out);
+  AppendVarint(content.size(), out);
+  out.append(content);
+}
+
+std::string MapEntry(std::string_view key, std::string_view value) {
+  std::string entry;
+  AppendField(1, key, entry);
+  AppendField(2, value, entry);
+  return entry;
+}
+
+void AppendInferParameter(std::string_view key, std::string_view value, std::string& out) {
+  std::string parameter;
+  AppendField(InferParameter::kStringParamFieldNumber, value, parameter);
+  AppendField(ModelInferRequest::kParametersFieldNumber, MapEntry(key, parameter), out);
+}
+
+// protobuf's maps have no order; the bytes of an answer must.
+std::map<std::string_view, std::string_view> Sorted(const google::protobuf::Map<std::string, std::string>& map) {
+  return {map.begin(), map.end()};
+}
+
+void AppendObjectiveConfig(const ObjectiveConfig& config, bool with_empty_fields, std::string& out) {
+  auto append = [&](int field_number, const std::string& value) {
+    if (with_empty_fields || !value.empty()) AppendField(field_number, value, out);
+  };
+  append(ObjectiveConfig::kObjectiveFieldNumber, config.objective());
+  append(ObjectiveConfig::kModelNameFieldNumber, config.model_name());
+  append(ObjectiveConfig::kModelVersionFieldNumber, config.model_version());
+  append(ObjectiveConfig::kExperimentFieldNumber, config.experiment());
+  append(ObjectiveConfig::kCellFieldNumber, config.cell());
+  append(ObjectiveConfig::kModelInputTypeFieldNumber, config.model_input_type());
+  append(ObjectiveConfig::kModelTypeFieldNumber, config.model_type());
+  for (const auto& [key, value] : Sorted(config.parameters()))
+    AppendField(ObjectiveConfig::kParametersFieldNumber, MapEntry(key, value), out);
+}
+
+}  // namespace
+
+std::string SerialiseObjectiveConfig(const ObjectiveConfig& config) {
+  std::string out;
+  AppendObjectiveConfig(config, /*with_empty_fields=*/false, out);
+  return out;
+}
+
+std::string OpenInferenceSuffix(const ObjectiveConfig& config) {
+  std::string out;
+  AppendField(ModelInferRequest::kModelNameFieldNumber, config.model_name(), out);
+  AppendField(ModelInferRequest::kModelVersionFieldNumber, config.model_version(), out);
+  AppendInferParameter("sb_objective", config.objective(), out);
+  AppendInferParameter("sb_experiment", config.experiment(), out);
+  AppendInferParameter("sb_cell", config.cell(), out);
+  AppendInferParameter("sb_model_input_type", config.model_input_type(), out);
+  for (const auto& [key, value] : Sorted(config.parameters())) AppendInferParameter(key, value, out);
+  return out;
+}
+
+std::string ServeSuffix(const ObjectiveConfig& config) {
+  std::string nested;
+  AppendObjectiveConfig(config, /*with_empty_fields=*/true, nested);
+  std::string out;
+  AppendField(v1::ServeRequest::kObjectiveConfigFieldNumber, nested, out);
+  return out;
+}
+
+}  // namespace signalbox::decide

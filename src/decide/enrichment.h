@@ -1,0 +1,27 @@
+// The bytes that carry a decision inside a request, without reading the request.
+//
+// A serialised protobuf message followed by more fields is the merged message: of a singular field the last value wins,
+// a map takes further entries. So what is made here once for each answer is appended to requests as it is.
+#pragma once
+
+#include <string>
+
+#include "signalbox/v1/objective_config.pb.h"
+
+namespace signalbox::decide {
+
+// Names of parameters in ModelInferRequest that belong to signalbox begin so; rules may not use them.
+inline constexpr char kReservedParameterPrefix[] = "sb_";
+
+// Deterministic: parameters in order of their keys.
+std::string SerialiseObjectiveConfig(const v1::ObjectiveConfig& config);
+
+// To be appended to an inference.ModelInferRequest: model_name, model_version, and in `parameters` sb_objective,
+// sb_experiment, sb_cell, sb_model_input_type and every parameter of `config`, as string_param. All of signalbox's own
+// fields are written even when they are empty, so that nothing that a client put there is left.
+std::string OpenInferenceSuffix(const v1::ObjectiveConfig& config);
+
+// To be appended to a signalbox.v1.ServeRequest: objective_config, with every singular field written even when empty.
+std::string ServeSuffix(const v1::ObjectiveConfig& config);
+
+}  // namespace signalbox::decide
