@@ -14,5 +14,7 @@ struct Outcome {
 
 // `rules` and `rules check`. Commands on published rule sets add themselves to the `rules` command there.
 void AddRules(CLI::App& app, Outcome& outcome);  // rules_command.cc
+// `train`: the example models, from real data.
+void AddTrain(CLI::App& app, Outcome& outcome);  // train_command.cc
 
 }  // namespace signalbox::cli
