@@ -22,8 +22,8 @@ void PrintTable(const std::vector<host::TrainedVersion>& versions) {
   for (const auto& [metric, value] : versions.front().held_out_metrics) fmt::print(" {:>9}", metric);
   fmt::print("\n");
   for (const host::TrainedVersion& version : versions) {
-    fmt::print("{:<16} {:>8} {:>7} {:>9}", fmt::format("{}@{}", version.model, version.version), version.features, version.rows,
-               version.held_out_rows);
+    fmt::print("{:<16} {:>8} {:>7} {:>9}", fmt::format("{}@{}", version.model, version.version), version.features,
+               version.rows, version.held_out_rows);
     for (const auto& [metric, value] : version.held_out_metrics) fmt::print(" {:>9.4f}", value);
     fmt::print("  {}\n", version.description);
   }

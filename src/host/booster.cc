@@ -32,12 +32,15 @@ using Data = std::unique_ptr<void, FreeData>;
 
 absl::StatusOr<Data> MakeData(const TrainingSet& set) {
   DMatrixHandle handle = nullptr;
-  RETURN_IF_ERROR(Check(XGDMatrixCreateFromDense(ArrayInterface(set.features).c_str(), R"({"missing":NaN,"nthread":1})", &handle),
-                        "take the training data"));
+  RETURN_IF_ERROR(
+      Check(XGDMatrixCreateFromDense(ArrayInterface(set.features).c_str(), R"({"missing":NaN,"nthread":1})", &handle),
+            "take the training data"));
   Data data(handle);
-  RETURN_IF_ERROR(Check(XGDMatrixSetFloatInfo(handle, "label", set.labels.data(), set.labels.size()), "take the labels"));
+  RETURN_IF_ERROR(
+      Check(XGDMatrixSetFloatInfo(handle, "label", set.labels.data(), set.labels.size()), "take the labels"));
   if (!set.groups.empty()) {
-    RETURN_IF_ERROR(Check(XGDMatrixSetUIntInfo(handle, "group", set.groups.data(), set.groups.size()), "take the groups"));
+    RETURN_IF_ERROR(
+        Check(XGDMatrixSetUIntInfo(handle, "group", set.groups.data(), set.groups.size()), "take the groups"));
   }
   return data;
 }
@@ -51,10 +54,11 @@ std::span<float> Matrix::AddRow() {
 
 void Booster::Free::operator()(void* handle) const { XGBoosterFree(handle); }
 
-absl::StatusOr<Booster> Booster::Train(const TrainingSet& set, const std::map<std::string, std::string>& parameters, int rounds) {
+absl::StatusOr<Booster> Booster::Train(const TrainingSet& set, const std::map<std::string, std::string>& parameters,
+                                       int rounds) {
   if (set.features.rows() == 0 || set.features.rows() != set.labels.size()) {
-    return absl::InvalidArgumentError(
-        fmt::format("{} rows with {} labels: expected as many of both, and at least one", set.features.rows(), set.labels.size()));
+    return absl::InvalidArgumentError(fmt::format("{} rows with {} labels: expected as many of both, and at least one",
+                                                  set.features.rows(), set.labels.size()));
   }
   ASSIGN_OR_RETURN(Data data, MakeData(set));
   BoosterHandle handle = nullptr;
@@ -63,7 +67,8 @@ absl::StatusOr<Booster> Booster::Train(const TrainingSet& set, const std::map<st
   Booster booster(handle);
   RETURN_IF_ERROR(Check(XGBoosterSetParam(handle, "nthread", "1"), "set nthread"));
   for (const auto& [name, value] : parameters) {
-    RETURN_IF_ERROR(Check(XGBoosterSetParam(handle, name.c_str(), value.c_str()), fmt::format("set {}={}", name, value)));
+    RETURN_IF_ERROR(
+        Check(XGBoosterSetParam(handle, name.c_str(), value.c_str()), fmt::format("set {}={}", name, value)));
   }
   for (int round = 0; round < rounds; ++round) {
     RETURN_IF_ERROR(Check(XGBoosterUpdateOneIter(handle, round, data.get()), fmt::format("round {}", round)));
@@ -90,7 +95,8 @@ absl::StatusOr<Booster> Booster::Parse(std::string_view bytes, size_t columns) {
 absl::StatusOr<std::string> Booster::Serialize() const {
   bst_ulong size = 0;
   const char* bytes = nullptr;
-  RETURN_IF_ERROR(Check(XGBoosterSaveModelToBuffer(handle_.get(), R"({"format":"ubj"})", &size, &bytes), "write the model"));
+  RETURN_IF_ERROR(
+      Check(XGBoosterSaveModelToBuffer(handle_.get(), R"({"format":"ubj"})", &size, &bytes), "write the model"));
   return std::string(bytes, size);
 }
 
@@ -98,12 +104,12 @@ absl::Status Booster::Predict(const Matrix& features, std::vector<float>& predic
   predictions.clear();
   if (features.rows() == 0) return absl::OkStatus();
   static constexpr char kConfig[] =
-      R"({"type":0,"training":false,"iteration_begin":0,"iteration_end":0,"strict_shape":false,"missing":NaN})";
+      R"({"type":0,"training":false,"iteration_begin":0,"iteration_end":0,"strict_shape":false,"cache_id":0,"missing":NaN})";
   const bst_ulong* shape = nullptr;
   bst_ulong dimensions = 0;
   const float* values = nullptr;
-  RETURN_IF_ERROR(Check(XGBoosterPredictFromDense(handle_.get(), ArrayInterface(features).c_str(), kConfig, nullptr, &shape,
-                                                  &dimensions, &values),
+  RETURN_IF_ERROR(Check(XGBoosterPredictFromDense(handle_.get(), ArrayInterface(features).c_str(), kConfig, nullptr,
+                                                  &shape, &dimensions, &values),
                         "predict"));
   size_t count = dimensions == 0 ? 0 : 1;
   for (bst_ulong i = 0; i < dimensions; ++i) count *= shape[i];

@@ -26,8 +26,9 @@ struct Matrix {
 
 struct TrainingSet {
   Matrix features;
-  std::vector<float> labels;        // one a row
-  std::vector<unsigned> groups;     // sizes of consecutive groups that are ranked within themselves; empty where nothing is ranked
+  std::vector<float> labels;  // one a row
+  std::vector<unsigned>
+      groups;  // sizes of consecutive groups that are ranked within themselves; empty where nothing is ranked
 };
 
 class Booster {
@@ -35,14 +36,15 @@ class Booster {
   // `parameters` are XGBoost's own ("objective", "max_depth", ...). One thread, so that equal inputs give equal bytes.
   static absl::StatusOr<Booster> Train(const TrainingSet& set, const std::map<std::string, std::string>& parameters,
                                        int rounds);
-  // The reverse of Serialize. FAILED_PRECONDITION with XGBoost's reason, also when it was trained on another number of columns.
+  // The reverse of Serialize. FAILED_PRECONDITION with XGBoost's reason, also when it was trained on another number of
+  // columns.
   static absl::StatusOr<Booster> Parse(std::string_view bytes, size_t columns);
 
   // UBJSON, XGBoost's own format.
   absl::StatusOr<std::string> Serialize() const;
 
-  // One number a row. Thread-safe: XGBoost keeps the results of in-place prediction by thread, and changes nothing else (since 1.4).
-  // Runs on the calling thread.
+  // One number a row. Thread-safe: XGBoost keeps the results of in-place prediction by thread, and changes nothing else
+  // (since 1.4). Runs on the calling thread.
   absl::Status Predict(const Matrix& features, std::vector<float>& predictions) const;
 
  private:

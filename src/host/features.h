@@ -1,4 +1,5 @@
-// From domain input to the columns of the trained part. One code for training and for serving, so that the two cannot drift apart.
+// From domain input to the columns of the trained part. One code for training and for serving, so that the two cannot
+// drift apart.
 #pragma once
 
 #include <algorithm>
@@ -20,8 +21,8 @@ namespace signalbox::host {
 
 inline constexpr float kUnknown = std::numeric_limits<float>::quiet_NaN();
 
-// One feature of a Row (a film, a flight): either a number, kUnknown where it is not known, or a category, empty where it is not known, which
-// becomes a number by the workflow's MeanEncoding of the same name.
+// One feature of a Row (a film, a flight): either a number, kUnknown where it is not known, or a category, empty where
+// it is not known, which becomes a number by the workflow's MeanEncoding of the same name.
 template <typename Row>
 struct FeatureDefinition {
   std::string_view name;
@@ -34,7 +35,8 @@ template <typename Row>
 class Features {
  public:
   // INVALID_ARGUMENT for a feature that `definitions` does not have, and for a category without an encoding.
-  static absl::StatusOr<Features> Compile(std::span<const FeatureDefinition<Row>> definitions, const v1::Workflow& workflow);
+  static absl::StatusOr<Features> Compile(std::span<const FeatureDefinition<Row>> definitions,
+                                          const v1::Workflow& workflow);
 
   size_t count() const { return columns_.size(); }
 
@@ -58,8 +60,8 @@ class Features {
   std::vector<Column> columns_;
 };
 
-// The means of one category over labelled rows. `smoothing` is how many rows of the overall mean each category is mixed with: a director of one
-// film says little.
+// The means of one category over labelled rows. `smoothing` is how many rows of the overall mean each category is mixed
+// with: a director of one film says little.
 template <typename Row>
 v1::MeanEncoding EncodeMeans(const FeatureDefinition<Row>& definition, std::span<const Row* const> rows,
                              std::span<const float> labels, double smoothing);
@@ -71,7 +73,8 @@ absl::StatusOr<Features<Row>> Features<Row>::Compile(std::span<const FeatureDefi
                                                      const v1::Workflow& workflow) {
   Features features;
   for (const std::string& name : workflow.features()) {
-    auto definition = std::find_if(definitions.begin(), definitions.end(), [&](const auto& d) { return d.name == name; });
+    auto definition =
+        std::find_if(definitions.begin(), definitions.end(), [&](const auto& d) { return d.name == name; });
     if (definition == definitions.end()) {
       std::vector<std::string_view> names;
       for (const auto& d : definitions) names.push_back(d.name);
@@ -81,9 +84,11 @@ absl::StatusOr<Features<Row>> Features<Row>::Compile(std::span<const FeatureDefi
     Column column{.definition = *definition, .means = {}, .otherwise = kUnknown};
     if (definition->category != nullptr) {
       const auto& encodings = workflow.encodings();
-      auto encoding = std::find_if(encodings.begin(), encodings.end(), [&](const auto& e) { return e.feature() == name; });
+      auto encoding =
+          std::find_if(encodings.begin(), encodings.end(), [&](const auto& e) { return e.feature() == name; });
       if (encoding == encodings.end()) {
-        return absl::InvalidArgumentError(fmt::format("feature \"{}\" is a category and has no entry in encodings", name));
+        return absl::InvalidArgumentError(
+            fmt::format("feature \"{}\" is a category and has no entry in encodings", name));
       }
       for (const auto& [category, mean] : encoding->means()) column.means.emplace(category, static_cast<float>(mean));
       column.otherwise = static_cast<float>(encoding->otherwise());

@@ -7,7 +7,9 @@ namespace {
 
 using v1::Film;
 
-float Log(bool known, int64_t value) { return known ? static_cast<float>(std::log10(static_cast<double>(value))) : kUnknown; }
+float Log(bool known, int64_t value) {
+  return known ? static_cast<float>(std::log10(static_cast<double>(value))) : kUnknown;
+}
 float Plain(bool known, int32_t value) { return known ? static_cast<float>(value) : kUnknown; }
 
 float AudienceRating(const Film& film) {
@@ -20,11 +22,13 @@ float AudienceRating(const Film& film) {
 
 constexpr FeatureDefinition<Film> kDefinitions[] = {
     {.name = "year", .number = [](const Film& f) { return Plain(f.has_year(), f.year()); }},
-    {.name = "log_budget", .number = [](const Film& f) { return Log(f.has_production_budget_usd(), f.production_budget_usd()); }},
+    {.name = "log_budget",
+     .number = [](const Film& f) { return Log(f.has_production_budget_usd(), f.production_budget_usd()); }},
     {.name = "log_us_gross", .number = [](const Film& f) { return Log(f.has_us_gross_usd(), f.us_gross_usd()); }},
     {.name = "log_worldwide_gross",
      .number = [](const Film& f) { return Log(f.has_worldwide_gross_usd(), f.worldwide_gross_usd()); }},
-    {.name = "running_time", .number = [](const Film& f) { return Plain(f.has_running_time_minutes(), f.running_time_minutes()); }},
+    {.name = "running_time",
+     .number = [](const Film& f) { return Plain(f.has_running_time_minutes(), f.running_time_minutes()); }},
     {.name = "critics", .number = [](const Film& f) { return Plain(f.has_critics_percent(), f.critics_percent()); }},
     {.name = "log_votes", .number = [](const Film& f) { return Log(f.has_votes(), f.votes()); }},
     {.name = "audience_rating", .number = AudienceRating},

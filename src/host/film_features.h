@@ -8,8 +8,9 @@
 
 namespace signalbox::host {
 
-// year, log_budget, log_us_gross, log_worldwide_gross (log10 of US dollars), running_time (minutes), critics (percent), log_votes (log10),
-// audience_rating (0 for G to 4 for NC-17), and the categories genre, source, creative_type, distributor, director.
+// year, log_budget, log_us_gross, log_worldwide_gross (log10 of US dollars), running_time (minutes), critics (percent),
+// log_votes (log10), audience_rating (0 for G to 4 for NC-17), and the categories genre, source, creative_type,
+// distributor, director.
 std::span<const FeatureDefinition<v1::Film>> FilmFeatureDefinitions();
 
 }  // namespace signalbox::host

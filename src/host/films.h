@@ -23,10 +23,11 @@ struct Films {
   std::vector<std::string> repairs;
 };
 
-// Reads FOLDER/movies.json. The data is dirty on purpose, and is met so: a film without a title is dropped, a title that is a number is its
-// text, a second film of the same title becomes "TITLE (YEAR)", a year after 2011 is one of the century before (the source had two digits), an
-// amount of 0 is unknown, a field of another type than expected is unknown. NOT_FOUND says how to install the package; INVALID_ARGUMENT when the file is
-// not a JSON array of objects or holds no film.
+// Reads FOLDER/movies.json. The data is dirty on purpose, and is met so: a film without a title is dropped, a title
+// that is a number is its text, a second film of the same title becomes "TITLE (YEAR)", a year after 2011 is one of the
+// century before (the source had two digits), an amount of 0 is unknown, a field of another type than expected is
+// unknown. NOT_FOUND says how to install the package; INVALID_ARGUMENT when the file is not a JSON array of objects or
+// holds no film.
 absl::StatusOr<Films> LoadFilms(const std::string& folder);
 
 }  // namespace signalbox::host

@@ -10,7 +10,8 @@ std::string AtPartOfDay(const std::string& airport, const FlightInput& flight) {
 }
 
 constexpr FeatureDefinition<FlightInput> kDefinitions[] = {
-    {.name = "minute_of_day", .number = [](const FlightInput& f) { return static_cast<float>(f.departure.minute_of_day); }},
+    {.name = "minute_of_day",
+     .number = [](const FlightInput& f) { return static_cast<float>(f.departure.minute_of_day); }},
     {.name = "weekday", .number = [](const FlightInput& f) { return static_cast<float>(f.departure.weekday()); }},
     {.name = "distance", .number = [](const FlightInput& f) { return f.distance_miles; }},
     {.name = "origin", .category = [](const FlightInput& f) { return f.origin; }},

@@ -17,8 +17,9 @@ struct FlightInput {
   float distance_miles = kUnknown;
 };
 
-// minute_of_day, weekday (0 is Monday), distance (miles), and the categories origin, destination, route ("JFK-LAX"), origin_part_of_day and
-// destination_part_of_day (the airport in the night, morning, noon, afternoon or evening: a hub's delays grow over the day).
+// minute_of_day, weekday (0 is Monday), distance (miles), and the categories origin, destination, route ("JFK-LAX"),
+// origin_part_of_day and destination_part_of_day (the airport in the night, morning, noon, afternoon or evening: a
+// hub's delays grow over the day).
 std::span<const FeatureDefinition<FlightInput>> FlightFeatureDefinitions();
 
 }  // namespace signalbox::host

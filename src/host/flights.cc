@@ -89,7 +89,8 @@ absl::StatusOr<Flights> LoadFlights(const std::string& folder) {
   }
   if (result.flights.empty()) return absl::InvalidArgumentError(fmt::format("{}: no readable flight in it", path));
   std::stable_sort(result.flights.begin(), result.flights.end(), [](const Flight& a, const Flight& b) {
-    return std::pair(a.departure.day, a.departure.minute_of_day) < std::pair(b.departure.day, b.departure.minute_of_day);
+    return std::pair(a.departure.day, a.departure.minute_of_day) <
+           std::pair(b.departure.day, b.departure.minute_of_day);
   });
   return result;
 }

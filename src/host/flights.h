@@ -11,16 +11,16 @@
 
 namespace signalbox::host {
 
-// The local time a flight leaves at. The data holds the recorded departure, not the one of the timetable (too few minutes are multiples of five for
-// that), so a prediction from it is one made at departure.
+// The local time a flight leaves at. The data holds the recorded departure, not the one of the timetable (too few
+// minutes are multiples of five for that), so a prediction from it is one made at departure.
 struct Departure {
-  int32_t day = 0;            // days since 1970-01-01
-  int32_t minute_of_day = 0;  // 0 to 1439
+  int32_t day = 0;                                   // days since 1970-01-01
+  int32_t minute_of_day = 0;                         // 0 to 1439
   int32_t weekday() const { return (day + 3) % 7; }  // 0 is Monday
 };
 
-// "2001/01/31 17:05", or ISO 8601 to the minute ("2001-01-31T17:05", seconds and fractions are read over, a time zone is refused: the time is
-// the airport's). nullopt when it is neither, or no date. Years 1970 to 2199.
+// "2001/01/31 17:05", or ISO 8601 to the minute ("2001-01-31T17:05", seconds and fractions are read over, a time zone
+// is refused: the time is the airport's). nullopt when it is neither, or no date. Years 1970 to 2199.
 std::optional<Departure> ParseDeparture(std::string_view text);
 
 struct Flight {

@@ -28,26 +28,28 @@ void FitEncodings(std::span<const FeatureDefinition<Row>> definitions, const Lab
   workflow.clear_encodings();
   for (const auto& definition : definitions) {
     const auto& names = workflow.features();
-    if (definition.category == nullptr || std::find(names.begin(), names.end(), definition.name) == names.end()) continue;
+    if (definition.category == nullptr || std::find(names.begin(), names.end(), definition.name) == names.end())
+      continue;
     *workflow.add_encodings() = EncodeMeans<Row>(definition, set.rows, set.labels, smoothing);
   }
 }
 
 // The features of every row under the workflow as it is.
 template <typename Row>
-absl::StatusOr<Matrix> ComputeFeatures(std::span<const FeatureDefinition<Row>> definitions, const v1::Workflow& workflow,
-                                       std::span<const Row* const> rows) {
+absl::StatusOr<Matrix> ComputeFeatures(std::span<const FeatureDefinition<Row>> definitions,
+                                       const v1::Workflow& workflow, std::span<const Row* const> rows) {
   ASSIGN_OR_RETURN(auto features, Features<Row>::Compile(definitions, workflow));
   Matrix matrix{.columns = features.count(), .values = {}};
   for (const Row* row : rows) features.Compute(*row, matrix.AddRow());
   return matrix;
 }
 
-// The features of training rows: each row's categories are encoded by the labels of other rows only. Encoded by its own, the one film of a director
-// would be told its rating, and the trees would learn to trust what they will never be told again.
+// The features of training rows: each row's categories are encoded by the labels of other rows only. Encoded by its
+// own, the one film of a director would be told its rating, and the trees would learn to trust what they will never be
+// told again.
 template <typename Row>
-absl::StatusOr<Matrix> OutOfFoldFeatures(std::span<const FeatureDefinition<Row>> definitions, const v1::Workflow& workflow,
-                                         const LabelledRows<Row>& set, double smoothing) {
+absl::StatusOr<Matrix> OutOfFoldFeatures(std::span<const FeatureDefinition<Row>> definitions,
+                                         const v1::Workflow& workflow, const LabelledRows<Row>& set, double smoothing) {
   constexpr size_t kFolds = 5;
   Matrix matrix{.columns = static_cast<size_t>(workflow.features_size()),
                 .values = std::vector<float>(set.rows.size() * static_cast<size_t>(workflow.features_size()))};

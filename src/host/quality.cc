@@ -58,14 +58,16 @@ double Spearman(std::span<const float> scores, std::span<const float> labels) {
   return variance_a > 0 && variance_b > 0 ? covariance / std::sqrt(variance_a * variance_b) : 0;
 }
 
-double MeanNdcgAt10(std::span<const float> scores, std::span<const float> ratings, int slates, size_t slate_size, uint64_t seed) {
+double MeanNdcgAt10(std::span<const float> scores, std::span<const float> ratings, int slates, size_t slate_size,
+                    uint64_t seed) {
   if (scores.empty() || slates <= 0) return 0;
   std::mt19937_64 random(seed);
   std::vector<size_t> rows(scores.size());
   std::iota(rows.begin(), rows.end(), size_t{0});
   double sum = 0;
   for (int s = 0; s < slates; ++s) {
-    // The first steps of a Fisher-Yates shuffle; the standard's distributions may differ between libraries, a remainder does not.
+    // The first steps of a Fisher-Yates shuffle; the standard's distributions may differ between libraries, a remainder
+    // does not.
     const size_t size = std::min(slate_size, rows.size());
     for (size_t i = 0; i < size; ++i) std::swap(rows[i], rows[i + random() % (rows.size() - i)]);
     std::vector<size_t> slate(rows.begin(), rows.begin() + static_cast<std::ptrdiff_t>(size));

@@ -27,13 +27,16 @@ struct TrainedVersion {
   std::map<std::string, double> held_out_metrics;
 };
 
-// Equal data, seed and XGBoost give equal files, byte for byte. A version that is there already is replaced as a whole. A few seconds each, on the
-// calling thread.
+// Equal data, seed and XGBoost give equal files, byte for byte. A version that is there already is replaced as a whole.
+// A few seconds each, on the calling thread.
 //
-// Label: the film's IMDB rating. Held out: one film in five, by hash of its title. Metrics: "ndcg@10" (slates of 25), "spearman".
-absl::StatusOr<std::vector<TrainedVersion>> TrainTitleRanker(const Films& films, const std::string& repository, uint64_t seed);
-// Label: 15 minutes late or more at arrival. Held out: the last fifth of the days, since a model is used on days that are still to come. Metrics: "auc",
-// "log_loss".
-absl::StatusOr<std::vector<TrainedVersion>> TrainArrivalDelay(const Flights& flights, const std::string& repository, uint64_t seed);
+// Label: the film's IMDB rating. Held out: one film in five, by hash of its title. Metrics: "ndcg@10" (slates of 25),
+// "spearman".
+absl::StatusOr<std::vector<TrainedVersion>> TrainTitleRanker(const Films& films, const std::string& repository,
+                                                             uint64_t seed);
+// Label: 15 minutes late or more at arrival. Held out: the last fifth of the days, since a model is used on days that
+// are still to come. Metrics: "auc", "log_loss".
+absl::StatusOr<std::vector<TrainedVersion>> TrainArrivalDelay(const Flights& flights, const std::string& repository,
+                                                              uint64_t seed);
 
 }  // namespace signalbox::host

@@ -35,7 +35,10 @@ std::vector<Recipe> Recipes() {
        .description = "Adds the time of day, both airports, the route, and how the airports' delays grow over the day",
        .features = {"distance", "weekday", "minute_of_day", "origin", "destination", "route", "origin_part_of_day",
                     "destination_part_of_day"},
-       .parameters = {{"objective", "binary:logistic"}, {"max_depth", "3"}, {"eta", "0.08"}, {"min_child_weight", "20"},
+       .parameters = {{"objective", "binary:logistic"},
+                      {"max_depth", "3"},
+                      {"eta", "0.08"},
+                      {"min_child_weight", "20"},
                       {"subsample", "0.8"}},
        .rounds = 120},
   };
@@ -133,11 +136,13 @@ absl::StatusOr<TrainedVersion> TrainVersion(const Recipe& recipe, const Split& s
 absl::StatusOr<std::vector<TrainedVersion>> TrainArrivalDelay(const Flights& flights, const std::string& repository,
                                                               uint64_t seed) {
   if (flights.flights.size() < kFlightsMin) {
-    return absl::InvalidArgumentError(fmt::format("{} flights, training needs at least {}", flights.flights.size(), kFlightsMin));
+    return absl::InvalidArgumentError(
+        fmt::format("{} flights, training needs at least {}", flights.flights.size(), kFlightsMin));
   }
   const Split split = SplitFlights(flights);
   if (split.training.rows.empty() || split.held_out.rows.empty()) {
-    return absl::InvalidArgumentError("the flights are all of one day: expected at least two, to train on some and hold out others");
+    return absl::InvalidArgumentError(
+        "the flights are all of one day: expected at least two, to train on some and hold out others");
   }
   std::vector<TrainedVersion> versions;
   for (const Recipe& recipe : Recipes()) {

@@ -39,17 +39,23 @@ std::vector<Recipe> Recipes() {
        .rounds = 10},
       {.version = 2,
        .description = "Adds genre, audience rating, source, creative type, running time and box office",
-       .features = {"year", "log_budget", "log_us_gross", "log_worldwide_gross", "running_time", "audience_rating", "genre",
-                    "source", "creative_type"},
-       .parameters = {{"objective", "reg:squarederror"}, {"max_depth", "4"}, {"eta", "0.08"}, {"min_child_weight", "8"},
+       .features = {"year", "log_budget", "log_us_gross", "log_worldwide_gross", "running_time", "audience_rating",
+                    "genre", "source", "creative_type"},
+       .parameters = {{"objective", "reg:squarederror"},
+                      {"max_depth", "4"},
+                      {"eta", "0.08"},
+                      {"min_child_weight", "8"},
                       {"subsample", "0.8"}},
        .rounds = 120},
       {.version = 3,
        .description = "Learns to order pairs of films; adds critics, votes, director and distributor",
-       .features = {"year", "log_budget", "log_us_gross", "log_worldwide_gross", "running_time", "audience_rating", "genre",
-                    "source", "creative_type", "critics", "log_votes", "distributor", "director"},
-       .parameters = {{"objective", "rank:pairwise"}, {"max_depth", "4"}, {"eta", "0.1"}, {"min_child_weight", "4"},
-                      {"subsample", "0.8"}, {"lambdarank_num_pair_per_sample", "8"}},
+       .features = {"year", "log_budget", "log_us_gross", "log_worldwide_gross", "running_time", "audience_rating",
+                    "genre", "source", "creative_type", "critics", "log_votes", "distributor", "director"},
+       .parameters = {{"objective", "rank:pairwise"},
+                      {"max_depth", "4"},
+                      {"eta", "0.1"},
+                      {"min_child_weight", "4"},
+                      {"subsample", "0.8"}},
        .rounds = 200},
   };
 }
@@ -103,7 +109,8 @@ inference::ModelInferRequest SampleRequest(const Split& split) {
 }
 
 absl::StatusOr<TrainedVersion> TrainVersion(const Recipe& recipe, const Split& split, const std::string& films_json,
-                                            const std::string& data_sha256, const std::string& repository, uint64_t seed) {
+                                            const std::string& data_sha256, const std::string& repository,
+                                            uint64_t seed) {
   const auto definitions = FilmFeatureDefinitions();
   VersionFolder folder;
   v1::Workflow& workflow = folder.workflow;
@@ -151,7 +158,8 @@ absl::StatusOr<TrainedVersion> TrainVersion(const Recipe& recipe, const Split& s
 
 }  // namespace
 
-absl::StatusOr<std::vector<TrainedVersion>> TrainTitleRanker(const Films& films, const std::string& repository, uint64_t seed) {
+absl::StatusOr<std::vector<TrainedVersion>> TrainTitleRanker(const Films& films, const std::string& repository,
+                                                             uint64_t seed) {
   const Split split = SplitFilms(films, seed);
   if (size_t labelled = split.training.rows.size() + split.held_out.rows.size(); labelled < kLabelledFilmsMin) {
     return absl::InvalidArgumentError(
@@ -160,7 +168,8 @@ absl::StatusOr<std::vector<TrainedVersion>> TrainTitleRanker(const Films& films,
   ASSIGN_OR_RETURN(std::string films_json, FilmTableJson(films));
   std::vector<TrainedVersion> versions;
   for (const Recipe& recipe : Recipes()) {
-    ASSIGN_OR_RETURN(TrainedVersion version, TrainVersion(recipe, split, films_json, films.data_sha256, repository, seed));
+    ASSIGN_OR_RETURN(TrainedVersion version,
+                     TrainVersion(recipe, split, films_json, films.data_sha256, repository, seed));
     versions.push_back(std::move(version));
   }
   return versions;

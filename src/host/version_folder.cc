@@ -34,9 +34,11 @@ absl::StatusOr<VersionFolder> ReadVersionFolder(const std::string& path) {
   absl::StatusOr<std::string> json = ReadFile(workflow_path, kWorkflowBytesMax);
   if (!json.ok()) return absl::FailedPreconditionError(Message(json.status()).data());
   VersionFolder folder;
-  if (absl::Status status = ParseJson(*json, folder.workflow); !status.ok()) return Broken(workflow_path, Message(status));
+  if (absl::Status status = ParseJson(*json, folder.workflow); !status.ok())
+    return Broken(workflow_path, Message(status));
   if (folder.workflow.file_sha256_size() > kFilesMax) {
-    return Broken(workflow_path, fmt::format("{} files, the limit is {}", folder.workflow.file_sha256_size(), kFilesMax));
+    return Broken(workflow_path,
+                  fmt::format("{} files, the limit is {}", folder.workflow.file_sha256_size(), kFilesMax));
   }
   for (const auto& [name, sha256] : folder.workflow.file_sha256()) {
     if (name.empty() || name.front() == '.' || name.find('/') != std::string::npos) {
@@ -45,9 +47,10 @@ absl::StatusOr<VersionFolder> ReadVersionFolder(const std::string& path) {
     absl::StatusOr<std::string> content = ReadFile(path + "/" + name, kModelFileBytesMax);
     if (!content.ok()) return absl::FailedPreconditionError(Message(content.status()).data());
     if (std::string found = Sha256Hex(*content); found != sha256) {
-      return Broken(path + "/" + name, fmt::format("SHA-256 is {}, {} says {}: the file is not the one that was written; train it "
-                                                   "again or copy it whole",
-                                                   found, kWorkflowFile, sha256));
+      return Broken(path + "/" + name,
+                    fmt::format("SHA-256 is {}, {} says {}: the file is not the one that was written; train it "
+                                "again or copy it whole",
+                                found, kWorkflowFile, sha256));
     }
     folder.files.emplace(name, *std::move(content));
   }
