@@ -12,8 +12,12 @@ struct Outcome {
   int exit_code = 0;
 };
 
+// `host`: the reference model host.
+void AddHost(CLI::App& app, Outcome& outcome);  // host_command.cc
+
 // `rules` and `rules check`. Commands on published rule sets add themselves to the `rules` command there.
 void AddRules(CLI::App& app, Outcome& outcome);  // rules_command.cc
+
 // `train`: the example models, from real data.
 void AddTrain(CLI::App& app, Outcome& outcome);  // train_command.cc
 

@@ -1,0 +1,75 @@
+// The calls of the Open Inference Protocol, on a repository. Inner part of host.h.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <mutex>
+#include <unordered_set>
+
+#include "absl/status/status.h"
+#include "host/loader.h"
+#include "host/repository.h"
+#include "inference/open_inference.grpc.pb.h"
+
+namespace signalbox::host {
+
+class InferenceStream;
+
+// Thread-safe. Outlives the server it is registered with.
+class InferenceService : public inference::GRPCInferenceService::CallbackService {
+ public:
+  InferenceService(Repository& repository, Loader& loader) : repository_(repository), loader_(loader) {}
+
+  void SetReady(bool ready) { ready_ = ready; }
+  // Not ready from now on; streams end at the next moment at which no message is being answered.
+  void Stop();
+
+  // One request to one answer; what unary calls and streams share.
+  absl::Status Infer(const inference::ModelInferRequest& request, const RequestMetadata& metadata,
+                     inference::ModelInferResponse& response) const;
+
+ private:
+  friend class InferenceStream;
+  // False when the service is stopping: the stream is to end at once.
+  bool Add(InferenceStream* stream);
+  void Remove(InferenceStream* stream);
+
+  grpc::ServerUnaryReactor* RunOnLoader(grpc::CallbackServerContext* context, std::function<absl::Status()> work);
+  absl::Status Metadata(const inference::ModelMetadataRequest& request,
+                        inference::ModelMetadataResponse& response) const;
+  absl::Status Index(const inference::RepositoryIndexRequest& request,
+                     inference::RepositoryIndexResponse& response) const;
+
+  grpc::ServerUnaryReactor* ServerLive(grpc::CallbackServerContext*, const inference::ServerLiveRequest*,
+                                       inference::ServerLiveResponse*) override;
+  grpc::ServerUnaryReactor* ServerReady(grpc::CallbackServerContext*, const inference::ServerReadyRequest*,
+                                        inference::ServerReadyResponse*) override;
+  grpc::ServerUnaryReactor* ModelReady(grpc::CallbackServerContext*, const inference::ModelReadyRequest*,
+                                       inference::ModelReadyResponse*) override;
+  grpc::ServerUnaryReactor* ServerMetadata(grpc::CallbackServerContext*, const inference::ServerMetadataRequest*,
+                                           inference::ServerMetadataResponse*) override;
+  grpc::ServerUnaryReactor* ModelMetadata(grpc::CallbackServerContext*, const inference::ModelMetadataRequest*,
+                                          inference::ModelMetadataResponse*) override;
+  grpc::ServerUnaryReactor* ModelInfer(grpc::CallbackServerContext*, const inference::ModelInferRequest*,
+                                       inference::ModelInferResponse*) override;
+  grpc::ServerBidiReactor<inference::ModelInferRequest, inference::ModelStreamInferResponse>* ModelStreamInfer(
+      grpc::CallbackServerContext*) override;
+  grpc::ServerUnaryReactor* RepositoryIndex(grpc::CallbackServerContext*, const inference::RepositoryIndexRequest*,
+                                            inference::RepositoryIndexResponse*) override;
+  grpc::ServerUnaryReactor* RepositoryModelLoad(grpc::CallbackServerContext*,
+                                                const inference::RepositoryModelLoadRequest*,
+                                                inference::RepositoryModelLoadResponse*) override;
+  grpc::ServerUnaryReactor* RepositoryModelUnload(grpc::CallbackServerContext*,
+                                                  const inference::RepositoryModelUnloadRequest*,
+                                                  inference::RepositoryModelUnloadResponse*) override;
+
+  Repository& repository_;
+  Loader& loader_;
+  std::atomic<bool> ready_ = false;
+
+  std::mutex mutex_;
+  bool stopping_ = false;
+  std::unordered_set<InferenceStream*> streams_;
+};
+
+}  // namespace signalbox::host
