@@ -113,9 +113,13 @@ absl::Status Configure(const Database& database, const SqliteOptions& options) {
 enum class FileKind { kEmpty, kStore };
 
 absl::StatusOr<FileKind> CheckFileKind(const Database& database) {
-  ASSIGN_OR_RETURN(int64_t application, database.QueryInteger("PRAGMA application_id"));
-  ASSIGN_OR_RETURN(int64_t schema_version, database.QueryInteger("PRAGMA user_version"));
-  ASSIGN_OR_RETURN(int64_t objects, database.QueryInteger("SELECT count(*) FROM sqlite_schema"));
+  // One statement, so that a process that is just making the store is seen as before or after.
+  ASSIGN_OR_RETURN(Statement row, database.Prepare("SELECT application_id, user_version, (SELECT count(*) FROM "
+                                                   "sqlite_schema) FROM pragma_application_id, pragma_user_version"));
+  RETURN_IF_ERROR(row.Step().status());
+  const int64_t application = row.Integer(0);
+  const int64_t schema_version = row.Integer(1);
+  const int64_t objects = row.Integer(2);
   if (application == 0 && schema_version == 0 && objects == 0) return FileKind::kEmpty;
   if (application != kApplicationId) {
     return absl::FailedPreconditionError(
