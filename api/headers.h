@@ -8,8 +8,8 @@ namespace signalbox::headers {
 // Read from requests.
 inline constexpr std::string_view kObjective = "sb-objective";
 inline constexpr std::string_view kUser = "sb-user";
-// RFC 8941 dictionary: `country=US, device=tv, surface=home`. `country`, `locale`, `device`, `surface` are the fields of that
-// name; every other key is a free attribute.
+// RFC 8941 dictionary: `country=US, device=tv, surface=home`. `country`, `locale`, `device`, `surface` are the fields
+// of that name; every other key is a free attribute.
 inline constexpr std::string_view kContext = "sb-context";
 inline constexpr std::string_view kTenant = "sb-tenant";
 // `live` (when absent), `synthetic`, `replay` or `shadow`.

@@ -9,8 +9,9 @@
 
 namespace signalbox {
 
-// The proto3 JSON mapping with the .proto's field names, without fields that have their default value, keys sorted by bytes, no white space
-// (RFC 8785 for what our schemas hold: no floating point is used in them). Equal messages give equal bytes in every release.
+// The proto3 JSON mapping with the .proto's field names, without fields that have their default value, keys sorted by
+// bytes, no white space (RFC 8785 for what our schemas hold: no floating point is used in them). Equal messages give
+// equal bytes in every release.
 absl::StatusOr<std::string> CanonicalJson(const google::protobuf::Message& message);
 
 // The reverse. INVALID_ARGUMENT names what was not understood; unknown fields are refused, not skipped.

@@ -16,9 +16,10 @@ TEST(CanonicalJson, KeysAreSortedAndThereIsNoWhiteSpace) {
   objective.mutable_default_model()->set_name("m");
   (*objective.mutable_parameters())["z"] = "1";
   (*objective.mutable_parameters())["a"] = "\xC3\xA9";
-  EXPECT_EQ(CanonicalJson(rules).value(),
-            "{\"namespace\":\"home\",\"objectives\":[{\"default_model\":{\"name\":\"m\",\"version\":\"2\"},\"name\":\"Home\","
-            "\"parameters\":{\"a\":\"\xC3\xA9\",\"z\":\"1\"}}]}");
+  EXPECT_EQ(
+      CanonicalJson(rules).value(),
+      "{\"namespace\":\"home\",\"objectives\":[{\"default_model\":{\"name\":\"m\",\"version\":\"2\"},\"name\":\"Home\","
+      "\"parameters\":{\"a\":\"\xC3\xA9\",\"z\":\"1\"}}]}");
 }
 
 TEST(CanonicalJson, ParsingGivesTheMessageBack) {
