@@ -116,10 +116,12 @@ class Watch {
 };
 
 // Errors, beyond those that the methods name. Each names the store and, where there is one, the remedy:
-//   UNAVAILABLE          locked by another process for too long, unreachable, or replaced by another file; worth a
-//   retry RESOURCE_EXHAUSTED   the disk, or the permitted size, is used up; reading goes on working PERMISSION_DENIED
-//   the store may not be written (or read) by this user DATA_LOSS            the store is damaged, or content does not
-//   match its hash FAILED_PRECONDITION  not a store of signalbox, or one of a newer release
+//
+//   UNAVAILABLE          locked by another process for too long, unreachable, or replaced by another file
+//   RESOURCE_EXHAUSTED   the disk, or the permitted size, is used up; reading goes on working
+//   PERMISSION_DENIED    the store may not be written (or read) by this user
+//   DATA_LOSS            the store is damaged, or content does not match its hash
+//   FAILED_PRECONDITION  not a store of signalbox, or one of a newer release
 //
 // Thread-safe, and safe among processes.
 class Store {
