@@ -15,6 +15,9 @@ struct Outcome {
 // `host`: the reference model host.
 void AddHost(CLI::App& app, Outcome& outcome);  // host_command.cc
 
+// `resolve`: decisions from rule files, explained or in bulk.
+void AddResolve(CLI::App& app, Outcome& outcome);  // resolve_command.cc
+
 // `rules` and `rules check`. Commands on published rule sets add themselves to the `rules` command there.
 void AddRules(CLI::App& app, Outcome& outcome);  // rules_command.cc
 

@@ -6,6 +6,7 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", SIGNALBOX_VERSION);
   signalbox::cli::Outcome outcome;
   signalbox::cli::AddHost(app, outcome);
+  signalbox::cli::AddResolve(app, outcome);
   signalbox::cli::AddRules(app, outcome);
   signalbox::cli::AddTrain(app, outcome);
 

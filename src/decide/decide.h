@@ -23,7 +23,8 @@ struct Decision {
 // default.
 Decision Decide(const Snapshot& snapshot, const RequestContext& context);
 
-// The same decision, and every step on the way to it, taken or not, as text for people: one line a step. Allocates.
+// The same decision, and every step on the way to it, taken or not, as a page of text for people. Allocates. As data:
+// explain.h.
 std::string Explain(const Snapshot& snapshot, const RequestContext& context);
 
 }  // namespace signalbox::decide

@@ -3,11 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <random>
 
 #include "base/allocation_count.h"
 #include "decide/bucket.h"
+#include "decide/explain.h"
 #include "decide/test_snapshot.h"
 
 namespace signalbox::decide {
@@ -313,20 +315,70 @@ TEST(Explain, AgreesWithTheDecision) {
   for (const std::string& user : Users(2000)) {
     for (std::string_view objective : snapshot->ObjectiveNames()) {
       const Decision decision = Decide(*snapshot, {.objective = objective, .user = user});
-      const std::string text = Explain(*snapshot, {.objective = objective, .user = user});
-      EXPECT_THAT(text, HasSubstr("decision: model " + decision.answer->model->id + ", reason " +
-                                  std::string(Name(decision.answer->reason)) + ","));
-      if (!decision.answer->cell.empty()) {
-        EXPECT_THAT(text, HasSubstr("cell " + decision.answer->cell + " of 1=200000"));
+      const Explanation explanation = ExplainSteps(*snapshot, {.objective = objective, .user = user});
+      EXPECT_EQ(explanation.decision.answer, decision.answer) << user;
+      EXPECT_EQ(explanation.decision.fallbacks.data(), decision.fallbacks.data()) << user;
+      const auto taken = std::find_if(explanation.steps.begin(), explanation.steps.end(),
+                                      [](const Step& step) { return step.outcome == StepOutcome::kTaken; });
+      ASSERT_NE(taken, explanation.steps.end()) << user;
+      EXPECT_EQ(taken->kind, decision.answer->reason) << user;
+      EXPECT_THAT(taken->why, HasSubstr("gives " + decision.answer->model->id)) << user;
+    }
+  }
+}
+
+TEST(Explain, HasOneStepForEachRuleInTheOrderInWhichTheyAreAsked) {
+  const auto snapshot = CompileOrDie(ExampleSnapshot());
+  for (const std::string& user : Users(1000)) {
+    const Explanation explanation = ExplainSteps(*snapshot, {.objective = "ContinueWatchingRanking", .user = user});
+    ASSERT_EQ(explanation.steps.size(), 3u);
+    EXPECT_EQ(explanation.steps[0].rule, "experiment 12345");
+    EXPECT_EQ(explanation.steps[1].rule, "traffic shift ranker-canary");
+    EXPECT_EQ(explanation.steps[2].rule, "default model");
+    StepOutcome expected = StepOutcome::kPassed;
+    for (const Step& step : explanation.steps) {
+      if (step.outcome == StepOutcome::kTaken) {
+        EXPECT_EQ(expected, StepOutcome::kPassed) << user;
+        expected = StepOutcome::kNotAsked;
+      } else {
+        EXPECT_EQ(step.outcome, expected) << user << ": " << step.rule;
       }
     }
   }
 }
 
+TEST(Explain, ReadsLikeAPage) {
+  const auto snapshot = CompileOrDie(WithShare(1'000'000));
+  const std::string expected =
+      "Objective    TitleSearch\n"
+      "rules        namespace home, version 7\n"
+      "user         u1\n"
+      "\n"
+      "  TAKEN  traffic shift ranker-canary  rules/home.js:30:1  gives ranker@3: the user falls at 60.0444 %, "
+      "everybody is shifted\n"
+      "  -      default model                                    the model is chosen, ranker@1 is not needed\n"
+      "\n"
+      "model        ranker@3\n"
+      "reason       traffic_shift\n"
+      "routing key  " +
+      AnswerFor(*snapshot, "TitleSearch", "u1").model->routing_key +
+      "\n"
+      "placement    shard s2 at 127.0.0.1:9100\n"
+      "fallbacks    none\n"
+      "snapshot     " +
+      snapshot->hash() + ", version 42\n";
+  EXPECT_EQ(Explain(*snapshot, {.objective = "TitleSearch", .user = "u1"}), expected);
+}
+
 TEST(Explain, SaysWhyThereIsNoAnswer) {
   const auto snapshot = CompileOrDie(ExampleSnapshot());
-  EXPECT_THAT(Explain(*snapshot, {.objective = "Nope"}), HasSubstr("\"Nope\": no such Objective"));
-  EXPECT_THAT(Explain(*snapshot, {.objective = "ranker"}), HasSubstr("\"ranker\": a model, not an Objective"));
+  EXPECT_THAT(Explain(*snapshot, {.objective = "Nope"}), HasSubstr("unknown Objective \"Nope\""));
+  EXPECT_THAT(Explain(*snapshot, {.objective = "Nope"}), HasSubstr("FraudScoring, TitleSearch"));
+  EXPECT_THAT(Explain(*snapshot, {.objective = "ranker"}), HasSubstr("\"ranker\" is a model, not an Objective"));
+  EXPECT_EQ(WhyNoAnswer(*snapshot, ""), "the request names no Objective");
+  // Cut before the character that does not fit whole.
+  EXPECT_EQ(WhyNoAnswer(*snapshot, std::string(79, 'x') + "\xC3\xA9" + std::string(1'000'000, 'x')),
+            "unknown Objective \"" + std::string(79, 'x') + "...\"");
 }
 
 TEST(TrafficTypeName, GoesThereAndBack) {

@@ -1,0 +1,183 @@
+// `signalbox resolve`: what would happen to this request, and why; or to these ten million.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/canonical_json.h"
+#include "base/status.h"
+#include "cli/commands.h"
+#include "cli/resolve_batch.h"
+#include "cli/snapshot_from_files.h"
+#include "decide/explain.h"
+#include "signalbox/v1/objective_config.pb.h"
+
+namespace signalbox::cli {
+namespace {
+
+struct ResolveOptions {
+  std::vector<std::string> rules;
+  std::string placement;
+  std::string namespace_name = "default";
+  bool is_batch = false;
+  std::string batch_file;
+  bool json = false;
+  // The request context.
+  std::string objective, user, country, device, locale, surface, tenant;
+  std::string traffic = "live";
+  std::vector<std::string> attributes;
+};
+
+int RefuseWith(const absl::Status& error) {
+  fmt::print(stderr, "{}\n", Message(error));
+  return ExitCodeOf(error);
+}
+
+// Views into `options`, which outlive the context.
+absl::StatusOr<std::vector<decide::Attribute>> AttributesOf(const ResolveOptions& options) {
+  std::vector<decide::Attribute> attributes;
+  for (const std::string_view text : options.attributes) {
+    const size_t equals = text.find('=');
+    if (equals == 0 || equals == std::string_view::npos)
+      return absl::InvalidArgumentError(fmt::format("--attribute {}: expected KEY=VALUE", text));
+    attributes.push_back({text.substr(0, equals), text.substr(equals + 1)});
+  }
+  return attributes;
+}
+
+nlohmann::ordered_json PlacementJson(const decide::Model& model) {
+  auto shards = nlohmann::ordered_json::array();
+  for (const decide::Shard* shard : model.shards) shards.push_back({{"shard", shard->name}, {"hosts", shard->hosts}});
+  return shards;
+}
+
+std::string ExplanationJson(const decide::Snapshot& snapshot, const decide::Explanation& explanation) {
+  const decide::Answer& answer = *explanation.decision.answer;
+  nlohmann::ordered_json json = {{"decision", nlohmann::ordered_json::parse(DecisionJson(explanation.decision))},
+                                 {"placement", PlacementJson(*answer.model)}};
+  v1::ObjectiveConfig config;
+  if (config.ParseFromString(answer.objective_config)) {
+    if (const auto text = CanonicalJson(config); text.ok())
+      json["objective_config"] = nlohmann::ordered_json::parse(*text);
+  }
+  json["steps"] = nlohmann::ordered_json::array();
+  for (const decide::Step& step : explanation.steps) {
+    json["steps"].push_back(
+        {{"outcome", Name(step.outcome)}, {"rule", step.rule}, {"place", step.place}, {"why", step.why}});
+  }
+  json["namespace"] = explanation.namespace_name;
+  json["rule_set_version"] = explanation.rule_set_version;
+  json["snapshot"] = {{"hash", snapshot.hash()}, {"version", snapshot.version()}};
+  return json.dump(2, ' ', /*ensure_ascii=*/false, nlohmann::json::error_handler_t::replace);
+}
+
+std::string ErrorJson(std::string_view message) {
+  return nlohmann::json({{"error", message}}).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+int ExplainOne(const decide::Snapshot& snapshot, const ResolveOptions& options) {
+  const absl::StatusOr<std::vector<decide::Attribute>> attributes = AttributesOf(options);
+  if (!attributes.ok()) return RefuseWith(attributes.status());
+  const decide::RequestContext context = {.objective = options.objective,
+                                          .user = options.user,
+                                          .country = options.country,
+                                          .locale = options.locale,
+                                          .device = options.device,
+                                          .surface = options.surface,
+                                          .tenant = options.tenant,
+                                          .traffic_type = *decide::ParseTrafficType(options.traffic),
+                                          .attributes = *attributes};
+  const decide::Explanation explanation = decide::ExplainSteps(snapshot, context);
+  const bool has_answer = explanation.decision.answer != nullptr;
+  if (!options.json) {
+    fmt::print("{}", decide::Explain(snapshot, context));
+  } else if (has_answer) {
+    fmt::print("{}\n", ExplanationJson(snapshot, explanation));
+  } else {
+    fmt::print("{}\n", ErrorJson(decide::WhyNoAnswer(snapshot, context.objective)));
+  }
+  return has_answer ? 0 : 1;
+}
+
+int RunBatch(const decide::Snapshot& snapshot, const ResolveOptions& options) {
+  int input = STDIN_FILENO;
+  if (!options.batch_file.empty()) {
+    input = open(options.batch_file.c_str(), O_RDONLY | O_CLOEXEC);
+    if (input < 0) {
+      fmt::print(stderr, "{}: {}\n", options.batch_file, std::strerror(errno));
+      return 2;
+    }
+  }
+  const absl::StatusOr<BatchCounts> counts = ResolveBatch(snapshot, input, STDOUT_FILENO);
+  if (input != STDIN_FILENO) close(input);
+  if (!counts.ok()) return RefuseWith(counts.status());
+  if (counts->failed == 0) return 0;
+  fmt::print(stderr, "{} of {} lines have errors; their answers say which\n", counts->failed, counts->lines);
+  return 1;
+}
+
+int Resolve(const ResolveOptions& options) {
+  const auto snapshot = SnapshotFromFiles(options.rules, options.placement, options.namespace_name);
+  if (!snapshot.ok()) return RefuseWith(snapshot.status());
+  return options.is_batch ? RunBatch(**snapshot, options) : ExplainOne(**snapshot, options);
+}
+
+void AddContextOptions(CLI::App& resolve, ResolveOptions& options) {
+  constexpr char kGroup[] = "Request context";
+  resolve.add_option("--objective", options.objective, "What the request is for, as in the rules")->group(kGroup);
+  resolve.add_option("--user", options.user, "Whom experiments and traffic shifts are sticky by")->group(kGroup);
+  resolve.add_option("--country", options.country)->group(kGroup);
+  resolve.add_option("--device", options.device)->group(kGroup);
+  resolve.add_option("--locale", options.locale)->group(kGroup);
+  resolve.add_option("--surface", options.surface)->group(kGroup);
+  resolve.add_option("--tenant", options.tenant)->group(kGroup);
+  resolve.add_option("--traffic", options.traffic)
+      ->group(kGroup)
+      ->check(CLI::IsMember({"live", "synthetic", "replay", "shadow"}))
+      ->capture_default_str();
+  resolve.add_option("--attribute", options.attributes, "KEY=VALUE; may be given several times")
+      ->group(kGroup)
+      ->take_all();
+}
+
+}  // namespace
+
+void AddResolve(CLI::App& app, Outcome& outcome) {
+  auto options = std::make_shared<ResolveOptions>();
+  CLI::App* resolve = app.add_subcommand("resolve", "Decide from rule files, offline: one request explained, or many");
+  resolve->footer(
+      "Example:\n"
+      "  signalbox resolve --rules rules.js --objective TitleRanking --user u1\n"
+      "  signalbox resolve --rules rules.js --batch contexts.jsonl > decisions.jsonl\n"
+      "A line of a batch is\n"
+      "  {\"objective\":\"TitleRanking\",\"user\":\"u1\",\"country\":\"US\",\"device\":\"tv\",\"locale\":\"en-US\",\n"
+      "   \"surface\":\"home\",\"tenant\":\"web\",\"attributes\":{\"plan\":\"basic\"}}\n"
+      "of which only the Objective must be there. Exit code 1 when a request, a line or the rules have errors.");
+  resolve->add_option("--rules", options->rules, "Rule files (.js); together they are one rule set")->required();
+  resolve->add_option("--placement", options->placement, "Placement file (.json): where models are");
+  resolve->add_option("--namespace", options->namespace_name, "Namespace of the rules")->capture_default_str();
+  CLI::Option* explain =
+      resolve->add_flag("--explain", "Print every step of one decision (without --batch, the default)");
+  CLI::Option* batch = resolve
+                           ->add_option("--batch", options->batch_file,
+                                        "Decide for every line of a file, or of the standard input, in order")
+                           ->type_name("[FILE]")
+                           ->expected(0, 1)
+                           ->excludes(explain);
+  resolve->add_flag("--json", options->json, "Print the explanation as JSON")->excludes(batch);
+  AddContextOptions(*resolve, *options);
+  resolve->callback([options, batch, &outcome] {
+    options->is_batch = batch->count() > 0;
+    outcome.exit_code = Resolve(*options);
+  });
+}
+
+}  // namespace signalbox::cli
