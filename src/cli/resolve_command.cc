@@ -29,6 +29,7 @@ struct ResolveOptions {
   std::string namespace_name = "default";
   bool is_batch = false;
   std::string batch_file;
+  bool explain = false;
   bool json = false;
   // The request context.
   std::string objective, user, country, device, locale, surface, tenant;
@@ -164,8 +165,8 @@ void AddResolve(CLI::App& app, Outcome& outcome) {
   resolve->add_option("--rules", options->rules, "Rule files (.js); together they are one rule set")->required();
   resolve->add_option("--placement", options->placement, "Placement file (.json): where models are");
   resolve->add_option("--namespace", options->namespace_name, "Namespace of the rules")->capture_default_str();
-  CLI::Option* explain =
-      resolve->add_flag("--explain", "Print every step of one decision (without --batch, the default)");
+  CLI::Option* explain = resolve->add_flag("--explain", options->explain,
+                                           "Print every step of one decision (without --batch, the default)");
   CLI::Option* batch = resolve
                            ->add_option("--batch", options->batch_file,
                                         "Decide for every line of a file, or of the standard input, in order")
