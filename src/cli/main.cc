@@ -8,6 +8,7 @@ int main(int argc, char** argv) {
   signalbox::cli::AddHost(app, outcome);
   signalbox::cli::AddResolve(app, outcome);
   signalbox::cli::AddRules(app, outcome);
+  signalbox::cli::AddTraffic(app, outcome);
   signalbox::cli::AddTrain(app, outcome);
 
   CLI11_PARSE(app, argc, argv);
