@@ -1,0 +1,201 @@
+#include "rules/globals.h"
+
+#include <fmt/format.h>
+#include <js/Array.h>
+#include <js/CallAndConstruct.h>
+#include <js/CharacterEncoding.h>
+#include <js/ErrorReport.h>
+#include <js/GlobalObject.h>
+#include <js/Object.h>
+#include <js/Principals.h>
+#include <js/PropertyAndElement.h>
+#include <js/PropertySpec.h>
+#include <js/RealmOptions.h>
+#include <js/String.h>
+#include <jsapi.h>
+
+#include <array>
+
+#include "rules/script_error.h"
+#include "rules/suggestion.h"
+
+namespace signalbox::rules {
+namespace {
+
+constexpr std::array<std::string_view, 6> kConstants = {"TITLE_INPUT_TYPE", "FLIGHT_INPUT_TYPE", "USER_INPUT_TYPE",
+                                                        "TEXT_INPUT_TYPE",  "IMAGE_INPUT_TYPE",  "TABULAR_INPUT_TYPE"};
+
+struct Removed {
+  const char* owner;  // nullptr: the global object
+  const char* name;
+};
+
+// Clocks, randomness, what depends on the machine's language or on when garbage is collected, shared and raw memory,
+// and code made from text.
+constexpr Removed kRemoved[] = {
+    {nullptr, "Date"},
+    {"Math", "random"},
+    {nullptr, "Intl"},
+    {"String.prototype", "localeCompare"},
+    {"String.prototype", "toLocaleLowerCase"},
+    {"String.prototype", "toLocaleUpperCase"},
+    {"Number.prototype", "toLocaleString"},
+    {"BigInt.prototype", "toLocaleString"},
+    {"Array.prototype", "toLocaleString"},
+    {"Object.prototype", "toLocaleString"},
+    {nullptr, "WeakRef"},
+    {nullptr, "FinalizationRegistry"},
+    {nullptr, "SharedArrayBuffer"},
+    {nullptr, "Atomics"},
+    {nullptr, "WebAssembly"},
+    {nullptr, "ArrayBuffer"},
+    {nullptr, "DataView"},
+    {nullptr, "Int8Array"},
+    {nullptr, "Uint8Array"},
+    {nullptr, "Uint8ClampedArray"},
+    {nullptr, "Int16Array"},
+    {nullptr, "Uint16Array"},
+    {nullptr, "Int32Array"},
+    {nullptr, "Uint32Array"},
+    {nullptr, "Float32Array"},
+    {nullptr, "Float64Array"},
+    {nullptr, "BigInt64Array"},
+    {nullptr, "BigUint64Array"},
+    {nullptr, "eval"},
+};
+
+const JSClass kGlobalClass = {"RuleFile", JSCLASS_GLOBAL_FLAGS, &JS::DefaultGlobalClassOps, nullptr, nullptr, nullptr};
+
+enum ObjectiveSlot { kNameSlot, kLineSlot, kColumnSlot, kObjectiveSlots };
+const JSClass kObjectiveClass = {"Objective", JSCLASS_HAS_RESERVED_SLOTS(kObjectiveSlots), nullptr, nullptr, nullptr,
+                                 nullptr};
+
+const FileScope& ScopeOfCurrentGlobal(JSContext* context) {
+  return *static_cast<const FileScope*>(JS::GetRealmPrivate(JS::GetCurrentRealmOrNull(context)));
+}
+
+// The object named by "Array.prototype", or the global itself.
+JSObject* Owner(JSContext* context, JS::HandleObject global, const char* path) {
+  JS::RootedObject object(context, global);
+  std::string_view rest = path == nullptr ? "" : path;
+  while (!rest.empty()) {
+    const size_t end = rest.find('.');
+    const std::string name(rest.substr(0, end));
+    rest = end == std::string_view::npos ? "" : rest.substr(end + 1);
+    JS::RootedValue value(context);
+    if (!JS_GetProperty(context, object, name.c_str(), &value) || !value.isObject()) return nullptr;
+    object = &value.toObject();
+  }
+  return object;
+}
+
+// After the standard classes are all there: they are made when first named, and must not come back then.
+bool RemoveBuiltins(JSContext* context, JS::HandleObject global) {
+  for (const Removed& removed : kRemoved) {
+    JS::RootedObject owner(context, Owner(context, global, removed.owner));
+    if (owner == nullptr || !JS_DeleteProperty(context, owner, removed.name)) return false;
+  }
+  return true;
+}
+
+bool RefuseCodeFromText(JSContext*, JS::RuntimeCode, JS::HandleString) { return false; }
+const JSSecurityCallbacks kSecurityCallbacks = {RefuseCodeFromText, nullptr};
+
+// The `get` trap of `Objectives`: (target, name) -> an object that stands for the Objective, and remembers the place.
+bool GetObjective(JSContext* context, unsigned argument_count, JS::Value* values) {
+  const JS::CallArgs arguments = JS::CallArgsFromVp(argument_count, values);
+  arguments.rval().setUndefined();
+  if (!arguments.get(1).isString()) return true;  // the engine asks for symbols of its own
+  JS::RootedObject objective(context, JS_NewObject(context, &kObjectiveClass));
+  if (objective == nullptr) return false;
+  JS::AutoFilename file;
+  unsigned line = 0;
+  unsigned column = 0;
+  JS::DescribeScriptedCaller(context, &file, &line, &column);
+  const Place place = EditorPlace(ScopeOfCurrentGlobal(context).source, line, column);
+  JS_SetReservedSlot(objective, kNameSlot, arguments.get(1));
+  JS_SetReservedSlot(objective, kLineSlot, JS::NumberValue(place.line));
+  JS_SetReservedSlot(objective, kColumnSlot, JS::NumberValue(place.column));
+  if (!JS_FreezeObject(context, objective)) return false;
+  arguments.rval().setObject(*objective);
+  return true;
+}
+
+// The `get` trap of `constants`: a misspelled one must not become `undefined` somewhere far away.
+bool GetConstant(JSContext* context, unsigned argument_count, JS::Value* values) {
+  const JS::CallArgs arguments = JS::CallArgsFromVp(argument_count, values);
+  arguments.rval().setUndefined();
+  if (!arguments.get(1).isString()) return true;
+  JS::RootedString name(context, arguments.get(1).toString());
+  JS::UniqueChars utf8 = JS_EncodeStringToUTF8(context, name);
+  if (utf8 == nullptr) return false;
+  for (const std::string_view constant : kConstants) {
+    if (constant == utf8.get()) {
+      arguments.rval().setString(name);
+      return true;
+    }
+  }
+  const std::vector<std::string> known(kConstants.begin(), kConstants.end());
+  JS_ReportErrorUTF8(context, "constants.%s does not exist%s; there are %s", utf8.get(),
+                     DidYouMean(utf8.get(), known).c_str(), fmt::format("{}", fmt::join(known, ", ")).c_str());
+  return false;
+}
+
+bool RefuseChange(JSContext* context, unsigned, JS::Value*) {
+  JS_ReportErrorUTF8(context, "Objectives and constants cannot be changed; they can only be read");
+  return false;
+}
+
+// `new Proxy({}, {get, set, defineProperty, deleteProperty})`
+bool DefineReadOnly(JSContext* context, JS::HandleObject global, const char* name, JSNative get) {
+  JS::RootedObject target(context, JS_NewPlainObject(context));
+  JS::RootedObject handler(context, JS_NewPlainObject(context));
+  JS::RootedValue proxy_class(context);
+  if (target == nullptr || handler == nullptr || !JS_DefineFunction(context, handler, "get", get, 3, 0) ||
+      !JS_DefineFunction(context, handler, "set", RefuseChange, 4, 0) ||
+      !JS_DefineFunction(context, handler, "defineProperty", RefuseChange, 3, 0) ||
+      !JS_DefineFunction(context, handler, "deleteProperty", RefuseChange, 2, 0) ||
+      !JS_GetProperty(context, global, "Proxy", &proxy_class)) {
+    return false;
+  }
+  JS::RootedValueArray<2> arguments(context);
+  arguments[0].setObject(*target);
+  arguments[1].setObject(*handler);
+  JS::RootedObject proxy(context);
+  return JS::Construct(context, proxy_class, arguments, &proxy) &&
+         JS_DefineProperty(context, global, name, proxy, JSPROP_READONLY | JSPROP_PERMANENT);
+}
+
+}  // namespace
+
+std::span<const std::string_view> Constants() { return kConstants; }
+
+JSObject* NewFileGlobal(JSContext* context, const FileScope& scope) {
+  JS_SetSecurityCallbacks(context, &kSecurityCallbacks);
+  JS::RealmOptions options;
+  options.creationOptions()
+      .setSharedMemoryAndAtomicsEnabled(false)
+      .setDefineSharedArrayBufferConstructor(false)
+      .setWeakRefsEnabled(JS::WeakRefSpecifier::Disabled);
+  JS::RootedObject global(context,
+                          JS_NewGlobalObject(context, &kGlobalClass, nullptr, JS::FireOnNewGlobalHook, options));
+  if (global == nullptr) return nullptr;
+  JSAutoRealm realm(context, global);
+  JS::SetRealmPrivate(JS::GetCurrentRealmOrNull(context), const_cast<FileScope*>(&scope));
+  if (!JS::InitRealmStandardClasses(context) || !RemoveBuiltins(context, global)) return nullptr;
+  if (!DefineReadOnly(context, global, "Objectives", GetObjective)) return nullptr;
+  if (!DefineReadOnly(context, global, "constants", GetConstant)) return nullptr;
+  return global;
+}
+
+bool ReadObjectiveName(JSContext* context, JSObject* object, ObjectiveName& name) {
+  if (JS::GetClass(object) != &kObjectiveClass) return false;
+  JS::RootedString text(context, JS::GetReservedSlot(object, kNameSlot).toString());
+  if (JS::UniqueChars utf8 = JS_EncodeStringToUTF8(context, text)) name.name = utf8.get();
+  JS_ClearPendingException(context);
+  name.place.line = static_cast<uint32_t>(JS::GetReservedSlot(object, kLineSlot).toNumber());
+  name.place.column = static_cast<uint32_t>(JS::GetReservedSlot(object, kColumnSlot).toNumber());
+  return true;
+}
+
+}  // namespace signalbox::rules

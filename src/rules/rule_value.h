@@ -1,0 +1,59 @@
+// What a rule file declared, as plain data: copied out of the engine, so that whoever reads it never runs JavaScript.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace signalbox::rules {
+
+// From 1, columns in UTF-16 units; line 0: unknown.
+struct Place {
+  uint32_t line = 0;
+  uint32_t column = 0;
+};
+
+// `Objectives.Name`, and where that was written.
+struct ObjectiveName {
+  std::string name;
+  Place place;
+};
+
+// What no rule has a use for, in words: "a function", "a Promise".
+struct Unusable {
+  std::string what;
+};
+
+struct RuleValue {
+  struct Nothing {};  // undefined and null
+  using Array = std::vector<RuleValue>;
+  using Object = std::vector<std::pair<std::string, RuleValue>>;  // in the order of the script's keys
+
+  std::variant<Nothing, bool, double, std::string, ObjectiveName, Unusable, Array, Object> data;
+};
+
+// Where the parts of an expression stand in the source, as far as that can be told without running it.
+struct SourceNode {
+  Place place;
+  std::vector<std::pair<std::string, SourceNode>> keys;
+  std::vector<SourceNode> items;
+
+  const SourceNode* Find(const std::string& key) const {
+    for (const auto& [name, node] : keys) {
+      if (name == key) return &node;
+    }
+    return nullptr;
+  }
+};
+
+struct DeclaredRule {
+  std::string file;
+  // "defineHomeRule", or "export default [3]".
+  std::string label;
+  SourceNode source;
+  RuleValue value;
+};
+
+}  // namespace signalbox::rules

@@ -1,0 +1,98 @@
+#include "rules/script_error.h"
+
+#include <fmt/format.h>
+#include <js/Conversions.h>
+#include <js/ErrorReport.h>
+#include <js/Exception.h>
+#include <js/SavedFrameAPI.h>
+#include <js/String.h>
+#include <jsapi.h>
+
+namespace signalbox::rules {
+namespace {
+
+constexpr size_t kMessageBytesMax = 1000;
+
+std::string Shortened(std::string text) {
+  if (text.size() <= kMessageBytesMax) return text;
+  size_t end = kMessageBytesMax;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  return text.substr(0, end) + "...";
+}
+
+// Of a thrown value that is no Error.
+std::string InWords(JSContext* context, JS::HandleValue value) {
+  if (value.isObject()) return "an object that is no Error";
+  if (value.isSymbol()) return "a Symbol";
+  // Longer ones are not worth flattening.
+  if (value.isString() && JS::GetStringLength(value.toString()) > kMessageBytesMax) return "a long text";
+  JS::RootedString text(context, JS::ToString(context, value));
+  JS::UniqueChars utf8 = text ? JS_EncodeStringToUTF8(context, text) : nullptr;
+  if (utf8 == nullptr) {
+    JS_ClearPendingException(context);
+    return "a value";
+  }
+  return value.isString() ? fmt::format("\"{}\"", utf8.get()) : utf8.get();
+}
+
+}  // namespace
+
+Place EditorPlace(std::string_view source, uint32_t line, uint32_t code_points_before) {
+  if (line == 0) return {};
+  size_t at = 0;
+  for (uint32_t i = 1; i < line; ++i) {
+    at = source.find('\n', at);
+    if (at == std::string_view::npos) return {line, code_points_before + 1};
+    ++at;
+  }
+  uint32_t column = 1;
+  for (uint32_t i = 0; i < code_points_before && at < source.size() && source[at] != '\n'; ++i) {
+    const auto lead = static_cast<unsigned char>(source[at]);
+    const size_t bytes = lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+    column += bytes == 4 ? 2 : 1;
+    at += bytes;
+  }
+  return {line, column};
+}
+
+std::optional<ScriptError> TakeError(JSContext* context, std::string_view file, std::string_view source) {
+  if (!JS_IsExceptionPending(context)) return std::nullopt;
+  const bool out_of_memory = JS_IsThrowingOutOfMemory(context);
+  JS::ExceptionStack thrown(context);
+  if (!JS::StealPendingExceptionStack(context, &thrown)) {
+    JS_ClearPendingException(context);
+    return ScriptError{.message = "an exception that cannot be read", .place = {}};
+  }
+  ScriptError error;
+  JS::RootedObject object(context, thrown.exception().isObject() ? &thrown.exception().toObject() : nullptr);
+  JSErrorReport* report = object ? JS_ErrorFromException(context, object) : nullptr;
+  if (out_of_memory) {
+    error.message = "out of memory";
+  } else if (report != nullptr) {
+    JS::ErrorReportBuilder builder(context);
+    if (builder.init(context, thrown, JS::ErrorReportBuilder::NoSideEffects)) {
+      error.message = Shortened(builder.toStringResult().c_str());
+    } else {
+      JS_ClearPendingException(context);
+      error.message = Shortened(report->message().c_str());
+    }
+    error.number = report->errorNumber;
+  } else {
+    error.message = InWords(context, thrown.exception());
+  }
+  if (report != nullptr && report->filename != nullptr && report->filename == file) {
+    error.place = EditorPlace(source, report->lineno, report->column);
+    return error;
+  }
+  JS::RootedObject stack(context, thrown.stack());
+  JS::RootedString frame_file(context);
+  uint32_t line = 0;
+  uint32_t column = 0;
+  if (stack && JS::GetSavedFrameLine(context, nullptr, stack, &line) == JS::SavedFrameResult::Ok &&
+      JS::GetSavedFrameColumn(context, nullptr, stack, &column) == JS::SavedFrameResult::Ok && line > 0 && column > 0) {
+    error.place = EditorPlace(source, line, column - 1);
+  }
+  return error;
+}
+
+}  // namespace signalbox::rules
