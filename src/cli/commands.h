@@ -12,6 +12,9 @@ struct Outcome {
   int exit_code = 0;
 };
 
+// `demo`: what `make run` starts.
+void AddDemo(CLI::App& app, Outcome& outcome);  // demo_command.cc
+
 // `host`: the reference model host.
 void AddHost(CLI::App& app, Outcome& outcome);  // host_command.cc
 

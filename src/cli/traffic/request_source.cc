@@ -56,7 +56,7 @@ absl::StatusOr<ObjectiveTraffic> ParseObjectiveTraffic(std::string_view text) {
 }
 
 std::vector<ObjectiveTraffic> DemoObjectives() {
-  return {{.objective = "ContinueWatchingRanking", .domain = Domain::kFilms},
+  return {{.objective = "TitleRanking", .domain = Domain::kFilms},
           {.objective = "HomePageRanking", .domain = Domain::kFilms},
           {.objective = "ArrivalDelay", .domain = Domain::kFlights}};
 }

@@ -1,0 +1,227 @@
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <httplib.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <functional>
+#include <memory>
+
+#include "base/status.h"
+#include "cli/commands.h"
+#include "cli/demo/demo_models.h"
+#include "cli/demo/demo_system.h"
+#include "cli/demo/hints.h"
+#include "cli/demo/progress.h"
+#include "cli/stop_signal.h"
+#include "cli/traffic/live_text.h"
+#include "cli/traffic/traffic_sender.h"
+
+namespace signalbox::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// A terminal is redrawn often; a log file gets a table now and then.
+constexpr seconds kTerminalInterval{1};
+constexpr seconds kLogInterval{5};
+constexpr int kConnections = 4;
+
+struct DemoCommand {
+  std::string folder = ".demo";
+  std::string data = "node_modules/vega-datasets/data";
+  std::string rules = "examples/rules/demo";
+  std::string listen = "127.0.0.1:0";
+  std::string admin = "127.0.0.1:0";
+  double rate = 200;
+  double duration_s = 0;
+  uint64_t seed = 1;
+};
+
+// Held until the process ends: two demos in one folder would tell each other's hosts apart by luck.
+absl::Status LockFolder(const std::string& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) return absl::UnavailableError(fmt::format("create {}: {}", folder, error.message()));
+  const std::string path = folder + "/lock";
+  const int file = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (file < 0) return absl::UnavailableError(fmt::format("open {}: {}", path, strerrordesc_np(errno)));
+  if (flock(file, LOCK_EX | LOCK_NB) != 0) {
+    close(file);
+    return absl::UnavailableError(
+        fmt::format("a demo runs in {} already: stop that one, or give this one another folder with --dir", folder));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<std::string>> RuleFiles(const std::string& folder) {
+  std::vector<std::string> files;
+  std::error_code error;
+  for (fs::directory_iterator file(folder, error), end; !error && file != end; file.increment(error)) {
+    if (file->path().extension() == ".js") files.push_back(file->path().string());
+  }
+  if (error) return absl::NotFoundError(fmt::format("list {}: {}", folder, error.message()));
+  if (files.empty()) return absl::NotFoundError(fmt::format("{}: no rule file (*.js) in it", folder));
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+std::string OwnPath() {
+  std::error_code error;
+  return fs::read_symlink("/proc/self/exe", error).string();
+}
+
+// As one would type it in this folder.
+std::string AsTyped(const std::string& path) {
+  std::error_code error;
+  const std::string relative = fs::relative(path, fs::current_path(error), error).string();
+  return error || relative.empty() || relative.starts_with("..") ? path : relative;
+}
+
+// Signals that came are remembered: the start asks at every step.
+class Interruption {
+ public:
+  explicit Interruption(StopSignal& stop) : stop_(stop) {}
+  bool Came() { return WaitFor(milliseconds(0)); }
+  bool WaitFor(std::chrono::nanoseconds timeout) {
+    if (!came_) came_ = stop_.WaitFor(timeout);
+    return came_;
+  }
+
+ private:
+  StopSignal& stop_;
+  bool came_ = false;
+};
+
+absl::Status StartSystem(const DemoCommand& command, DemoSystem& system, Interruption& interruption) {
+  Progress progress(stdout);
+  auto step = [&](const char* name, const std::function<absl::StatusOr<std::string>()>& work) -> absl::Status {
+    if (interruption.Came()) return absl::CancelledError("interrupted");
+    progress.Begin(name);
+    absl::StatusOr<std::string> result = work();
+    result.ok() ? progress.Done(*result) : progress.Failed();
+    return result.status();
+  };
+  RETURN_IF_ERROR(step("folder", [&] { return system.MakeFolders(); }));
+  RETURN_IF_ERROR(step("models", [&] { return TrainOnce(command.data, system.paths().models, command.seed); }));
+  RETURN_IF_ERROR(step("model hosts", [&] { return system.StartHosts(); }));
+  RETURN_IF_ERROR(step("control plane", [&] { return system.StartControlPlane(); }));
+  RETURN_IF_ERROR(step("rules", [&] { return system.PublishRules(); }));
+  return step("proxy", [&] { return system.StartProxy(); });
+}
+
+// One line: what the proxy runs now, in its own words.
+std::string RunningSnapshot(httplib::Client& admin) {
+  const httplib::Result page = admin.Get("/snapshot");
+  if (!page || page->status != 200) return "the proxy's /snapshot page does not answer";
+  const auto json = nlohmann::json::parse(page->body, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) return "the proxy's /snapshot page is no JSON";
+  return fmt::format("snapshot version {}, hash {}", json.value("version", int64_t{0}),
+                     json.value("hash", std::string()).substr(0, 16));
+}
+
+// Shows what was answered since the last time, until the end of the demo. An error when a process of the system ended.
+absl::Status ShowTraffic(const DemoCommand& command, DemoSystem& system, const TrafficSender& sender,
+                         Interruption& interruption) {
+  LiveText live(stdout);
+  httplib::Client admin("http://" + system.admin_address());
+  const seconds interval = live.is_terminal() ? kTerminalInterval : kLogInterval;
+  TrafficReport last;
+  while (true) {
+    const TrafficReport report = sender.Report();
+    const double seconds_left = command.duration_s - std::chrono::duration<double>(report.duration).count();
+    if (command.duration_s > 0 && seconds_left <= 0) return absl::OkStatus();
+    if (interruption.WaitFor(milliseconds(100))) return absl::OkStatus();
+    RETURN_IF_ERROR(system.Check());
+    if (report.duration - last.duration < interval) continue;
+    live.Replace(fmt::format("{:.0f} s, {} answered, {} failed, {}\n{}\n",
+                             std::chrono::duration<double>(report.duration).count(), report.answered(), report.failed(),
+                             RunningSnapshot(admin), Table(report.Since(last))));
+    last = report;
+  }
+}
+
+absl::Status RunTraffic(const DemoCommand& command, DemoSystem& system, Interruption& interruption) {
+  ASSIGN_OR_RETURN(
+      RequestSource source,
+      RequestSource::Load({.data_folder = command.data, .objectives = DemoObjectives(), .seed = command.seed}));
+  ASSIGN_OR_RETURN(auto sender, TrafficSender::Start({.target = system.proxy_address(),
+                                                      .rate_per_second = command.rate,
+                                                      .connections = kConnections,
+                                                      .tenant = "demo"},
+                                                     std::move(source)));
+  const absl::Status shown = ShowTraffic(command, system, *sender, interruption);
+  sender->Stop();
+  const TrafficReport report = sender->Report();
+  fmt::print("\n{} requests, {} answered, {} failed\n{}", report.sent, report.answered(), report.failed(),
+             Table(report));
+  RETURN_IF_ERROR(shown);
+  if (report.failed() == 0) return absl::OkStatus();
+  return absl::UnavailableError(
+      fmt::format("{} of {} requests failed; the last lines above say how, and {} holds the "
+                  "logs of all processes",
+                  report.failed(), report.sent, system.paths().logs));
+}
+
+absl::Status Run(const DemoCommand& command) {
+  StopSignal stop;  // before the first thread starts: threads inherit what is blocked
+  Interruption interruption(stop);
+  ASSIGN_OR_RETURN(std::vector<std::string> rule_files, RuleFiles(command.rules));
+  RETURN_IF_ERROR(LockFolder(command.folder));
+  DemoSystem system({.program = OwnPath(),
+                     .folder = command.folder,
+                     .listen = command.listen,
+                     .admin = command.admin,
+                     .rule_files = std::move(rule_files)},
+                    [&] { return interruption.Came(); });
+  fmt::print(
+      "signalbox demo: three model hosts in two shards, a control plane, a proxy, and traffic from real data\n\n");
+  absl::Status result = StartSystem(command, system, interruption);
+  if (result.ok()) {
+    fmt::print("\n{}\n", Hints({.program = AsTyped(OwnPath()),
+                                .rules_folder = command.rules,
+                                .canary_folder = command.rules + "-canary"},
+                               system));
+    fmt::print("{:g} requests/s through {}; Ctrl-C ends the demo\n\n", command.rate, system.proxy_address());
+    std::fflush(stdout);
+    result = RunTraffic(command, system, interruption);
+  }
+  const absl::Status stopped = system.Stop();
+  if (absl::IsCancelled(result)) result = absl::OkStatus();  // Ctrl-C while it started
+  RETURN_IF_ERROR(result);
+  RETURN_IF_ERROR(stopped);
+  fmt::print("stopped; {} keeps the models and what was published\n", command.folder);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddDemo(CLI::App& app, Outcome& outcome) {
+  auto options = std::make_shared<DemoCommand>();
+  CLI::App* command = app.add_subcommand("demo", "Run a whole signalbox on this machine, with real models and traffic");
+  command->add_option("--dir", options->folder, "Folder for everything that the demo keeps")->capture_default_str();
+  command->add_option("--data", options->data, "Folder of the data")->capture_default_str();
+  command->add_option("--rules", options->rules, "Folder of the rule files that are published")->capture_default_str();
+  command->add_option("--listen", options->listen, "HOST:PORT of the proxy; port 0 takes a free one")
+      ->capture_default_str();
+  command->add_option("--admin", options->admin, "HOST:PORT of the proxy's pages for operators")->capture_default_str();
+  command->add_option("--rate", options->rate, "Requests per second")->capture_default_str();
+  command->add_option("--duration", options->duration_s, "Seconds of traffic; 0 goes on until Ctrl-C")
+      ->capture_default_str();
+  command->add_option("--seed", options->seed, "Of training and traffic")->capture_default_str();
+  command->callback([options, &outcome] {
+    if (absl::Status status = Run(*options); !status.ok()) {
+      std::fflush(stdout);
+      fmt::print(stderr, "signalbox demo: {}\n", Message(status));
+      outcome.exit_code = absl::IsInvalidArgument(status) ? 1 : 2;
+    }
+  });
+}
+
+}  // namespace signalbox::cli
