@@ -1,0 +1,232 @@
+#include "control/composition.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "api/distribution.h"
+#include "base/canonical_json.h"
+#include "base/status.h"
+
+namespace signalbox::control {
+namespace {
+
+// How far back a start looks for a moment at which everything was well. Each step is a compilation, of some
+// milliseconds.
+constexpr int64_t kReplayMax = 200;
+
+int64_t NowUnixMs() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+}  // namespace
+
+Composition::Part Composition::Parse(std::string_view topic, int64_t version,
+                                     const absl::StatusOr<std::string>& content) {
+  Part part{version, nullptr, nullptr, content.status()};
+  if (!content.ok()) return part;
+  auto placement = std::make_shared<v1::Placement>();
+  auto rule_set = std::make_shared<v1::RuleSet>();
+  if (topic == store::kPlacementTopic) {
+    part.fault = ParseJson(*content, *placement);
+    part.placement = std::move(placement);
+  } else {
+    part.fault = ParseJson(*content, *rule_set);
+    if (part.fault.ok() && rule_set->namespace_() != store::NamespaceOfTopic(topic)) {
+      part.fault = absl::InvalidArgumentError(
+          fmt::format("holds the rules of namespace '{}', expected those of its own", rule_set->namespace_()));
+    }
+    part.rule_set = std::move(rule_set);
+  }
+  if (!part.fault.ok()) {
+    part.fault = absl::InvalidArgumentError(fmt::format("{} version {}: {}", topic, version, Message(part.fault)));
+  }
+  return part;
+}
+
+absl::StatusOr<std::shared_ptr<const decide::Snapshot>> Composition::Compile(const Parts& parts, int64_t sequence) {
+  v1::Snapshot proto;
+  for (const auto& [topic, part] : parts) {
+    if (part.placement != nullptr) *proto.mutable_placement() = *part.placement;
+    if (part.rule_set == nullptr) continue;
+    v1::PublishedRuleSet& published = *proto.add_rule_sets();
+    *published.mutable_rule_set() = *part.rule_set;
+    published.set_version(part.version);
+  }
+  proto.set_version(sequence);
+  proto.set_created_unix_ms(NowUnixMs());
+  if (proto.ByteSizeLong() > distribution::kUpdateBytesMax) {
+    return absl::InvalidArgumentError(fmt::format("all rule sets and the placement take {} bytes, the limit is {}",
+                                                  proto.ByteSizeLong(), distribution::kUpdateBytesMax));
+  }
+  return decide::Snapshot::Compile(std::move(proto));
+}
+
+absl::Status Composition::Advance() {
+  ASSIGN_OR_RETURN(store::LatestVersions latest, store_.Latest());
+  if (snapshot_ != nullptr && latest.sequence == sequence_) return absl::OkStatus();
+  decltype(cache_) cache;
+  Versions versions;
+  for (const store::LatestVersion& newest : latest.topics) {
+    const std::pair key(newest.info.topic, newest.info.version);
+    versions[key.first] = key.second;
+    if (const auto known = cache_.find(key); known != cache_.end()) {
+      cache.insert(*known);
+    } else {
+      cache.emplace(key, Parse(key.first, key.second, newest.content));
+    }
+  }
+  cache_ = std::move(cache);
+  ASSIGN_OR_RETURN(State state, NewestOfAll(versions, latest.sequence));
+  if (!state.refused.empty()) {
+    ASSIGN_OR_RETURN(state, Replay(latest));
+  }
+  Adopt(std::move(state), latest);
+  return absl::OkStatus();
+}
+
+// Without what cannot be read. `refused` is empty exactly when this is the whole and compiles.
+absl::StatusOr<Composition::State> Composition::NewestOfAll(const Versions& versions, int64_t sequence) {
+  State state;
+  for (const auto& [topic, version] : versions) {
+    if (version == 0) continue;
+    ASSIGN_OR_RETURN(Part part, Load(topic, version));
+    if (!part.fault.ok()) {
+      state.refused[topic] = part.fault;
+      return state;
+    }
+    state.parts[topic] = std::move(part);
+  }
+  absl::StatusOr<std::shared_ptr<const decide::Snapshot>> snapshot = Compile(state.parts, sequence);
+  if (snapshot.ok()) {
+    state.snapshot = *std::move(snapshot);
+  } else {
+    state.refused[""] = snapshot.status();
+  }
+  return state;
+}
+
+absl::StatusOr<Composition::State> Composition::Replay(const store::LatestVersions& latest) {
+  const bool is_start = snapshot_ == nullptr;
+  int64_t base = is_start ? std::max<int64_t>(0, latest.sequence - kReplayMax) : sequence_;
+  ASSIGN_OR_RETURN(std::vector<store::VersionInfo> changes, ChangesAfter(base, latest.sequence));
+  Versions versions;
+  for (const store::LatestVersion& topic : latest.topics) versions[topic.info.topic] = topic.info.version;
+
+  State state{parts_, snapshot_, {}};
+  auto next = changes.end();  // the first change to be replayed
+  while (next != changes.begin()) {
+    --next;
+    --versions[next->topic];
+    if (!is_start) continue;
+    ASSIGN_OR_RETURN(State earlier, NewestOfAll(versions, next->sequence - 1));
+    if (earlier.refused.empty()) {
+      state = std::move(earlier);
+      break;
+    }
+  }
+  if (state.snapshot == nullptr) {
+    // Nothing was well as far back as we look: begin with nothing, and take what compiles in the order of topics.
+    ASSIGN_OR_RETURN(state.snapshot, Compile({}, base));
+    for (const auto& [topic, version] : versions) {
+      if (version > 0) RETURN_IF_ERROR(TryPart(topic, version, base, state));
+    }
+  }
+  for (; next != changes.end(); ++next) {
+    ++versions[next->topic];
+    RETURN_IF_ERROR(Step(versions, *next, state));
+  }
+  return state;
+}
+
+absl::Status Composition::Step(const Versions& versions, const store::VersionInfo& change, State& state) {
+  ASSIGN_OR_RETURN(State whole, NewestOfAll(versions, change.sequence));
+  if (whole.refused.empty()) {
+    state = std::move(whole);
+    return absl::OkStatus();
+  }
+  RETURN_IF_ERROR(TryPart(change.topic, change.version, change.sequence, state));
+  // What stood in the way of another topic may be gone now.
+  for (const auto& [topic, version] : versions) {
+    const auto running = state.parts.find(topic);
+    const bool runs = running != state.parts.end() && running->second.version == version;
+    if (version > 0 && !runs && topic != change.topic) {
+      RETURN_IF_ERROR(TryPart(topic, version, change.sequence, state));
+    }
+  }
+  // Also when nothing of this change runs, the snapshot is the one of this sequence.
+  ASSIGN_OR_RETURN(state.snapshot, Compile(state.parts, change.sequence));
+  return absl::OkStatus();
+}
+
+absl::Status Composition::TryPart(const std::string& topic, int64_t version, int64_t sequence, State& state) {
+  ASSIGN_OR_RETURN(Part part, Load(topic, version));
+  if (!part.fault.ok()) {
+    state.refused[topic] = part.fault;
+    return absl::OkStatus();
+  }
+  Parts parts = state.parts;
+  parts[topic] = std::move(part);
+  absl::StatusOr<std::shared_ptr<const decide::Snapshot>> snapshot = Compile(parts, sequence);
+  if (!snapshot.ok()) {
+    state.refused[topic] = snapshot.status();
+    return absl::OkStatus();
+  }
+  state.parts = std::move(parts);
+  state.snapshot = *std::move(snapshot);
+  state.refused.erase(topic);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<store::VersionInfo>> Composition::ChangesAfter(int64_t sequence, int64_t up_to) {
+  ASSIGN_OR_RETURN(std::unique_ptr<store::Watch> watch, store_.WatchChanges(sequence));
+  std::vector<store::VersionInfo> changes;
+  while (changes.empty() || changes.back().sequence < up_to) {
+    ASSIGN_OR_RETURN(std::vector<store::VersionInfo> more, watch->Next(std::chrono::milliseconds(0)));
+    if (more.empty()) return absl::UnavailableError(fmt::format("{}: changes are missing", store_.name()));
+    for (store::VersionInfo& change : more) {
+      if (change.sequence <= up_to) changes.push_back(std::move(change));
+    }
+  }
+  return changes;
+}
+
+absl::StatusOr<Composition::Part> Composition::Load(const std::string& topic, int64_t version) {
+  const std::pair key(topic, version);
+  if (const auto known = cache_.find(key); known != cache_.end()) return known->second;
+  absl::StatusOr<store::Version> stored = store_.Get(topic, version);
+  if (!stored.ok() && !absl::IsDataLoss(stored.status())) return stored.status();
+  Part part =
+      Parse(topic, version, stored.ok() ? std::move(stored->content) : absl::StatusOr<std::string>(stored.status()));
+  cache_.emplace(key, part);
+  return part;
+}
+
+void Composition::Adopt(State state, const store::LatestVersions& latest) {
+  held_back_.clear();
+  for (const store::LatestVersion& newest : latest.topics) {
+    const auto running = state.parts.find(newest.info.topic);
+    const int64_t running_version = running == state.parts.end() ? 0 : running->second.version;
+    if (running_version == newest.info.version) continue;
+    held_back_.push_back({newest.info.topic, newest.info.version, running_version,
+                          std::string(Message(state.refused[newest.info.topic]))});
+  }
+  sequence_ = latest.sequence;
+  parts_ = std::move(state.parts);
+  snapshot_ = std::move(state.snapshot);
+}
+
+absl::StatusOr<std::shared_ptr<const decide::Snapshot>> Composition::Try(std::string_view topic,
+                                                                         const std::string& content) const {
+  Parts parts = parts_;
+  const auto running = parts.find(topic);
+  const int64_t version = running == parts.end() ? 1 : running->second.version + 1;
+  Part& part = parts[std::string(topic)];
+  part = Parse(topic, version, content);
+  RETURN_IF_ERROR(part.fault);
+  return Compile(parts, sequence_ + 1);
+}
+
+}  // namespace signalbox::control

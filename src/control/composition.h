@@ -1,0 +1,96 @@
+// What the store holds, put together: the one snapshot that every data plane runs.
+//
+// As a rule that is the newest version of every topic. Where these do not compile together (content that is damaged, or
+// was written by another release, or past the checks of `signalbox rules publish`), the topics at fault are held back
+// at the version that was good, and all others go on to their newest. What is held back is a function of the store's
+// content alone, not of when this process was started, so that a restart changes nothing and two control planes on one
+// store agree:
+//
+//   State(n) = the newest of every topic at sequence n                     when that compiles
+//            = State(n - 1), with change n and whatever was held back,     otherwise
+//              each if it compiles with the rest
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "decide/snapshot.h"
+#include "signalbox/v1/snapshot.pb.h"
+#include "store/store.h"
+
+namespace signalbox::control {
+
+// A topic whose newest version does not run.
+struct HeldBack {
+  std::string topic;
+  int64_t newest_version = 0;
+  int64_t running_version = 0;  // 0: none of its versions runs
+  std::string reason;
+};
+
+// For one thread at a time.
+class Composition {
+ public:
+  // `store` must outlive it. Reads nothing yet.
+  explicit Composition(store::Store& store) : store_(store) {}
+
+  // Goes to the store's newest sequence. An error is one of the store's: everything stays as it was, and the call can
+  // be repeated.
+  absl::Status Advance();
+
+  // nullptr before the first Advance that succeeded. Its version is the store's sequence.
+  const std::shared_ptr<const decide::Snapshot>& snapshot() const { return snapshot_; }
+  const std::vector<HeldBack>& held_back() const { return held_back_; }
+  // The store's sequence that this is made from.
+  int64_t sequence() const { return sequence_; }
+
+  // The snapshot that there would be with `content` as the newest version of `topic`. INVALID_ARGUMENT lists why there
+  // could be none.
+  absl::StatusOr<std::shared_ptr<const decide::Snapshot>> Try(std::string_view topic, const std::string& content) const;
+
+ private:
+  // One version of a topic, understood: a rule set or a placement, or what is wrong with its content.
+  struct Part {
+    int64_t version = 0;
+    std::shared_ptr<const v1::RuleSet> rule_set;
+    std::shared_ptr<const v1::Placement> placement;
+    absl::Status fault;
+  };
+  using Parts = std::map<std::string, Part, std::less<>>;        // by topic
+  using Versions = std::map<std::string, int64_t, std::less<>>;  // newest version by topic
+
+  static Part Parse(std::string_view topic, int64_t version, const absl::StatusOr<std::string>& content);
+  static absl::StatusOr<std::shared_ptr<const decide::Snapshot>> Compile(const Parts& parts, int64_t sequence);
+
+  struct State {
+    Parts parts;
+    std::shared_ptr<const decide::Snapshot> snapshot;
+    std::map<std::string, absl::Status, std::less<>> refused;  // topics at fault, and why
+  };
+
+  absl::StatusOr<State> Replay(const store::LatestVersions& latest);
+  absl::StatusOr<State> NewestOfAll(const Versions& versions, int64_t sequence);
+  absl::Status Step(const Versions& versions, const store::VersionInfo& change, State& state);
+  absl::Status TryPart(const std::string& topic, int64_t version, int64_t sequence, State& state);
+  absl::StatusOr<std::vector<store::VersionInfo>> ChangesAfter(int64_t sequence, int64_t up_to);
+  // A fault of the content is in the part, one of the store's in the status.
+  absl::StatusOr<Part> Load(const std::string& topic, int64_t version);
+  void Adopt(State state, const store::LatestVersions& latest);
+
+  store::Store& store_;
+  int64_t sequence_ = 0;
+  Parts parts_;
+  std::shared_ptr<const decide::Snapshot> snapshot_;
+  std::vector<HeldBack> held_back_;
+  // Of the versions that were looked at last, so that what did not change is not parsed again.
+  std::map<std::pair<std::string, int64_t>, Part> cache_;
+};
+
+}  // namespace signalbox::control

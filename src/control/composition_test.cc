@@ -1,0 +1,191 @@
+#include "control/composition.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+
+#include <random>
+
+#include "base/status.h"
+#include "base/test_folder.h"
+
+namespace signalbox::control {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+std::string Rules(const std::string& name, const std::string& objective, const std::string& model = "ranker") {
+  return R"({"namespace":")" + name + R"(","objectives":[{"default_model":{"name":")" + model + R"("},"name":")" +
+         objective + R"("}]})";
+}
+
+constexpr char kPlacement[] = R"({"models":{"ranker":{"shards":["s1"]}},"shards":{"s1":{"hosts":["127.0.0.1:9000"]}}})";
+
+class CompositionTest : public testing::Test {
+ protected:
+  CompositionTest() { EXPECT_TRUE(store_.ok()) << store_.status(); }
+
+  store::Store& store() { return **store_; }
+  void Publish(const std::string& topic, const std::string& content) {
+    absl::StatusOr<store::Published> published = store().Publish({topic, content, "ada", "", {}});
+    ASSERT_TRUE(published.ok()) << published.status();
+  }
+  // What a control plane that starts now would send.
+  Composition Fresh() {
+    Composition composition(store());
+    EXPECT_TRUE(composition.Advance().ok());
+    return composition;
+  }
+  static int64_t RunningVersion(const Composition& composition, std::string_view namespace_name) {
+    for (const auto& published : composition.snapshot()->proto().rule_sets()) {
+      if (published.rule_set().namespace_() == namespace_name) return published.version();
+    }
+    return 0;
+  }
+
+  TestFolder folder_;
+  absl::StatusOr<std::unique_ptr<store::Store>> store_ =
+      store::OpenStore("sqlite:" + folder_.File("store.db"), store::OpenMode::kCreateIfMissing);
+};
+
+TEST_F(CompositionTest, AnEmptyStoreGivesAnEmptySnapshot) {
+  Composition composition = Fresh();
+  EXPECT_EQ(composition.snapshot()->version(), 0);
+  EXPECT_THAT(composition.snapshot()->ObjectiveNames(), IsEmpty());
+}
+
+TEST_F(CompositionTest, TheNewestOfEveryTopicIsPutTogetherUnderTheSequence) {
+  Composition composition = Fresh();
+  Publish("placement", kPlacement);
+  Publish("rules/home", Rules("home", "Old"));
+  Publish("rules/home", Rules("home", "Ranking"));
+  Publish("rules/risk", Rules("risk", "Fraud"));
+  ASSERT_TRUE(composition.Advance().ok());
+  EXPECT_EQ(composition.snapshot()->version(), 4);
+  EXPECT_EQ(RunningVersion(composition, "home"), 2);
+  EXPECT_NE(composition.snapshot()->FindObjective("Fraud"), nullptr);
+  EXPECT_EQ(composition.snapshot()->shards().size(), 1u);
+  EXPECT_THAT(composition.held_back(), IsEmpty());
+}
+
+TEST_F(CompositionTest, ABrokenNamespaceKeepsItsLastGoodVersionAndTheOthersGoOn) {
+  Publish("rules/home", Rules("home", "Ranking"));
+  Publish("rules/risk", Rules("risk", "Fraud"));
+  Composition composition = Fresh();
+  for (const std::string& broken : {std::string("not json"), Rules("other", "X"), Rules("home", "two words"),
+                                    std::string(R"({"namespace":"home","unknown_field":1})")}) {
+    Publish("rules/home", broken);
+    Publish("rules/risk", Rules("risk", "Fraud", broken.size() % 2 == 0 ? "even" : "odd"));
+    ASSERT_TRUE(composition.Advance().ok());
+    EXPECT_EQ(composition.snapshot()->version(), store().Latest()->sequence);
+    EXPECT_EQ(RunningVersion(composition, "home"), 1) << broken;
+    EXPECT_EQ(RunningVersion(composition, "risk"), store().Get("rules/risk", std::nullopt)->info.version);
+    ASSERT_EQ(composition.held_back().size(), 1u);
+    EXPECT_EQ(composition.held_back()[0].topic, "rules/home");
+    EXPECT_EQ(composition.held_back()[0].running_version, 1);
+    EXPECT_THAT(composition.held_back()[0].reason, testing::Not(IsEmpty()));
+  }
+  Publish("rules/home", Rules("home", "Ranking", "repaired"));
+  ASSERT_TRUE(composition.Advance().ok());
+  EXPECT_THAT(composition.held_back(), IsEmpty());
+}
+
+TEST_F(CompositionTest, WhatStoodInTheWayOfAnotherNamespaceIsTriedAgainWhenItIsGone) {
+  Publish("rules/home", Rules("home", "Ranking"));
+  Publish("rules/risk", Rules("risk", "Ranking"));  // belongs to home
+  Publish("rules/z", "not json");
+  Composition composition = Fresh();
+  EXPECT_EQ(RunningVersion(composition, "risk"), 0);
+  EXPECT_EQ(composition.held_back().size(), 2u);
+  Publish("rules/home", Rules("home", "Other"));
+  ASSERT_TRUE(composition.Advance().ok());
+  EXPECT_EQ(RunningVersion(composition, "risk"), 1);
+  ASSERT_EQ(composition.held_back().size(), 1u);
+  EXPECT_EQ(composition.held_back()[0].topic, "rules/z");
+}
+
+TEST_F(CompositionTest, ABrokenPlacementIsHeldBackLikeRules) {
+  Publish("placement", kPlacement);
+  Publish("rules/home", Rules("home", "Ranking"));
+  Publish("placement", R"({"models":{"ranker":{"shards":["nowhere"]}}})");
+  Composition composition = Fresh();
+  EXPECT_EQ(composition.snapshot()->shards().size(), 1u);
+  ASSERT_EQ(composition.held_back().size(), 1u);
+  EXPECT_EQ(composition.held_back()[0].topic, "placement");
+  EXPECT_THAT(composition.held_back()[0].reason, HasSubstr("nowhere"));
+}
+
+TEST_F(CompositionTest, ADamagedVersionIsHeldBack) {
+  Publish("rules/home", Rules("home", "Ranking"));
+  Publish("rules/risk", Rules("risk", "Fraud"));
+  Publish("rules/home", Rules("home", "Ranking", "new"));
+  sqlite3* connection = nullptr;
+  ASSERT_EQ(sqlite3_open(folder_.File("store.db").c_str(), &connection), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(connection,
+                         "DROP TRIGGER versions_are_never_changed; UPDATE versions SET content = x'00' WHERE topic = "
+                         "'rules/home' AND version = 2",
+                         nullptr, nullptr, nullptr),
+            SQLITE_OK);
+  sqlite3_close(connection);
+  Composition composition = Fresh();
+  EXPECT_EQ(RunningVersion(composition, "home"), 1);
+  EXPECT_EQ(RunningVersion(composition, "risk"), 1);
+  EXPECT_THAT(composition.held_back().at(0).reason, HasSubstr("damaged"));
+}
+
+// Publishes at random what is good, broken, or in conflict with others; whoever follows along, at whatever steps, and
+// whoever starts afterwards, must run the same.
+TEST_F(CompositionTest, WhatRunsDependsOnTheStoreAloneAndNotOnWhoWasThere) {
+  const unsigned seed = std::random_device{}();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937 random(seed);
+  auto pick = [&](int count) { return std::uniform_int_distribution<int>(0, count - 1)(random); };
+  Composition always(store());
+  Composition sometimes(store());
+  const std::vector<std::string> names = {"a", "b", "c"};
+  for (int step = 0; step < 120; ++step) {
+    const std::string& name = names[static_cast<size_t>(pick(3))];
+    const std::string objective = "Objective" + std::to_string(pick(4));
+    const int kind = pick(10);
+    std::string content = Rules(name, objective, "model" + std::to_string(step));
+    if (kind == 0) content = "not json " + std::to_string(step);
+    if (kind == 1) {
+      content = R"({"models":{"m)" + std::to_string(step) + R"(":{"shards":[")" + (pick(2) == 0 ? "s1" : "s2") +
+                R"("]}},"shards":{"s1":{"hosts":["h:1"]}}})";
+    }
+    Publish(kind == 1 ? "placement" : "rules/" + name, content);
+    ASSERT_TRUE(always.Advance().ok());
+    if (pick(4) == 0) {
+      ASSERT_TRUE(sometimes.Advance().ok());
+    }
+    Composition fresh = Fresh();
+    ASSERT_EQ(always.snapshot()->hash(), fresh.snapshot()->hash()) << "step " << step;
+    ASSERT_EQ(always.snapshot()->version(), fresh.snapshot()->version());
+    ASSERT_EQ(always.held_back().size(), fresh.held_back().size());
+  }
+  ASSERT_TRUE(sometimes.Advance().ok());
+  EXPECT_EQ(always.snapshot()->hash(), sometimes.snapshot()->hash());
+}
+
+TEST_F(CompositionTest, TryingSaysWhatIsWrongAndChangesNothing) {
+  Publish("rules/home", Rules("home", "Ranking"));
+  Composition composition = Fresh();
+  const std::string hash = composition.snapshot()->hash();
+  absl::Status taken = composition.Try("rules/risk", Rules("risk", "Ranking")).status();
+  EXPECT_EQ(taken.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(Message(taken)), HasSubstr("Ranking is declared already"));
+  auto snapshot = composition.Try("rules/risk", Rules("risk", "Fraud"));
+  ASSERT_TRUE(snapshot.ok()) << snapshot.status();
+  EXPECT_NE((*snapshot)->FindObjective("Ranking"), nullptr);
+  EXPECT_EQ(composition.snapshot()->hash(), hash);
+}
+
+TEST_F(CompositionTest, AnotherNamespacesTroubleDoesNotKeepAnybodyFromPublishing) {
+  Publish("rules/home", "not json");
+  Composition composition = Fresh();
+  EXPECT_TRUE(composition.Try("rules/risk", Rules("risk", "Fraud")).ok());
+}
+
+}  // namespace
+}  // namespace signalbox::control

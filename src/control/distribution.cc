@@ -1,0 +1,364 @@
+#include "control/distribution.h"
+
+#include <fmt/format.h>
+#include <grpcpp/grpcpp.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "api/distribution.h"
+#include "signalbox/v1/distribution.grpc.pb.h"
+
+namespace signalbox::control {
+namespace {
+
+using grpc::ByteBuffer;
+using Clock = std::chrono::steady_clock;
+
+// How often subscribers that do not answer are looked for.
+constexpr std::chrono::milliseconds kSweepInterval{500};
+constexpr std::chrono::milliseconds kStopGrace{500};
+
+int64_t NowUnixMs() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+// A snapshot as it goes over the wire. Copies of `bytes` share the memory.
+struct Update {
+  ByteBuffer bytes;
+  int64_t version = 0;
+  std::string hash;
+};
+
+Update MakeUpdate(const decide::Snapshot& snapshot) {
+  v1::SnapshotUpdate update;
+  update.set_snapshot(snapshot.proto().SerializeAsString());
+  update.set_hash(snapshot.hash());
+  update.set_version(snapshot.version());
+  const grpc::Slice slice(update.SerializeAsString());
+  return {ByteBuffer(&slice, 1), snapshot.version(), snapshot.hash()};
+}
+
+class Subscription;
+
+struct Event {
+  enum class Kind { kStarted, kRead, kWritten, kDone };
+  Kind kind;
+  Subscription* subscription;
+  bool ok;
+};
+
+// What gRPC's threads tell the one thread that owns all subscriptions. A subscription has at most one event of a kind
+// under way: this never grows beyond a few per stream.
+class Events {
+ public:
+  void Push(Event event) {
+    std::lock_guard lock(mutex_);
+    events_.push_back(event);
+    changed_.notify_one();
+  }
+  void Offer(Update update) {
+    std::lock_guard lock(mutex_);
+    update_ = std::move(update);
+    changed_.notify_one();
+  }
+  void Stop() {
+    std::lock_guard lock(mutex_);
+    ++stops_;
+    changed_.notify_one();
+  }
+
+  struct Batch {
+    std::deque<Event> events;
+    std::optional<Update> update;
+    int stops = 0;
+  };
+  Batch Take(Clock::time_point deadline) {
+    std::unique_lock lock(mutex_);
+    changed_.wait_until(lock, deadline, [this] { return !events_.empty() || update_ || stops_ > 0; });
+    return {std::exchange(events_, {}), std::exchange(update_, std::nullopt), std::exchange(stops_, 0)};
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Event> events_;
+  std::optional<Update> update_;
+  int stops_ = 0;
+};
+
+// One stream. gRPC calls the reactions, which only report them; all else belongs to the owning thread.
+class Subscription : public grpc::ServerBidiReactor<ByteBuffer, ByteBuffer> {
+ public:
+  Subscription(Events& events, grpc::CallbackServerContext& call) : context(call), events_(events) {
+    info.peer = call.peer();
+    info.connected_unix_ms = NowUnixMs();
+    events_.Push({Event::Kind::kStarted, this, true});
+  }
+
+  void OnReadDone(bool ok) override { events_.Push({Event::Kind::kRead, this, ok}); }
+  void OnWriteDone(bool ok) override { events_.Push({Event::Kind::kWritten, this, ok}); }
+  void OnDone() override { events_.Push({Event::Kind::kDone, this, true}); }
+
+  grpc::CallbackServerContext& context;
+  ByteBuffer received;
+  ByteBuffer sending;
+  SubscriberInfo info;
+  uint64_t number = 0;  // in the order of arrival; 0 until it has said who it is
+  bool writing = false;
+  bool awaiting_answer = false;
+  bool finished = false;
+  std::optional<grpc::Status> ending;  // how it is to end, once nothing is being written
+  std::string sent_hash;
+  int64_t sent_version = 0;
+  Clock::time_point sent_at;
+
+ private:
+  Events& events_;
+};
+
+class Service : public v1::SnapshotDistribution::WithRawCallbackMethod_Subscribe<v1::SnapshotDistribution::Service> {
+ public:
+  explicit Service(Events& events) : events_(events) {}
+
+ private:
+  grpc::ServerBidiReactor<ByteBuffer, ByteBuffer>* Subscribe(grpc::CallbackServerContext* context) override {
+    return new Subscription(events_, *context);  // deleted by the owning thread after OnDone
+  }
+  Events& events_;
+};
+
+class DistributionImpl : public Distribution {
+ public:
+  explicit DistributionImpl(DistributionOptions options) : options_(std::move(options)), service_(events_) {}
+  ~DistributionImpl() override { Stop(); }
+
+  absl::Status Listen() {
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort(options_.listen, grpc::InsecureServerCredentials(), &port_);
+    builder.RegisterService(&service_);
+    builder.SetMaxReceiveMessageSize(distribution::kStatusBytesMax);
+    builder.SetMaxSendMessageSize(distribution::kUpdateBytesMax + 4096);
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+                               static_cast<int>(distribution::kPingIntervalMin.count()));
+    // A subscriber whose machine is gone is noticed, and its stream ended.
+    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 10'000);
+    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 5'000);
+    // Two control planes on one port would each have half of the subscribers.
+    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+    server_ = builder.BuildAndStart();
+    if (server_ == nullptr || port_ == 0) {
+      return absl::UnavailableError(
+          fmt::format("cannot listen on {}: expected HOST:PORT with an address of this machine and a port that is free",
+                      options_.listen));
+    }
+    thread_ = std::thread([this] { Run(); });
+    return absl::OkStatus();
+  }
+
+  void Publish(const decide::Snapshot& snapshot) override { events_.Offer(MakeUpdate(snapshot)); }
+  int port() const override { return port_; }
+
+  DistributionStatus status() const override {
+    std::lock_guard lock(status_mutex_);
+    DistributionStatus status = totals_;
+    for (const auto& [number, info] : infos_) status.subscribers.push_back(info);
+    return status;
+  }
+
+  void Stop() override {
+    std::lock_guard lock(stop_mutex_);
+    if (!thread_.joinable()) return;
+    events_.Stop();
+    server_->Shutdown(std::chrono::system_clock::now() + kStopGrace);
+    server_->Wait();  // after it there is no call left, but perhaps the last of their events
+    events_.Stop();
+    thread_.join();
+  }
+
+ private:
+  void Run() {
+    Clock::time_point next_sweep = Clock::now() + kSweepInterval;
+    // The second stop comes when no new subscription can.
+    for (int stops = 0; stops < 2 || !subscriptions_.empty();) {
+      Events::Batch batch = events_.Take(next_sweep);
+      for (const Event& event : batch.events) Handle(event);
+      if (batch.update) Announce(*std::move(batch.update));
+      if (batch.stops > 0) {
+        stops += batch.stops;
+        stopping_ = true;
+        for (Subscription* subscription : subscriptions_) End(*subscription, Stopping());
+      }
+      if (Clock::now() < next_sweep) continue;
+      EndThoseWhoDoNotAnswer();
+      next_sweep = Clock::now() + kSweepInterval;
+    }
+  }
+
+  void Handle(const Event& event) {
+    Subscription& subscription = *event.subscription;
+    switch (event.kind) {
+      case Event::Kind::kStarted:
+        return Begin(subscription);
+      case Event::Kind::kRead:
+        if (!event.ok) return End(subscription, grpc::Status::OK);
+        return Read(subscription);
+      case Event::Kind::kWritten:
+        subscription.writing = false;
+        subscription.sending.Clear();
+        if (!event.ok && !subscription.ending) subscription.ending = grpc::Status::OK;
+        if (subscription.ending) return End(subscription, *subscription.ending);
+        return SendNewest(subscription);
+      case Event::Kind::kDone:
+        return Forget(subscription);
+    }
+  }
+
+  void Begin(Subscription& subscription) {
+    subscriptions_.push_back(&subscription);
+    if (stopping_) return End(subscription, Stopping());
+    if (subscriptions_.size() > options_.subscribers_max) {
+      spdlog::warn("subscriber {} refused: {} are connected", subscription.info.peer, options_.subscribers_max);
+      return End(subscription,
+                 {grpc::StatusCode::RESOURCE_EXHAUSTED,
+                  fmt::format("this control plane has {} subscribers, its limit", options_.subscribers_max)});
+    }
+    subscription.StartRead(&subscription.received);
+  }
+
+  void Read(Subscription& subscription) {
+    if (subscription.ending) return;
+    v1::SubscriberStatus report;
+    grpc::ProtoBufferReader reader(&subscription.received);
+    const bool parsed = report.ParseFromZeroCopyStream(&reader);
+    const bool named = subscription.number != 0 || !report.node_id().empty();
+    if (!parsed || !named || report.node_id().size() > distribution::kNodeIdBytesMax) {
+      return End(subscription, {grpc::StatusCode::INVALID_ARGUMENT,
+                                fmt::format("expected a SubscriberStatus with a node_id of 1 to {} bytes",
+                                            distribution::kNodeIdBytesMax)});
+    }
+    Note(subscription, report);
+    SendNewest(subscription);
+    if (!subscription.ending) subscription.StartRead(&subscription.received);
+  }
+
+  void Note(Subscription& subscription, const v1::SubscriberStatus& report) {
+    SubscriberInfo& info = subscription.info;
+    const bool is_new = subscription.number == 0;
+    if (is_new) {
+      subscription.number = ++arrivals_;
+      info.node_id = report.node_id();
+      spdlog::info("subscriber {} ({}) connected, running version {}", info.node_id, info.peer,
+                   report.running_version());
+    } else {
+      subscription.awaiting_answer = false;
+    }
+    info.running_version = report.running_version();
+    info.running_hash = report.running_hash();
+    info.refused_version = report.refusal().version();
+    info.refusal = report.refusal().reason();
+    if (report.has_refusal()) {
+      spdlog::error("subscriber {} ({}) refuses version {} and keeps version {}: {}", info.node_id, info.peer,
+                    info.refused_version, info.running_version, info.refusal);
+    } else if (!is_new) {
+      spdlog::debug("subscriber {} runs version {}", info.node_id, info.running_version);
+    }
+    std::lock_guard lock(status_mutex_);
+    infos_[subscription.number] = info;
+    if (report.has_refusal()) ++totals_.refusals_total;
+  }
+
+  void Announce(Update update) {
+    if (update.hash == newest_.hash && update.version == newest_.version) return;
+    newest_ = std::move(update);
+    for (Subscription* subscription : subscriptions_) SendNewest(*subscription);
+  }
+
+  void SendNewest(Subscription& subscription) {
+    const bool is_ready = subscription.number != 0 && !subscription.ending && !subscription.writing &&
+                          !subscription.awaiting_answer && newest_.version != 0;
+    if (!is_ready) return;
+    if (subscription.sent_version == newest_.version && subscription.sent_hash == newest_.hash) return;
+    subscription.sent_version = newest_.version;
+    subscription.sent_hash = newest_.hash;
+    subscription.sent_at = Clock::now();
+    subscription.awaiting_answer = true;
+    subscription.writing = true;
+    subscription.sending = newest_.bytes;
+    subscription.StartWrite(&subscription.sending);
+    std::lock_guard lock(status_mutex_);
+    ++totals_.sent_total;
+  }
+
+  // Finish may follow only when nothing is being written; a subscriber that does not read would keep us waiting.
+  void End(Subscription& subscription, const grpc::Status& status) {
+    if (!subscription.ending) subscription.ending = status;
+    if (subscription.finished) return;
+    if (subscription.writing) return subscription.context.TryCancel();
+    subscription.finished = true;
+    subscription.Finish(*subscription.ending);
+  }
+
+  void Forget(Subscription& subscription) {
+    if (subscription.number != 0) {
+      spdlog::info("subscriber {} ({}) disconnected", subscription.info.node_id, subscription.info.peer);
+      std::lock_guard lock(status_mutex_);
+      infos_.erase(subscription.number);
+    }
+    std::erase(subscriptions_, &subscription);
+    delete &subscription;
+  }
+
+  void EndThoseWhoDoNotAnswer() {
+    const Clock::time_point before = Clock::now() - options_.answer_max;
+    for (Subscription* subscription : subscriptions_) {
+      if (!subscription->awaiting_answer || subscription->sent_at > before || subscription->ending) continue;
+      spdlog::warn("subscriber {} ({}) has not answered version {} for {} ms: its stream is ended",
+                   subscription->info.node_id, subscription->info.peer, subscription->sent_version,
+                   options_.answer_max.count());
+      {
+        std::lock_guard lock(status_mutex_);
+        ++totals_.too_slow_total;
+      }
+      End(*subscription, {grpc::StatusCode::DEADLINE_EXCEEDED, "no answer to the last snapshot"});
+    }
+  }
+
+  static grpc::Status Stopping() { return {grpc::StatusCode::UNAVAILABLE, "the control plane is stopping"}; }
+
+  const DistributionOptions options_;
+  Events events_;
+  Service service_;
+  std::unique_ptr<grpc::Server> server_;
+  int port_ = 0;
+  std::mutex stop_mutex_;
+  std::thread thread_;
+
+  // Of the thread alone.
+  std::vector<Subscription*> subscriptions_;
+  Update newest_;
+  uint64_t arrivals_ = 0;
+  bool stopping_ = false;
+
+  mutable std::mutex status_mutex_;
+  std::map<uint64_t, SubscriberInfo> infos_;  // guarded by status_mutex_, as are the totals
+  DistributionStatus totals_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Distribution>> Distribution::Start(DistributionOptions options) {
+  auto distribution = std::make_unique<DistributionImpl>(std::move(options));
+  if (absl::Status status = distribution->Listen(); !status.ok()) return status;
+  return distribution;
+}
+
+}  // namespace signalbox::control

@@ -1,0 +1,64 @@
+// The server side of api/signalbox/v1/distribution.proto: every subscriber gets the newest snapshot, whole, and again
+// whenever there is a newer one.
+//
+// What a subscriber costs is bounded and small: the bytes of a snapshot exist once for all of them; one that has not
+// answered the last snapshot is sent no other, and when it has, the newest; one that does not answer for a long time
+// loses its stream.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "decide/snapshot.h"
+
+namespace signalbox::control {
+
+struct DistributionOptions {
+  std::string listen;  // "HOST:PORT"; port 0 takes a free one
+  size_t subscribers_max = 10'000;
+  // From a snapshot's sending to its ACK or NACK: transfer, compilation and the writing to disk.
+  std::chrono::milliseconds answer_max{30'000};
+};
+
+struct SubscriberInfo {
+  std::string node_id;
+  std::string peer;  // "ipv4:127.0.0.1:4711"
+  int64_t running_version = 0;
+  std::string running_hash;
+  // The last snapshot that it refused; empty reason: none, or it has taken another since.
+  int64_t refused_version = 0;
+  std::string refusal;
+  int64_t connected_unix_ms = 0;
+};
+
+struct DistributionStatus {
+  std::vector<SubscriberInfo> subscribers;  // in the order in which they came
+  uint64_t sent_total = 0;                  // snapshots to subscribers
+  uint64_t refusals_total = 0;
+  uint64_t too_slow_total = 0;  // streams ended because of answer_max
+};
+
+// Thread-safe.
+class Distribution {
+ public:
+  // Listens. INVALID_ARGUMENT or UNAVAILABLE names the address.
+  static absl::StatusOr<std::unique_ptr<Distribution>> Start(DistributionOptions options);
+  // As Stop().
+  virtual ~Distribution() = default;
+
+  // From now on this is the newest. Returns at once; nothing is sent when it is the one that is out already.
+  virtual void Publish(const decide::Snapshot& snapshot) = 0;
+
+  virtual DistributionStatus status() const = 0;
+  virtual int port() const = 0;
+
+  // Ends every stream (subscribers see UNAVAILABLE and try again) and closes the port. Takes a second at most.
+  virtual void Stop() = 0;
+};
+
+}  // namespace signalbox::control

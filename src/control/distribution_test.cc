@@ -1,0 +1,241 @@
+#include "control/distribution.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <thread>
+
+#include "base/status.h"
+#include "control/test_subscriber.h"
+#include "decide/test_snapshot.h"
+
+namespace signalbox::control {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using namespace std::chrono_literals;
+
+std::shared_ptr<const decide::Snapshot> Snapshot(int64_t version) {
+  v1::Snapshot proto = decide::ExampleSnapshot();
+  proto.set_version(version);
+  return decide::CompileOrDie(std::move(proto));
+}
+
+// Some `bytes` larger than the example.
+std::shared_ptr<const decide::Snapshot> LargeSnapshot(int64_t version, size_t bytes) {
+  v1::Snapshot proto = decide::ExampleSnapshot();
+  proto.set_version(version);
+  const std::string name(200, 'n');
+  for (size_t i = 0; i * 200 < bytes; ++i) {
+    (*proto.mutable_placement()->mutable_shards())[name + std::to_string(i)].add_hosts("h:1");
+  }
+  return decide::CompileOrDie(std::move(proto));
+}
+
+size_t ResidentBytes() {
+  std::ifstream file("/proc/self/statm");
+  size_t pages = 0;
+  file >> pages >> pages;
+  return pages * 4096;
+}
+
+class DistributionTest : public testing::Test {
+ protected:
+  void Start(DistributionOptions options = {}) {
+    options.listen = "127.0.0.1:0";
+    auto distribution = Distribution::Start(std::move(options));
+    ASSERT_TRUE(distribution.ok()) << distribution.status();
+    distribution_ = *std::move(distribution);
+  }
+
+  std::unique_ptr<TestSubscriber> Subscribe(const std::string& node_id = "node") {
+    return std::make_unique<TestSubscriber>(ConnectTo(distribution_->port()), node_id);
+  }
+
+  // What other threads do is seen soon, not at once.
+  template <typename Condition>
+  bool Eventually(Condition condition) {
+    for (const auto end = std::chrono::steady_clock::now() + 10s; std::chrono::steady_clock::now() < end;) {
+      if (condition(distribution_->status())) return true;
+      std::this_thread::sleep_for(1ms);
+    }
+    return false;
+  }
+
+  std::unique_ptr<Distribution> distribution_;
+};
+
+TEST_F(DistributionTest, TheNewestSnapshotIsSentWholeAtOnceAndAgainWhenThereIsANewerOne) {
+  Start();
+  distribution_->Publish(*Snapshot(1));
+  distribution_->Publish(*Snapshot(2));
+  auto subscriber = Subscribe();
+  for (int64_t version : {2, 3}) {
+    if (version == 3) distribution_->Publish(*Snapshot(3));
+    const v1::SnapshotUpdate update = subscriber->Read();
+    ASSERT_EQ(update.version(), version);
+    v1::Snapshot proto;
+    ASSERT_TRUE(proto.ParseFromString(update.snapshot()));
+    EXPECT_EQ(proto.hash(), update.hash());
+    EXPECT_EQ(decide::CompileOrDie(proto)->hash(), Snapshot(version)->hash());
+    subscriber->Acknowledge(update);
+  }
+}
+
+TEST_F(DistributionTest, ASubscriberThatComesBeforeTheFirstSnapshotWaitsForIt) {
+  Start();
+  auto subscriber = Subscribe();
+  ASSERT_TRUE(Eventually([](const auto& status) { return status.subscribers.size() == 1; }));
+  distribution_->Publish(*Snapshot(1));
+  EXPECT_EQ(subscriber->Read().version(), 1);
+}
+
+TEST_F(DistributionTest, ASubscriberThatHasNotAnsweredGetsTheNewestLaterAndNotAll) {
+  Start();
+  distribution_->Publish(*Snapshot(1));
+  auto slow = Subscribe("slow");
+  const v1::SnapshotUpdate first = slow->Read();
+  auto quick = Subscribe("quick");
+  quick->Acknowledge(quick->Read());
+  for (int64_t version = 2; version <= 20; ++version) {
+    distribution_->Publish(*Snapshot(version));
+    const v1::SnapshotUpdate update = quick->Read();
+    ASSERT_EQ(update.version(), version);
+    quick->Acknowledge(update);
+  }
+  slow->Acknowledge(first);
+  EXPECT_EQ(slow->Read().version(), 20);
+  EXPECT_EQ(distribution_->status().sent_total, 22u);
+}
+
+TEST_F(DistributionTest, WhatSubscribersRunAndRefuseIsKnown) {
+  Start();
+  distribution_->Publish(*Snapshot(7));
+  auto subscriber = Subscribe("node-1");
+  const v1::SnapshotUpdate update = subscriber->Read();
+  subscriber->Report("", 6, "host name does not resolve");
+  ASSERT_TRUE(Eventually([](const auto& status) { return status.refusals_total == 1; }));
+  const SubscriberInfo info = distribution_->status().subscribers.at(0);
+  EXPECT_EQ(info.node_id, "node-1");
+  EXPECT_EQ(info.running_version, 6);
+  EXPECT_EQ(info.refusal, "host name does not resolve");
+  EXPECT_THAT(info.peer, HasSubstr("127.0.0.1"));
+  subscriber.reset();
+  EXPECT_TRUE(Eventually([](const auto& status) { return status.subscribers.empty(); }));
+}
+
+TEST_F(DistributionTest, ARefusedSnapshotIsNotSentAgainButTheNextOneIs) {
+  Start();
+  distribution_->Publish(*Snapshot(7));
+  auto subscriber = Subscribe();
+  subscriber->Read();
+  subscriber->Report("", 6, "no");
+  distribution_->Publish(*Snapshot(8));
+  EXPECT_EQ(subscriber->Read().version(), 8);
+}
+
+TEST_F(DistributionTest, ASubscriberWithoutANameIsRefused) {
+  Start();
+  distribution_->Publish(*Snapshot(1));
+  for (const std::string& name : {std::string(), std::string(1000, 'x')}) {
+    auto nameless = Subscribe(name);
+    EXPECT_EQ(nameless->Read().version(), 0);
+    const grpc::Status status = nameless->Finish();
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+    EXPECT_THAT(status.error_message(), HasSubstr("node_id"));
+  }
+}
+
+TEST_F(DistributionTest, MoreSubscribersThanPermittedAreTurnedAwayAndTheOthersStay) {
+  DistributionOptions options;
+  options.subscribers_max = 2;
+  Start(options);
+  distribution_->Publish(*Snapshot(1));
+  auto first = Subscribe();
+  auto second = Subscribe();
+  first->Acknowledge(first->Read());
+  second->Acknowledge(second->Read());
+  EXPECT_EQ(Subscribe()->Finish().error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  distribution_->Publish(*Snapshot(2));
+  EXPECT_EQ(first->Read().version(), 2);
+}
+
+TEST_F(DistributionTest, OneThatDoesNotAnswerForTooLongLosesItsStream) {
+  DistributionOptions options;
+  options.answer_max = 20ms;
+  Start(options);
+  distribution_->Publish(*Snapshot(1));
+  auto subscriber = Subscribe();
+  EXPECT_EQ(subscriber->Read().version(), 1);
+  EXPECT_EQ(subscriber->Finish().error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+  EXPECT_EQ(distribution_->status().too_slow_total, 1u);
+}
+
+TEST_F(DistributionTest, SubscribersThatDoNotReadNeverMakeTheMemoryGrow) {
+  Start();
+  std::vector<std::unique_ptr<TestSubscriber>> stuck;
+  for (int i = 0; i < 30; ++i) stuck.push_back(Subscribe("stuck"));
+  ASSERT_TRUE(Eventually([](const auto& status) { return status.subscribers.size() == 30; }));
+  constexpr size_t kBytes = 2 << 20;
+  auto reader = Subscribe("reader");
+  auto publish = [&](int64_t version) {
+    distribution_->Publish(*LargeSnapshot(version, kBytes));
+    const v1::SnapshotUpdate update = reader->Read();
+    ASSERT_EQ(update.version(), version);
+    reader->Acknowledge(update);
+  };
+  for (int64_t version = 1; version <= 3; ++version) publish(version);
+  const size_t before = ResidentBytes();
+  for (int64_t version = 4; version <= 23; ++version) publish(version);
+  // One copy for each of the 30 would be 60 MiB, all 20 versions for each 1.2 GiB.
+  EXPECT_LT(ResidentBytes(), before + (20u << 20));
+}
+
+TEST_F(DistributionTest, HundredsOfSubscribersAreServedByOneThread) {
+  Start();
+  distribution_->Publish(*Snapshot(1));
+  constexpr size_t kSubscribers = 300;
+  auto channel = ConnectTo(distribution_->port());
+  std::vector<std::unique_ptr<TestSubscriber>> subscribers;
+  for (size_t i = 0; i < kSubscribers; ++i) {
+    if (i % 50 == 0) channel = ConnectTo(distribution_->port());
+    subscribers.push_back(std::make_unique<TestSubscriber>(channel, "node-" + std::to_string(i)));
+  }
+  for (auto& subscriber : subscribers) subscriber->Acknowledge(subscriber->Read());
+  const auto start = std::chrono::steady_clock::now();
+  distribution_->Publish(*Snapshot(2));
+  for (auto& subscriber : subscribers) ASSERT_EQ(subscriber->Read().version(), 2);
+  printf("%zu subscribers have the next snapshot after %ld ms\n", kSubscribers,
+         static_cast<long>((std::chrono::steady_clock::now() - start) / 1ms));
+}
+
+TEST_F(DistributionTest, StopEndsEveryStreamAlsoOfThoseWhoDoNotRead) {
+  Start();
+  distribution_->Publish(*LargeSnapshot(1, 4 << 20));
+  auto reader = Subscribe("reader");
+  reader->Acknowledge(reader->Read());
+  auto stuck = Subscribe("stuck");
+  ASSERT_TRUE(Eventually([](const auto& status) { return status.sent_total == 2; }));
+  const auto start = std::chrono::steady_clock::now();
+  distribution_->Stop();
+  EXPECT_LT(std::chrono::steady_clock::now() - start, 2s);
+  EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_THAT(distribution_->status().subscribers, IsEmpty());
+  distribution_->Stop();
+}
+
+TEST(Distribution, AnAddressThatCannotBeHadIsUnavailableAndNamed) {
+  DistributionOptions options;
+  options.listen = "127.0.0.1:0";
+  auto first = Distribution::Start(options);
+  ASSERT_TRUE(first.ok()) << first.status();
+  options.listen = "127.0.0.1:" + std::to_string((*first)->port());
+  absl::Status second = Distribution::Start(options).status();
+  EXPECT_EQ(second.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(Message(second)), HasSubstr(options.listen));
+}
+
+}  // namespace
+}  // namespace signalbox::control
