@@ -12,14 +12,14 @@ struct Outcome {
   int exit_code = 0;
 };
 
-// `control`: the control plane.
-void AddControl(CLI::App& app, Outcome& outcome);  // control_command.cc
-
 // `demo`: what `make run` starts.
 void AddDemo(CLI::App& app, Outcome& outcome);  // demo_command.cc
 
 // `host`: the reference model host.
 void AddHost(CLI::App& app, Outcome& outcome);  // host_command.cc
+
+// `proxy`: the in-path data plane.
+void AddProxy(CLI::App& app, Outcome& outcome);  // proxy_command.cc
 
 // `resolve`: decisions from rule files, explained or in bulk.
 void AddResolve(CLI::App& app, Outcome& outcome);  // resolve_command.cc

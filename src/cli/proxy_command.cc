@@ -1,0 +1,256 @@
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "base/status.h"
+#include "cli/commands.h"
+#include "cli/file_watch.h"
+#include "cli/hangup_signal.h"
+#include "cli/snapshot_from_files.h"
+#include "cli/stop_signal.h"
+#include "proxy/proxy.h"
+#include "subscribe/subscriber.h"
+#include "telemetry/admin_server.h"
+#include "telemetry/telemetry.h"
+
+namespace signalbox::cli {
+namespace {
+
+// How soon a changed file is seen.
+constexpr std::chrono::milliseconds kFileCheckInterval{200};
+// What a start waits for the first snapshot before it goes on without one.
+constexpr std::chrono::seconds kFirstSnapshotTimeout{10};
+constexpr double kPpm = 1'000'000;
+
+struct ProxyOptions {
+  proxy::Options proxy;
+  telemetry::Options telemetry;
+  double decision_log_sample = 1;
+  std::vector<std::string> rule_files;
+  std::string placement_file;
+  std::string namespace_name = "default";
+  subscribe::SubscriberOptions subscriber;
+  std::string admin;
+  std::string port_file;
+  std::string admin_port_file;
+  uint32_t drain_seconds = 30;
+};
+
+int64_t UnixMilliseconds() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+void Report(std::string_view line) { fmt::print(stderr, "signalbox proxy: {}\n", line); }
+
+// Puts snapshots into use and remembers which, for /snapshot. Thread-safe.
+class SnapshotInUse {
+ public:
+  explicit SnapshotInUse(proxy::Proxy& proxy) : proxy_(proxy) {}
+
+  void Take(std::shared_ptr<const decide::Snapshot> snapshot, const std::string& source, const std::string& node_id) {
+    for (const std::string& failure : proxy_.SetSnapshot(snapshot)) Report(failure);
+    const int64_t created = snapshot->created_unix_ms();
+    Report(fmt::format("runs snapshot {} version {} from {}", snapshot->hash().substr(0, 16), snapshot->version(),
+                       source));
+    std::lock_guard lock(mutex_);
+    status_ = {.hash = snapshot->hash(),
+               .version = snapshot->version(),
+               .created_unix_ms = created != 0 ? created : UnixMilliseconds(),
+               .source = source,
+               .node_id = node_id,
+               .last_refusal = ""};
+  }
+
+  void Refuse(const std::string& why) {
+    Report(fmt::format("refused, what ran goes on: {}", why));
+    std::lock_guard lock(mutex_);
+    status_.last_refusal = why;
+  }
+
+  telemetry::SnapshotStatus status() const {
+    std::lock_guard lock(mutex_);
+    return status_;
+  }
+
+ private:
+  proxy::Proxy& proxy_;
+  mutable std::mutex mutex_;
+  telemetry::SnapshotStatus status_;
+};
+
+// Rule files and a placement file that are read again when they change.
+class FileSource {
+ public:
+  FileSource(const ProxyOptions& options, SnapshotInUse& in_use)
+      : options_(options), in_use_(in_use), watch_(Paths(options)) {}
+
+  absl::Status Load() {
+    auto snapshot = SnapshotFromFiles(options_.rule_files, options_.placement_file, options_.namespace_name);
+    if (!snapshot.ok()) return snapshot.status();
+    if ((*snapshot)->hash() == in_use_.status().hash) return absl::OkStatus();
+    in_use_.Take(*snapshot, "files", options_.subscriber.node_id);
+    return absl::OkStatus();
+  }
+
+  void LoadIfChanged() {
+    if (!watch_.Changed()) return;
+    if (absl::Status status = Load(); !status.ok()) in_use_.Refuse(std::string(Message(status)));
+  }
+
+ private:
+  static std::vector<std::string> Paths(const ProxyOptions& options) {
+    std::vector<std::string> paths = options.rule_files;
+    if (!options.placement_file.empty()) paths.push_back(options.placement_file);
+    return paths;
+  }
+
+  const ProxyOptions& options_;
+  SnapshotInUse& in_use_;
+  FileWatch watch_;
+};
+
+absl::StatusOr<std::unique_ptr<subscribe::Subscriber>> Subscribe(const ProxyOptions& options, SnapshotInUse& in_use) {
+  ASSIGN_OR_RETURN(
+      auto subscriber,
+      subscribe::Subscriber::Start(options.subscriber, [&](std::shared_ptr<const decide::Snapshot> snapshot) {
+        in_use.Take(std::move(snapshot), fmt::format("control {}", options.subscriber.control),
+                    options.subscriber.node_id);
+        return absl::OkStatus();
+      }));
+  if (!subscriber->WaitForSnapshot(kFirstSnapshotTimeout)) {
+    Report(fmt::format("no snapshot after {}: {}; requests are refused until there is one", kFirstSnapshotTimeout,
+                       subscriber->status().connection_error));
+  }
+  return subscriber;
+}
+
+// Of a subscriber, which knows more than what was handed out.
+telemetry::SnapshotStatus StatusOf(const SnapshotInUse& in_use, const subscribe::Subscriber* subscriber) {
+  telemetry::SnapshotStatus status = in_use.status();
+  if (subscriber == nullptr) return status;
+  const subscribe::SubscriberStatus subscription = subscriber->status();
+  if (subscription.from_disk) status.source = "last good on disk";
+  status.last_refusal = subscription.last_refusal.reason;
+  return status;
+}
+
+absl::StatusOr<std::unique_ptr<telemetry::AdminServer>> StartAdmin(
+    const ProxyOptions& options, const telemetry::Telemetry& telemetry, const SnapshotInUse& in_use,
+    const std::unique_ptr<subscribe::Subscriber>& subscriber, const std::atomic<bool>& draining) {
+  if (options.admin.empty()) return nullptr;
+  telemetry::AdminPages pages;
+  pages.healthz = [] { return absl::OkStatus(); };
+  pages.readyz = [&]() -> absl::Status {
+    if (draining) return absl::UnavailableError("stopping");
+    if (in_use.status().hash.empty()) return absl::UnavailableError("no snapshot yet");
+    return absl::OkStatus();
+  };
+  pages.snapshot = [&] { return StatusOf(in_use, subscriber.get()); };
+  ASSIGN_OR_RETURN(auto server, telemetry::AdminServer::Start(options.admin, {&telemetry}, std::move(pages)));
+  if (!options.admin_port_file.empty()) {
+    RETURN_IF_ERROR(WriteFileAtomically(options.admin_port_file, fmt::format("{}\n", server->port())));
+  }
+  return server;
+}
+
+absl::Status CheckOptions(const ProxyOptions& options) {
+  const bool files = !options.rule_files.empty();
+  const bool control = !options.subscriber.control.empty();
+  if (files == control) {
+    return absl::InvalidArgumentError(
+        "give either --rules FILE.js... with --placement FILE.json, or --control HOST:PORT");
+  }
+  if (files && options.placement_file.empty()) {
+    return absl::InvalidArgumentError("--rules needs --placement FILE.json, which says where the models are");
+  }
+  if (!files && !options.placement_file.empty()) {
+    return absl::InvalidArgumentError(
+        "--placement goes with --rules; with --control the control plane has the placement");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Run(ProxyOptions options) {
+  RETURN_IF_ERROR(CheckOptions(options));
+  StopSignal stop;  // before the first thread starts: threads inherit what is blocked
+  HangupSignal hangup;
+  options.telemetry.decision_log_sample_ppm = static_cast<uint32_t>(options.decision_log_sample * kPpm + 0.5);
+  ASSIGN_OR_RETURN(auto telemetry, telemetry::Telemetry::Create(options.telemetry));
+  ASSIGN_OR_RETURN(auto proxy, proxy::Proxy::Start(options.proxy, *telemetry));
+  SnapshotInUse in_use(*proxy);
+  std::unique_ptr<subscribe::Subscriber> subscriber;
+  std::atomic<bool> draining{false};
+  // Once the subscriber is there: the pages refer to it. A start without a control plane answers its pages late, but
+  // listens.
+  FileSource files(options, in_use);
+  if (!options.rule_files.empty()) {
+    RETURN_IF_ERROR(files.Load());
+  } else {
+    ASSIGN_OR_RETURN(subscriber, Subscribe(options, in_use));
+  }
+  ASSIGN_OR_RETURN(auto admin, StartAdmin(options, *telemetry, in_use, subscriber, draining));
+  if (!options.port_file.empty())
+    RETURN_IF_ERROR(WriteFileAtomically(options.port_file, fmt::format("{}\n", proxy->port())));
+  fmt::print("listening on port {}{}\n", proxy->port(),
+             admin == nullptr ? "" : fmt::format(", admin on port {}", admin->port()));
+  std::fflush(stdout);
+
+  while (!stop.WaitFor(kFileCheckInterval)) {
+    files.LoadIfChanged();
+    if (!hangup.Came()) continue;
+    absl::Status status = telemetry->ReopenDecisionLog();
+    Report(status.ok() ? "opened the decision log anew" : Message(status));
+  }
+  draining = true;
+  fmt::print("stopping: no new requests, waiting for {} in flight\n", proxy->requests_open());
+  std::fflush(stdout);
+  if (!proxy->Drain(std::chrono::seconds(options.drain_seconds))) {
+    Report(fmt::format("{} requests had not ended after {} s", proxy->requests_open(), options.drain_seconds));
+  }
+  if (subscriber != nullptr) subscriber->Stop();
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddProxy(CLI::App& app, Outcome& outcome) {
+  auto options = std::make_shared<ProxyOptions>();
+  CLI::App* command = app.add_subcommand("proxy", "Carry requests to models: the in-path data plane");
+  command->add_option("--listen", options->proxy.listen, "HOST:PORT for gRPC; port 0 takes a free one")->required();
+  command->add_option("--workers", options->proxy.workers, "Threads; 0: one for each core")->capture_default_str();
+  command->add_option("--rules", options->rule_files, "Rule files (.js), read again when they change");
+  command->add_option("--placement", options->placement_file, "Placement file (.json), read again when it changes");
+  command->add_option("--namespace", options->namespace_name, "Namespace of the rule files")->capture_default_str();
+  command->add_option("--control", options->subscriber.control,
+                      "Control plane: HOST:PORT, or several with commas between");
+  command->add_option("--state-dir", options->subscriber.state_dir, "Folder for the last good snapshot");
+  command->add_option("--node-id", options->subscriber.node_id, "Name of this proxy at the control plane");
+  command->add_option("--admin", options->admin, "HOST:PORT for /metrics, /healthz, /readyz and /snapshot");
+  command->add_option("--decision-log", options->telemetry.decision_log_path,
+                      "Append a JSON line for each request; SIGHUP reopens");
+  command->add_option("--decision-log-sample", options->decision_log_sample, "Share of requests in the decision log")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  command->add_option("--port-file", options->port_file, "Write the bound port here once requests can be answered");
+  command->add_option("--admin-port-file", options->admin_port_file, "Write the bound port of --admin here");
+  command->add_option("--drain-timeout", options->drain_seconds, "Seconds that requests in flight have at a stop")
+      ->capture_default_str();
+  command->callback([options, &outcome] {
+    if (absl::Status status = Run(*options); !status.ok()) {
+      Report(Message(status));
+      outcome.exit_code = ExitCodeOf(status);
+    }
+  });
+}
+
+}  // namespace signalbox::cli

@@ -1,0 +1,204 @@
+#include "proxy/connection.h"
+
+#include <fmt/format.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <string>
+
+#include "base/status.h"
+#include "proxy/worker.h"
+
+namespace signalbox::proxy {
+namespace {
+
+// One connection may not keep the others of its worker waiting: 512 KiB, about 100 us.
+constexpr int kReadsPerRoundMax = 4;
+// PING and SETTINGS that a peer can make us answer without reading the answers.
+constexpr size_t kOutboundAcksMax = 1000;
+// 16 KiB each: a header block above kHeaderBytesMax is read to its end and refused by itself, one far above ends the
+// connection.
+constexpr size_t kContinuationsMax = 80;
+
+}  // namespace
+
+Connection::Connection(Worker& worker, int socket) : worker_(worker), socket_(socket), batch_(worker.memory()) {
+  last_received_ms_ = worker.now_ms();
+  worker_.Watch(*this, socket_, EPOLLIN);
+}
+
+Connection::~Connection() {
+  if (session_ != nullptr) nghttp2_session_del(session_);
+  if (socket_ >= 0) close(socket_);
+}
+
+nghttp2_option* Connection::SessionOptions() {
+  static nghttp2_option* const options = [] {
+    nghttp2_option* made = nullptr;
+    nghttp2_option_new(&made);
+    nghttp2_option_set_no_auto_window_update(made, 1);
+    nghttp2_option_set_max_outbound_ack(made, kOutboundAcksMax);
+    nghttp2_option_set_max_continuations(made, kContinuationsMax);
+    // Priorities are deprecated, and closed streams need not be kept for them.
+    nghttp2_option_set_no_closed_streams(made, 1);
+    return made;
+  }();
+  return options;
+}
+
+absl::Status Connection::SubmitSettings(const nghttp2_settings_entry* entries, size_t count) {
+  int error = nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, entries, count);
+  if (error == 0) error = nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0, kConnectionWindowBytes);
+  if (error != 0) return absl::InternalError(fmt::format("HTTP/2 settings: {}", nghttp2_strerror(error)));
+  ScheduleFlush();
+  return absl::OkStatus();
+}
+
+void Connection::OnEvents(uint32_t events) {
+  if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) ReadSocket();
+  if (!closed_ && (events & EPOLLOUT) != 0) Flush();
+}
+
+void Connection::ReadSocket() {
+  bool more = true;
+  for (int reads = 0; more && !closed_ && reads < kReadsPerRoundMax; ++reads) {
+    if (!ReadOnce(more)) return;
+  }
+  ScheduleFlush();
+}
+
+// False when the connection has ended.
+bool Connection::ReadOnce(bool& more) {
+  ReceiveBuffer& buffer = worker_.receive_buffer();
+  const size_t room = buffer.room();
+  const ssize_t received = recv(socket_, buffer.data(), room, MSG_DONTWAIT);
+  if (received < 0) {
+    more = errno == EINTR;
+    if (errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK) return true;
+    Close(absl::UnavailableError(fmt::format("the connection failed: {}", std::strerror(errno))));
+    return false;
+  }
+  if (received == 0) {
+    Close(absl::UnavailableError("the connection was closed by the other side"));
+    return false;
+  }
+  more = static_cast<size_t>(received) == room;
+  last_received_ms_ = worker_.now_ms();
+  in_session_ = true;
+  const ssize_t read = nghttp2_session_mem_recv(session_, reinterpret_cast<const uint8_t*>(buffer.data()), received);
+  in_session_ = false;
+  buffer.Used(static_cast<size_t>(received));
+  if (close_pending_) {
+    FinishClosing(pending_close_);
+    return false;
+  }
+  if (read == received) return true;
+  if (read == NGHTTP2_ERR_BAD_CLIENT_MAGIC) OnBadMagic();
+  Flush();  // the GOAWAY that says why
+  Close(absl::UnavailableError(
+      fmt::format("the other side broke the HTTP/2 protocol: {}", nghttp2_strerror(static_cast<int>(read)))));
+  return false;
+}
+
+void Connection::ScheduleFlush() {
+  if (!closed_) worker_.MarkDirty(*this);
+}
+
+void Connection::Flush() {
+  if (closed_ || session_ == nullptr) return;
+  for (;;) {
+    FillBatch();
+    if (close_pending_) return FinishClosing(pending_close_);
+    if (batch_.empty()) break;
+    switch (batch_.Send(socket_)) {
+      case SendBatch::Result::kAllSent:
+        send_blocked_since_ms_ = 0;
+        continue;
+      case SendBatch::Result::kSocketFull:
+        if (send_blocked_since_ms_ == 0) send_blocked_since_ms_ = worker_.now_ms();
+        return WatchForWriting(true);
+      case SendBatch::Result::kFailed:
+        return Close(absl::UnavailableError(fmt::format("the connection failed: {}", std::strerror(errno))));
+    }
+  }
+  WatchForWriting(false);
+  if (MayEnd() && nghttp2_session_want_read(session_) == 0 && nghttp2_session_want_write(session_) == 0) {
+    Close(absl::UnavailableError("the connection was ended"));
+  }
+}
+
+void Connection::FillBatch() {
+  // What the socket did not take yet comes first, and bounds what can pile up.
+  while (batch_.HasRoom()) {
+    const uint8_t* bytes = nullptr;
+    in_session_ = true;
+    const ssize_t count = nghttp2_session_mem_send(session_, &bytes);
+    in_session_ = false;
+    if (count < 0) {
+      close_pending_ = true;
+      pending_close_ = absl::InternalError(fmt::format("HTTP/2: {}", nghttp2_strerror(static_cast<int>(count))));
+    }
+    if (count <= 0) return;
+    batch_.AppendCopy({reinterpret_cast<const char*>(bytes), static_cast<size_t>(count)});
+  }
+}
+
+int Connection::SendData(const uint8_t* frame_header, BodyQueue& from, size_t bytes) {
+  constexpr size_t kFrameHeaderBytes = 9;
+  if (!batch_.HasRoom()) return NGHTTP2_ERR_WOULDBLOCK;
+  batch_.AppendCopy({reinterpret_cast<const char*>(frame_header), kFrameHeaderBytes});
+  while (bytes > 0) {
+    Piece piece = from.TakeFront(bytes);
+    bytes -= piece.size;
+    batch_.Append(std::move(piece));
+  }
+  return 0;
+}
+
+void Connection::WatchForWriting(bool wanted) {
+  if (wanted == watches_writing_) return;
+  watches_writing_ = wanted;
+  worker_.ChangeWatch(*this, socket_, wanted ? EPOLLIN | EPOLLOUT : EPOLLIN);
+}
+
+void Connection::Close(absl::Status why) {
+  if (closed_ || close_pending_) return;
+  if (in_session_) {
+    close_pending_ = true;
+    pending_close_ = std::move(why);
+    return;
+  }
+  FinishClosing(why);
+}
+
+void Connection::FinishClosing(const absl::Status& why) {
+  closed_ = true;
+  close(std::exchange(socket_, -1));  // leaves epoll by itself
+  OnClosed(why);
+  worker_.Bury(*this);
+}
+
+void Connection::OnReceived(size_t bytes) {
+  queued_bytes_ += bytes;
+  if (queued_bytes_ <= kConnectionQueuedBytesMax && worker_.memory().queued_bytes <= kWorkerQueuedBytesMax) {
+    nghttp2_session_consume_connection(session_, bytes);
+  } else {
+    held_bytes_ += bytes;
+  }
+}
+
+void Connection::Release(int32_t stream_id, size_t bytes) {
+  if (closed_ || bytes == 0) return;
+  queued_bytes_ -= bytes;
+  const size_t given_back = std::min(held_bytes_, bytes);
+  held_bytes_ -= given_back;
+  nghttp2_session_consume_connection(session_, given_back);
+  nghttp2_session_consume_stream(session_, stream_id, bytes);  // nothing happens when the stream has ended
+  ScheduleFlush();
+}
+
+}  // namespace signalbox::proxy

@@ -1,0 +1,99 @@
+// The headers of one message, copied into memory of fixed size.
+#pragma once
+
+#include <nghttp2/nghttp2.h>
+
+#include <array>
+#include <cstddef>
+#include <span>
+#include <string_view>
+
+#include "proxy/block_pool.h"
+
+namespace signalbox::proxy {
+
+// gRPC's own default for all metadata is 8 KiB; Envoy's limits are 60 KiB and 100.
+inline constexpr size_t kHeaderBytesMax = 64 << 10;
+inline constexpr size_t kHeadersMax = 128;
+
+struct Header {
+  std::string_view name;
+  std::string_view value;
+};
+
+class HeaderList {
+ public:
+  explicit HeaderList(BlockPool& large_blocks) : large_blocks_(&large_blocks) {}
+  HeaderList(const HeaderList&) = delete;
+  HeaderList& operator=(const HeaderList&) = delete;
+
+  // Copies. False, and nothing added, when a limit would be exceeded.
+  bool Add(std::string_view name, std::string_view value) {
+    if (count_ == kHeadersMax || bytes_ + name.size() + value.size() > kHeaderBytesMax) return false;
+    headers_[count_++] = {Keep(name), Keep(value)};
+    bytes_ += name.size() + value.size();
+    return true;
+  }
+
+  std::span<const Header> headers() const { return {headers_.data(), count_}; }
+  bool empty() const { return count_ == 0; }
+
+  // The value of the first header of that name; empty when there is none.
+  std::string_view Find(std::string_view name) const {
+    for (const Header& header : headers()) {
+      if (header.name == name) return header.value;
+    }
+    return {};
+  }
+
+  void Clear() {
+    count_ = bytes_ = inline_used_ = large_used_ = 0;
+    large_ = BlockRef();
+  }
+
+ private:
+  std::string_view Keep(std::string_view text) {
+    if (inline_used_ + text.size() <= inline_.size()) {
+      char* place = &inline_[inline_used_];
+      inline_used_ += text.copy(place, text.size());
+      return {place, text.size()};
+    }
+    // Holds all that kHeaderBytesMax allows.
+    if (!large_) large_ = BlockRef(large_blocks_->Take());
+    char* place = large_->bytes() + large_used_;
+    large_used_ += text.copy(place, text.size());
+    return {place, text.size()};
+  }
+
+  BlockPool* large_blocks_;
+  BlockRef large_;
+  size_t count_ = 0;
+  size_t bytes_ = 0;
+  size_t inline_used_ = 0;
+  size_t large_used_ = 0;
+  std::array<Header, kHeadersMax> headers_;
+  // Headers of a request of usual size.
+  std::array<char, 2048> inline_;
+};
+
+// nghttp2's form of headers that are about to be submitted, which copies them. A fixed number: those of a list, and
+// signalbox's own.
+class HeaderFields {
+ public:
+  void Add(std::string_view name, std::string_view value) {
+    fields_[count_++] = {.name = reinterpret_cast<uint8_t*>(const_cast<char*>(name.data())),
+                         .value = reinterpret_cast<uint8_t*>(const_cast<char*>(value.data())),
+                         .namelen = name.size(),
+                         .valuelen = value.size(),
+                         .flags = NGHTTP2_NV_FLAG_NONE};
+  }
+  const nghttp2_nv* data() const { return fields_.data(); }
+  size_t size() const { return count_; }
+
+ private:
+  static constexpr size_t kOwnHeadersMax = 16;
+  size_t count_ = 0;
+  std::array<nghttp2_nv, kHeadersMax + kOwnHeadersMax> fields_;
+};
+
+}  // namespace signalbox::proxy

@@ -1,0 +1,107 @@
+#include "proxy/host.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "base/status.h"
+#include "proxy/host_connection.h"
+#include "proxy/worker.h"
+
+namespace signalbox::proxy {
+
+Host::~Host() { CloseConnections(); }
+
+void Host::SetAddress(HostAddress address) {
+  if (!address.status.ok() && address_.status.ok()) return;  // what once was found is better than nothing
+  address_ = std::move(address);
+}
+
+absl::Status Host::Submit(Request& request) {
+  HostConnection* best = BestConnection();
+  if (best != nullptr && best->HasWindow()) return best->Open(request);
+  const bool may_connect = connections_.size() < kConnectionsPerHostMax && worker_.now() >= retry_at_;
+  if (!connecting() && may_connect) {
+    absl::Status status = Connect();
+    if (!status.ok() && best == nullptr) return status;
+  }
+  // A stream that the host does not read can hold the whole window of its connection: better to wait for the next.
+  if (best != nullptr && !connecting()) return best->Open(request);
+  if (connections_.empty()) return absl::UnavailableError(fmt::format("host {} cannot be reached", name()));
+  if (waiting_.size() >= kWaitingRequestsMax) {
+    return absl::UnavailableError(fmt::format("host {}: {} requests wait for it already", name(), waiting_.size()));
+  }
+  waiting_.PushBack(request);
+  return absl::OkStatus();
+}
+
+void Host::OnConnected(HostConnection& connection) {
+  backoff_ = kBackoffFirst;
+  ServeWaiting(connection);
+}
+
+void Host::OnConnectFailed(HostConnection& connection, const absl::Status& why) {
+  std::erase(connections_, &connection);
+  retry_at_ = worker_.now() + backoff_;
+  backoff_ = std::min(backoff_ * 2, kBackoffMax);
+  if (connections_.empty()) FailWaiting(why);
+}
+
+void Host::OnConnectionClosed(HostConnection& connection) {
+  std::erase(connections_, &connection);
+  if (waiting_.empty() || !connections_.empty()) return;
+  if (absl::Status status = Connect(); !status.ok()) FailWaiting(status);
+}
+
+void Host::CloseConnections() {
+  while (!connections_.empty()) {
+    HostConnection* connection = connections_.back();
+    connections_.pop_back();
+    connection->Abandon();
+  }
+  FailWaiting(absl::UnavailableError(fmt::format("host {} is not in use any more", name())));
+}
+
+HostConnection* Host::BestConnection() const {
+  HostConnection* best = nullptr;
+  for (HostConnection* connection : connections_) {
+    if (!connection->HasRoom()) continue;
+    const bool better = best == nullptr || (connection->HasWindow() && !best->HasWindow()) ||
+                        (connection->HasWindow() == best->HasWindow() && connection->streams() < best->streams());
+    if (better) best = connection;
+  }
+  return best;
+}
+
+bool Host::connecting() const {
+  return std::any_of(connections_.begin(), connections_.end(),
+                     [](const HostConnection* connection) { return connection->connecting(); });
+}
+
+absl::Status Host::Connect() {
+  if (!address_.status.ok()) return address_.status;
+  absl::StatusOr<int> socket = HostConnection::StartConnecting(address_);
+  if (!socket.ok()) {
+    retry_at_ = worker_.now() + backoff_;
+    backoff_ = std::min(backoff_ * 2, kBackoffMax);
+    return socket.status();
+  }
+  connections_.push_back(new HostConnection(worker_, *this, *socket));  // owned by the worker, which buries it
+  return absl::OkStatus();
+}
+
+void Host::ServeWaiting(HostConnection& connection) {
+  while (!waiting_.empty() && connection.HasRoom()) {
+    Request& request = *waiting_.PopFront();
+    if (absl::Status status = connection.Open(request); !status.ok()) request.OnHostGone(status);
+  }
+}
+
+void Host::FailWaiting(const absl::Status& why) {
+  // Only those that wait now: a request that fails here may come back.
+  for (size_t count = waiting_.size(); count > 0 && !waiting_.empty(); --count) waiting_.PopFront()->OnHostGone(why);
+}
+
+}  // namespace signalbox::proxy

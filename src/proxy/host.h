@@ -1,0 +1,72 @@
+// One model host as one worker sees it: its connections, whether it can be reached, and the requests that wait for it.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "proxy/deadline_queue.h"
+#include "proxy/host_address.h"
+#include "proxy/intrusive_list.h"
+#include "proxy/request.h"
+
+namespace signalbox::proxy {
+
+class HostConnection;
+class Worker;
+
+// More only help where a host limits what one connection may do: its streams, or its window.
+inline constexpr size_t kConnectionsPerHostMax = 4;
+// Requests that wait for a connection, per worker. Above it the host is taken for overloaded.
+inline constexpr size_t kWaitingRequestsMax = 1024;
+inline constexpr std::chrono::milliseconds kConnectTimeout{1000};
+// After a failed attempt to connect, doubling; in the meantime the host is passed over.
+inline constexpr std::chrono::milliseconds kBackoffFirst{100};
+inline constexpr std::chrono::milliseconds kBackoffMax{1000};
+
+// For its worker's thread.
+class Host {
+ public:
+  Host(Worker& worker, HostAddress address) : worker_(worker), address_(std::move(address)) {}
+  ~Host();
+  Host(const Host&) = delete;
+  Host& operator=(const Host&) = delete;
+
+  const std::string& name() const { return address_.text; }
+  const HostAddress& address() const { return address_; }
+  // A newer snapshot looked the name up again.
+  void SetAddress(HostAddress address);
+
+  // False while it is known that it cannot be reached.
+  bool Available(Time now) const { return address_.status.ok() && now >= retry_at_; }
+  // Gives the request a stream now, or as soon as there is a connection. An error when neither is possible.
+  absl::Status Submit(Request& request);
+  // The request does not wait any more.
+  void Forget(Request& request) { waiting_.Remove(request); }
+
+  // --- What its connections report.
+  void OnConnected(HostConnection& connection);
+  void OnConnectFailed(HostConnection& connection, const absl::Status& why);
+  void OnConnectionClosed(HostConnection& connection);
+  void OnStreamClosed(HostConnection& connection) { ServeWaiting(connection); }
+
+  // Ends all connections: no snapshot in use names the host any more.
+  void CloseConnections();
+
+ private:
+  HostConnection* BestConnection() const;
+  bool connecting() const;
+  absl::Status Connect();
+  void ServeWaiting(HostConnection& connection);
+  void FailWaiting(const absl::Status& why);
+
+  Worker& worker_;
+  HostAddress address_;
+  std::vector<HostConnection*> connections_;
+  IntrusiveList<Request, &Request::waiting_hook> waiting_;
+  Time retry_at_{};
+  std::chrono::milliseconds backoff_ = kBackoffFirst;
+};
+
+}  // namespace signalbox::proxy

@@ -1,0 +1,233 @@
+#include "proxy/host_connection.h"
+
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/status.h"
+#include "proxy/host.h"
+#include "proxy/worker.h"
+
+namespace signalbox::proxy {
+namespace {
+
+// A host from which nothing came for so long while it owes answers is asked whether it lives, and given as long again
+// to say so.
+constexpr int64_t kSilenceMsMax = 5000;
+constexpr size_t kFrameBytesMax = 16 << 10;
+
+HostConnection& Self(void* user_data) { return *static_cast<HostConnection*>(user_data); }
+
+std::string_view View(nghttp2_rcbuf* text) {
+  const nghttp2_vec bytes = nghttp2_rcbuf_get_buf(text);
+  return {reinterpret_cast<const char*>(bytes.base), bytes.len};
+}
+
+}  // namespace
+
+absl::StatusOr<int> HostConnection::StartConnecting(const HostAddress& address) {
+  const int socket = ::socket(address.address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (socket < 0)
+    return absl::UnavailableError(fmt::format("host {}: no socket: {}", address.text, std::strerror(errno)));
+  const int on = 1;
+  setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  if (connect(socket, reinterpret_cast<const sockaddr*>(&address.address), address.length) == 0 ||
+      errno == EINPROGRESS) {
+    return socket;
+  }
+  absl::Status status = absl::UnavailableError(fmt::format("host {}: {}", address.text, std::strerror(errno)));
+  close(socket);
+  return status;
+}
+
+HostConnection::HostConnection(Worker& worker, Host& host, int socket)
+    : Connection(worker, socket), host_(&host), started_ms_(worker.now_ms()) {
+  worker_.ChangeWatch(*this, socket_, EPOLLOUT);
+  worker_.Adopt(*this);
+}
+
+void HostConnection::OnEvents(uint32_t events) {
+  if (!connecting_) return Connection::OnEvents(events);
+  FinishConnecting();
+}
+
+void HostConnection::FinishConnecting() {
+  int error = 0;
+  socklen_t length = sizeof(error);
+  getsockopt(socket_, SOL_SOCKET, SO_ERROR, &error, &length);
+  absl::Status status;
+  if (error != 0) status = absl::UnavailableError(fmt::format("cannot connect: {}", std::strerror(error)));
+  if (status.ok()) status = StartSession();
+  if (!status.ok()) return Close(status);
+  connecting_ = false;
+  worker_.ChangeWatch(*this, socket_, EPOLLIN);
+  host_->OnConnected(*this);
+}
+
+absl::Status HostConnection::StartSession() {
+  const int error =
+      nghttp2_session_client_new3(&session_, Callbacks(), this, SessionOptions(), worker_.memory().session_memory());
+  if (error != 0) return absl::InternalError(fmt::format("HTTP/2 session: {}", nghttp2_strerror(error)));
+  const nghttp2_settings_entry settings[] = {{NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
+                                             {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, kStreamWindowBytes},
+                                             {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, kHeaderBytesMax}};
+  return SubmitSettings(settings, std::size(settings));
+}
+
+bool HostConnection::HasRoom() const {
+  return !connecting_ && !draining_ && !closed() && nghttp2_session_check_request_allowed(session_) != 0 &&
+         open_streams_ < nghttp2_session_get_remote_settings(session_, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+}
+
+absl::Status HostConnection::Open(Request& request) {
+  HeaderFields fields;
+  request.AddHostHeaders(fields);
+  nghttp2_data_provider body{};
+  body.read_callback = [](nghttp2_session*, int32_t stream_id, uint8_t*, size_t bytes_max, uint32_t* flags,
+                          nghttp2_data_source*,
+                          void* self) { return Self(self).ReadRequestBody(stream_id, bytes_max, flags); };
+  const int32_t stream_id = nghttp2_submit_request(session_, nullptr, fields.data(), fields.size(),
+                                                   request.has_request_body() ? &body : nullptr, &request);
+  if (stream_id < 0) {
+    return absl::UnavailableError(fmt::format("host {}: {}", host_->name(), nghttp2_strerror(stream_id)));
+  }
+  ++open_streams_;
+  requests_.PushBack(request);
+  request.OnHostStream(*this, stream_id);
+  ScheduleFlush();
+  return absl::OkStatus();
+}
+
+void HostConnection::Cancel(int32_t stream_id) {
+  if (closed()) return;
+  nghttp2_session_set_stream_user_data(session_, stream_id, nullptr);
+  nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream_id, NGHTTP2_CANCEL);
+  ScheduleFlush();
+}
+
+void HostConnection::Resume(int32_t stream_id) {
+  if (closed()) return;
+  nghttp2_session_resume_data(session_, stream_id);  // an error only says that it was not waiting
+  ScheduleFlush();
+}
+
+void HostConnection::Abandon() {
+  host_ = nullptr;
+  Close(absl::UnavailableError("the host is not in use any more"));
+}
+
+void HostConnection::CheckLiveness(int64_t now_ms) {
+  if (connecting_) {
+    if (now_ms - started_ms_ >= kConnectTimeout.count()) Close(absl::UnavailableError("cannot connect: timed out"));
+    return;
+  }
+  if (open_streams_ == 0 || now_ms - last_received_ms_ < kSilenceMsMax) {
+    ping_sent_ms_ = 0;
+    return;
+  }
+  if (ping_sent_ms_ == 0) {
+    ping_sent_ms_ = now_ms;
+    nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, nullptr);
+    return ScheduleFlush();
+  }
+  if (now_ms - ping_sent_ms_ >= kSilenceMsMax) Close(absl::UnavailableError("it does not answer PINGs"));
+}
+
+void HostConnection::OnClosed(const absl::Status& why) {
+  const std::string name = host_ == nullptr ? "" : host_->name();
+  const absl::Status status(why.code(), fmt::format("host {}: {}", name, Message(why)));
+  if (host_ != nullptr) {
+    connecting_ ? host_->OnConnectFailed(*this, status) : host_->OnConnectionClosed(*this);
+  }
+  while (Request* request = requests_.PopFront()) request->OnHostGone(status);
+}
+
+void HostConnection::OnFrame(const nghttp2_frame& frame) {
+  if (frame.hd.type == NGHTTP2_GOAWAY) {
+    draining_ = true;
+    return;
+  }
+  if (frame.hd.type != NGHTTP2_HEADERS && frame.hd.type != NGHTTP2_DATA) return;
+  Request* request = RequestOf(frame.hd.stream_id);
+  if (request == nullptr) return;
+  const bool end_stream = (frame.hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+  if (frame.hd.type == NGHTTP2_HEADERS) {
+    request->OnResponseHeadersEnd(end_stream);
+  } else if (end_stream) {
+    request->OnResponseEnd();
+  }
+}
+
+void HostConnection::OnStreamClosed(int32_t stream_id, uint32_t error_code) {
+  --open_streams_;
+  Request* request = RequestOf(stream_id);
+  if (request != nullptr) {
+    nghttp2_session_set_stream_user_data(session_, stream_id, nullptr);
+    request->OnHostGone(absl::UnavailableError(fmt::format(
+        "host {} reset the stream ({})", host_ == nullptr ? "" : host_->name(), nghttp2_http2_strerror(error_code))));
+  }
+  if (host_ != nullptr) host_->OnStreamClosed(*this);
+}
+
+ssize_t HostConnection::ReadRequestBody(int32_t stream_id, size_t bytes_max, uint32_t* flags) {
+  Request* request = RequestOf(stream_id);
+  if (request == nullptr) return NGHTTP2_ERR_DEFERRED;  // its reset is on the way
+  const Request::Available available = request->RequestAvailable(std::min(bytes_max, kFrameBytesMax));
+  if (available.bytes == 0 && !available.ended) return NGHTTP2_ERR_DEFERRED;
+  *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+  if (available.ended) *flags |= NGHTTP2_DATA_FLAG_EOF;
+  return static_cast<ssize_t>(available.bytes);
+}
+
+nghttp2_session_callbacks* HostConnection::Callbacks() {
+  static nghttp2_session_callbacks* const callbacks = [] {
+    nghttp2_session_callbacks* made = nullptr;
+    nghttp2_session_callbacks_new(&made);
+    nghttp2_session_callbacks_set_on_header_callback2(
+        made, [](nghttp2_session*, const nghttp2_frame* frame, nghttp2_rcbuf* name, nghttp2_rcbuf* value, uint8_t,
+                 void* self) {
+          if (Request* request = Self(self).RequestOf(frame->hd.stream_id))
+            request->OnResponseHeader(View(name), View(value));
+          return 0;
+        });
+    nghttp2_session_callbacks_set_on_frame_recv_callback(made,
+                                                         [](nghttp2_session*, const nghttp2_frame* frame, void* self) {
+                                                           Self(self).OnFrame(*frame);
+                                                           return 0;
+                                                         });
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(made, [](nghttp2_session* session, uint8_t,
+                                                                       int32_t stream_id, const uint8_t* data,
+                                                                       size_t size, void* self) {
+      Request* request = Self(self).RequestOf(stream_id);
+      if (request == nullptr) {
+        nghttp2_session_consume(session, stream_id, size);
+        return 0;
+      }
+      Self(self).OnReceived(size);
+      request->OnResponseData({reinterpret_cast<const char*>(data), size}, Self(self).worker_.receive_buffer().block());
+      return 0;
+    });
+    nghttp2_session_callbacks_set_on_stream_close_callback(
+        made, [](nghttp2_session*, int32_t stream_id, uint32_t error_code, void* self) {
+          Self(self).OnStreamClosed(stream_id, error_code);
+          return 0;
+        });
+    nghttp2_session_callbacks_set_send_data_callback(
+        made, [](nghttp2_session*, nghttp2_frame* frame, const uint8_t* header, size_t size, nghttp2_data_source*,
+                 void* self) {
+          Request* request = Self(self).RequestOf(frame->hd.stream_id);
+          if (request == nullptr) return static_cast<int>(NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE);
+          return Self(self).SendData(header, request->enriched_body(), size);
+        });
+    return made;
+  }();
+  return callbacks;
+}
+
+}  // namespace signalbox::proxy

@@ -1,0 +1,67 @@
+// A connection to a model host: where requests get their streams.
+#pragma once
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "proxy/connection.h"
+#include "proxy/host_address.h"
+#include "proxy/request.h"
+
+namespace signalbox::proxy {
+
+class Host;
+
+// For its worker's thread.
+class HostConnection : public Connection {
+ public:
+  // A socket on its way to the address.
+  static absl::StatusOr<int> StartConnecting(const HostAddress& address);
+
+  // `socket` is still connecting.
+  HostConnection(Worker& worker, Host& host, int socket);
+
+  bool connecting() const { return connecting_; }
+  size_t streams() const { return open_streams_; }
+  // Whether the host lets us open one more stream on it.
+  bool HasRoom() const;
+  // Whether the host takes payload on it now.
+  bool HasWindow() const { return nghttp2_session_get_remote_window_size(session_) > 0; }
+
+  // Opens a stream for the request.
+  absl::Status Open(Request& request);
+  // The request ended before its stream did.
+  void Cancel(int32_t stream_id);
+  // Nothing that the request left here concerns it any more.
+  void Forget(Request& request) { requests_.Remove(request); }
+  // The request has more to send.
+  void Resume(int32_t stream_id);
+  // Its host does not need it any more.
+  void Abandon();
+
+  // Ends it when it took too long to connect, or when it does not answer PINGs.
+  void CheckLiveness(int64_t now_ms) override;
+
+  void OnEvents(uint32_t events) override;
+
+ private:
+  static nghttp2_session_callbacks* Callbacks();
+  void OnClosed(const absl::Status& why) override;
+  void FinishConnecting();
+  absl::Status StartSession();
+  void OnFrame(const nghttp2_frame& frame);
+  void OnStreamClosed(int32_t stream_id, uint32_t error_code);
+  ssize_t ReadRequestBody(int32_t stream_id, size_t bytes_max, uint32_t* flags);
+
+  Host* host_;
+  bool connecting_ = true;
+  bool draining_ = false;  // GOAWAY came
+  int64_t started_ms_;
+  int64_t ping_sent_ms_ = 0;  // 0: none is under way
+  size_t open_streams_ = 0;
+  // Those with an open stream, and those for which bytes from here still wait.
+  IntrusiveList<Request, &Request::host_hook> requests_;
+};
+
+}  // namespace signalbox::proxy

@@ -1,0 +1,153 @@
+#include "proxy/proxy.h"
+
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <mutex>
+#include <thread>
+
+#include "base/status.h"
+#include "proxy/host_address.h"
+#include "proxy/worker.h"
+
+namespace signalbox::proxy {
+namespace {
+
+constexpr uint32_t kWorkersMax = 256;
+// How often Drain and SetSnapshot look whether the workers are done.
+constexpr std::chrono::milliseconds kPollInterval{1};
+
+uint32_t CoresOfThisProcess() {
+  cpu_set_t cores;
+  if (sched_getaffinity(0, sizeof(cores), &cores) != 0) return std::max(1U, std::thread::hardware_concurrency());
+  return static_cast<uint32_t>(CPU_COUNT(&cores));
+}
+
+// Each worker has a listener of its own on the same port; the kernel spreads connections over them.
+absl::StatusOr<int> Listen(const HostAddress& address) {
+  const int socket = ::socket(address.address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  const int on = 1;
+  const bool ok = socket >= 0 && setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
+                  setsockopt(socket, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == 0 &&
+                  bind(socket, reinterpret_cast<const sockaddr*>(&address.address), address.length) == 0 &&
+                  listen(socket, SOMAXCONN) == 0;
+  if (ok) return socket;
+  absl::Status status =
+      absl::UnavailableError(fmt::format("cannot listen on {}: {}", address.text, std::strerror(errno)));
+  if (socket >= 0) close(socket);
+  return status;
+}
+
+void SetPort(HostAddress& address, int port) {
+  const auto network_order = htons(static_cast<uint16_t>(port));
+  if (address.address.ss_family == AF_INET6) {
+    reinterpret_cast<sockaddr_in6*>(&address.address)->sin6_port = network_order;
+  } else {
+    reinterpret_cast<sockaddr_in*>(&address.address)->sin_port = network_order;
+  }
+}
+
+// With SO_REUSEPORT a second process of the same user could take half of our connections without either noticing:
+// refuse to start beside one.
+absl::Status CheckNobodyListens(const HostAddress& address) {
+  const int socket = ::socket(address.address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const int on = 1;
+  setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+  absl::Status status;
+  if (bind(socket, reinterpret_cast<const sockaddr*>(&address.address), address.length) != 0) {
+    status = absl::UnavailableError(fmt::format("cannot listen on {}: {}", address.text, std::strerror(errno)));
+  }
+  close(socket);
+  return status;
+}
+
+class ProxyImpl : public Proxy {
+ public:
+  ~ProxyImpl() override {
+    for (auto& worker : workers_) worker->Stop();
+  }
+
+  absl::Status Init(const Options& options, telemetry::Telemetry& telemetry) {
+    const uint32_t count = options.workers == 0 ? CoresOfThisProcess() : options.workers;
+    if (count > kWorkersMax) {
+      return absl::InvalidArgumentError(fmt::format("{} workers: expected 1 to {}", count, kWorkersMax));
+    }
+    ASSIGN_OR_RETURN(HostAddress address, ParseListenAddress(options.listen));
+    RETURN_IF_ERROR(CheckNobodyListens(address));
+    for (uint32_t index = 0; index < count; ++index) {
+      ASSIGN_OR_RETURN(const int listener, Listen(address));
+      port_ = PortOf(listener);
+      SetPort(address, port_);
+      workers_.push_back(std::make_unique<Worker>(index, listener, telemetry.AddWorker()));
+      RETURN_IF_ERROR(workers_.back()->Start());
+    }
+    return absl::OkStatus();
+  }
+
+  int port() const override { return port_; }
+
+  std::vector<std::string> SetSnapshot(std::shared_ptr<const decide::Snapshot> snapshot) override {
+    std::lock_guard lock(mutex_);
+    auto resolved = std::make_shared<ResolvedSnapshot>();
+    std::vector<std::string> failures;
+    for (const auto& shard : snapshot->shards()) {
+      for (const std::string& host : shard->hosts) {
+        if (resolved->addresses.contains(host)) continue;
+        HostAddress address = ResolveHostAddress(host);
+        if (!address.status.ok()) failures.emplace_back(Message(address.status));
+        resolved->addresses.emplace(host, std::move(address));
+      }
+    }
+    resolved->snapshot = std::move(snapshot);
+    ++snapshots_;
+    for (auto& worker : workers_) worker->SetSnapshot(resolved);
+    // So that "in effect" means in effect. Snapshots that overtake each other are not told apart, and need not be: the
+    // mutex is held.
+    for (auto& worker : workers_) {
+      while (worker->snapshots_taken() < snapshots_) std::this_thread::sleep_for(kPollInterval);
+    }
+    return failures;
+  }
+
+  bool Drain(std::chrono::milliseconds timeout) override {
+    const auto end = std::chrono::steady_clock::now() + timeout;
+    for (auto& worker : workers_) worker->Drain();
+    while (requests_open() > 0 || client_connections() > 0) {
+      if (std::chrono::steady_clock::now() >= end) return requests_open() == 0;
+      std::this_thread::sleep_for(kPollInterval);
+    }
+    return true;
+  }
+
+  uint64_t requests_open() const override { return Sum(&Worker::requests_open); }
+  uint64_t client_connections() const override { return Sum(&Worker::client_connections); }
+  uint64_t system_allocations() const override { return Sum(&Worker::system_allocations); }
+
+ private:
+  uint64_t Sum(uint64_t (Worker::*count)() const) const {
+    uint64_t sum = 0;
+    for (const auto& worker : workers_) sum += (worker.get()->*count)();
+    return sum;
+  }
+
+  int port_ = 0;
+  std::mutex mutex_;
+  uint64_t snapshots_ = 0;
+  std::vector<std::unique_ptr<Worker>> workers_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Proxy>> Proxy::Start(const Options& options, telemetry::Telemetry& telemetry) {
+  auto proxy = std::make_unique<ProxyImpl>();
+  RETURN_IF_ERROR(proxy->Init(options, telemetry));
+  return proxy;
+}
+
+}  // namespace signalbox::proxy

@@ -1,0 +1,57 @@
+// The in-path data plane: an HTTP/2 proxy that decides for each gRPC request which model answers it, tells the model so
+// in headers and body, and carries it there and back.
+//
+// One thread per core, each with its own listener, connections and memory; they share the snapshot and nothing else. In
+// steady state a request takes no lock and no memory from the system's allocator. Payloads are never parsed or buffered
+// whole: what a client may have under way is what HTTP/2 flow control allows (connection.h).
+//
+// The way of one request: request.cc.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "decide/snapshot.h"
+#include "telemetry/telemetry.h"
+
+namespace signalbox::proxy {
+
+struct Options {
+  // "HOST:PORT" or "[IPv6]:PORT"; port 0 takes a free one. HTTP/2 with prior knowledge, without TLS.
+  std::string listen;
+  // Threads; 0: one for each core that this process may use.
+  uint32_t workers = 0;
+};
+
+// Thread-safe.
+class Proxy {
+ public:
+  // Listens at once; requests get UNAVAILABLE until the first snapshot. `telemetry` outlives the proxy.
+  // INVALID_ARGUMENT for an address that is none or too many workers, UNAVAILABLE when it cannot be listened on.
+  static absl::StatusOr<std::unique_ptr<Proxy>> Start(const Options& options, telemetry::Telemetry& telemetry);
+  // Ends what is still open.
+  virtual ~Proxy() = default;
+
+  virtual int port() const = 0;
+
+  // Requests whose Objective becomes known after it returns are decided from `snapshot`; those before finish with the
+  // one they have. Looks up the names of hosts, which can take seconds; a name that is not found makes its host
+  // unreachable, and is among what is returned: one message for each, for a log.
+  virtual std::vector<std::string> SetSnapshot(std::shared_ptr<const decide::Snapshot> snapshot) = 0;
+
+  // Refuses new connections and asks clients to open no more streams (GOAWAY). Returns when all requests have ended,
+  // true, or after `timeout`.
+  virtual bool Drain(std::chrono::milliseconds timeout) = 0;
+
+  virtual uint64_t requests_open() const = 0;
+  virtual uint64_t client_connections() const = 0;
+  // Calls of the data path to the system's allocator so far; does not grow in steady state.
+  virtual uint64_t system_allocations() const = 0;
+};
+
+}  // namespace signalbox::proxy

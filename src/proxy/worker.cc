@@ -1,0 +1,331 @@
+#include "proxy/worker.h"
+
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <random>
+
+#include "base/hash.h"
+#include "proxy/client_connection.h"
+#include "proxy/host_connection.h"
+
+namespace signalbox::proxy {
+namespace {
+
+constexpr int kEventsPerRound = 256;
+// New connections in one round, so that a storm of them does not stop those that are there.
+constexpr int kAcceptsPerRoundMax = 64;
+constexpr std::chrono::milliseconds kCheckInterval{100};
+
+// serverlive and serverready: field 1, a bool. A gRPC message with its prefix.
+constexpr std::string_view kYes("\0\0\0\0\2\x08\x01", 7);
+constexpr std::string_view kNo("\0\0\0\0\0", 5);
+// name "signalbox", version and no extensions.
+constexpr std::string_view kMetadata("\0\0\0\0\x0b\x0a\x09signalbox", 16);
+
+uint64_t RandomSeed() {
+  std::random_device device;
+  return static_cast<uint64_t>(device()) << 32 | device();
+}
+
+}  // namespace
+
+Worker::Worker(uint32_t index, int listener, telemetry::WorkerTelemetry& telemetry)
+    : index_(index),
+      listener_(listener),
+      telemetry_(telemetry),
+      receive_buffer_(memory_),
+      decision_seed_(RandomSeed()) {}
+
+Worker::~Worker() {
+  Stop();
+  if (listener_ >= 0) close(listener_);
+  if (epoll_ >= 0) close(epoll_);
+  if (wake_ >= 0) close(wake_);
+}
+
+absl::Status Worker::Start() {
+  epoll_ = epoll_create1(EPOLL_CLOEXEC);
+  wake_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  if (epoll_ < 0 || wake_ < 0)
+    return absl::UnavailableError(fmt::format("cannot wait for events: {}", std::strerror(errno)));
+  for (int* source : {&listener_, &wake_}) {
+    epoll_event event{.events = EPOLLIN, .data = {.ptr = source}};
+    epoll_ctl(epoll_, EPOLL_CTL_ADD, *source, &event);
+  }
+  thread_ = std::thread([this] { Run(); });
+  return absl::OkStatus();
+}
+
+void Worker::SetSnapshot(std::shared_ptr<const ResolvedSnapshot> snapshot) {
+  std::lock_guard lock(mutex_);
+  new_snapshot_ = std::move(snapshot);
+  eventfd_write(wake_, 1);
+}
+
+void Worker::Drain() {
+  std::lock_guard lock(mutex_);
+  drain_asked_ = true;
+  eventfd_write(wake_, 1);
+}
+
+void Worker::Stop() {
+  if (!thread_.joinable()) return;
+  {
+    std::lock_guard lock(mutex_);
+    stop_asked_ = true;
+    eventfd_write(wake_, 1);
+  }
+  thread_.join();
+}
+
+// --- The loop. In each round everything that came is read first and everything that it led to is sent last, so that
+// requests that come together travel together.
+
+void Worker::Run() {
+  pthread_setname_np(pthread_self(), fmt::format("worker-{}", index_).c_str());
+  std::array<epoll_event, kEventsPerRound> events;
+  bool stop = false;
+  while (!stop) {
+    const int count = epoll_wait(epoll_, events.data(), kEventsPerRound, WaitMilliseconds());
+    now_ = ReadClock();
+    for (int i = 0; i < count; ++i) {
+      void* source = events[i].data.ptr;
+      if (source == &listener_) {
+        OnListener();
+      } else if (source == &wake_) {
+        OnWake();
+        std::lock_guard lock(mutex_);
+        stop = stop_asked_;
+      } else if (auto& connection = *static_cast<Connection*>(source); !connection.closed()) {
+        connection.OnEvents(events[i].events);
+      }
+    }
+    RunDeadlines();
+    if (now_ >= next_check_) CheckConnections();
+    FlushDirty();
+    FreeTheDead();
+    system_allocations_.store(memory_.system_allocations(), std::memory_order_relaxed);
+  }
+  while (!connections_.empty()) connections_.first()->Close(absl::UnavailableError("the proxy stops"));
+  hosts_.clear();
+  while (!connections_.empty()) connections_.first()->Close(absl::UnavailableError("the proxy stops"));
+  FreeTheDead();
+}
+
+int Worker::WaitMilliseconds() const {
+  Time until = next_check_;
+  if (!deadlines_.empty()) until = std::min(until, deadlines_.first().deadline.at);
+  const auto wait = std::chrono::ceil<std::chrono::milliseconds>(until - ReadClock()).count();
+  return static_cast<int>(std::clamp<int64_t>(wait, 0, kCheckInterval.count()));
+}
+
+void Worker::OnListener() {
+  for (int accepted = 0; accepted < kAcceptsPerRoundMax; ++accepted) {
+    const int socket = accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (socket < 0) {
+      // Without descriptors the listener would be reported for ever: look at it again with the next check.
+      if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+        epoll_ctl(epoll_, EPOLL_CTL_DEL, listener_, nullptr);
+        listening_ = false;
+      }
+      return;
+    }
+    if (clients_open_ >= kClientConnectionsMax) {
+      close(socket);
+      continue;
+    }
+    const int on = 1;
+    setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    clients_open_.fetch_add(1, std::memory_order_relaxed);
+    auto* client = new ClientConnection(*this, socket);  // owned by connections_ from Start on
+    if (absl::Status status = client->Start(); !status.ok()) client->Close(status);
+  }
+}
+
+void Worker::OnWake() {
+  eventfd_t ignored = 0;
+  eventfd_read(wake_, &ignored);
+  std::shared_ptr<const ResolvedSnapshot> snapshot;
+  bool drain = false;
+  {
+    std::lock_guard lock(mutex_);
+    snapshot = std::move(new_snapshot_);
+    new_snapshot_ = nullptr;
+    drain = drain_asked_;
+  }
+  if (snapshot != nullptr) TakeSnapshot(*snapshot);
+  if (drain && !draining_) StartDraining();
+}
+
+void Worker::RunDeadlines() {
+  while (!deadlines_.empty() && deadlines_.first().deadline.at <= now_) {
+    Request& request = deadlines_.first();
+    deadlines_.Remove(request);
+    request.OnDeadline();
+  }
+}
+
+void Worker::FlushDirty() {
+  // Sending gives windows back, which can make other connections dirty, but never the same one without end.
+  while (Connection* connection = dirty_.PopFront()) connection->Flush();
+}
+
+void Worker::CheckConnections() {
+  next_check_ = now_ + kCheckInterval;
+  unix_offset_ = std::chrono::system_clock::now().time_since_epoch() - ReadClock().time_since_epoch();
+  for (Connection* connection = connections_.first(); connection != nullptr;) {
+    Connection* next = decltype(connections_)::Next(*connection);
+    connection->CheckLiveness(now_ms());
+    connection = next;
+  }
+  if (!listening_ && listener_ >= 0) {
+    epoll_event event{.events = EPOLLIN, .data = {.ptr = &listener_}};
+    listening_ = epoll_ctl(epoll_, EPOLL_CTL_ADD, listener_, &event) == 0;
+  }
+}
+
+void Worker::FreeTheDead() {
+  // Not while anything of this round may refer to them.
+  if (routes_unused_) DropUnusedRoutes();
+  for (Connection* connection : dead_) delete connection;
+  dead_.clear();
+}
+
+// --- What connections and requests use.
+
+int64_t Worker::UnixMicroseconds(Time time) const {
+  return std::chrono::duration_cast<std::chrono::microseconds>(time.time_since_epoch() + unix_offset_).count();
+}
+
+uint64_t Worker::NextDecisionId() {
+  // SplitMix64 (Steele, Lea and Flood, 2014): every 64-bit value once before any repeats.
+  uint64_t z = decision_seed_ += 0x9E3779B97F4A7C15;
+  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
+  z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
+  return z ^ (z >> 31);
+}
+
+Request& Worker::NewRequest() {
+  if (free_requests_.empty()) {
+    all_requests_.push_back(std::make_unique<Request>(*this));
+    free_requests_.push_back(all_requests_.back().get());
+    free_requests_.reserve(all_requests_.capacity());
+  }
+  Request& request = *free_requests_.back();
+  free_requests_.pop_back();
+  requests_open_.fetch_add(1, std::memory_order_relaxed);
+  return request;
+}
+
+void Worker::Free(Request& request) {
+  free_requests_.push_back(&request);
+  requests_open_.fetch_sub(1, std::memory_order_relaxed);
+}
+
+Routes* Worker::UseRoutes() {
+  if (current_routes_ != nullptr) ++current_routes_->users;
+  return current_routes_;
+}
+
+void Worker::ReleaseRoutes(Routes& routes) { routes_unused_ |= --routes.users == 0; }
+
+std::string_view Worker::ServerAnswer(BodyKind kind) const {
+  switch (kind) {
+    case BodyKind::kServerLive:
+      return kYes;
+    case BodyKind::kServerReady:
+      return current_routes_ != nullptr && !draining_ ? kYes : kNo;
+    default:
+      return kMetadata;
+  }
+}
+
+void Worker::Watch(Connection& connection, int socket, uint32_t events) {
+  epoll_event event{.events = events, .data = {.ptr = &connection}};
+  epoll_ctl(epoll_, EPOLL_CTL_ADD, socket, &event);
+}
+
+void Worker::ChangeWatch(Connection& connection, int socket, uint32_t events) {
+  epoll_event event{.events = events, .data = {.ptr = &connection}};
+  epoll_ctl(epoll_, EPOLL_CTL_MOD, socket, &event);
+}
+
+void Worker::Adopt(Connection& connection) { connections_.PushBack(connection); }
+
+void Worker::Bury(Connection& connection) {
+  dirty_.Remove(connection);
+  connections_.Remove(connection);
+  dead_.push_back(&connection);
+}
+
+void Worker::OnClientClosed() { clients_open_.fetch_sub(1, std::memory_order_relaxed); }
+
+// --- Snapshots.
+
+void Worker::TakeSnapshot(const ResolvedSnapshot& resolved) {
+  auto routes = std::make_unique<Routes>();
+  routes->snapshot = resolved.snapshot;
+  constexpr size_t kHashDigits = 16;
+  routes->hash_text = resolved.snapshot->hash().substr(0, kHashDigits);
+  const auto models = resolved.snapshot->models();
+  absl::flat_hash_map<const decide::Model*, ModelHosts*> by_model;
+  routes->models.resize(models.size());
+  for (size_t i = 0; i < models.size(); ++i) {
+    by_model[models[i].get()] = &routes->models[i];
+    for (const decide::Shard* shard : models[i]->shards) {
+      for (const std::string& address : shard->hosts) routes->models[i].hosts.push_back(&HostFor(resolved, address));
+    }
+    // Workers that all began with the same host would send it all first requests.
+    routes->models[i].next = index_;
+  }
+  for (const auto& answer : resolved.snapshot->answers()) routes->by_answer.push_back(by_model.at(answer->model));
+  if (current_routes_ != nullptr) ReleaseRoutes(*current_routes_);
+  current_routes_ = routes_.emplace_back(std::move(routes)).get();
+  current_routes_->users = 1;
+  snapshots_taken_.fetch_add(1, std::memory_order_release);
+}
+
+Host& Worker::HostFor(const ResolvedSnapshot& resolved, const std::string& address) {
+  std::unique_ptr<Host>& host = hosts_[address];
+  const HostAddress& found = resolved.addresses.at(address);
+  if (host == nullptr) {
+    host = std::make_unique<Host>(*this, found);
+  } else {
+    host->SetAddress(found);
+  }
+  return *host;
+}
+
+void Worker::DropUnusedRoutes() {
+  routes_unused_ = false;
+  std::erase_if(routes_, [](const std::unique_ptr<Routes>& routes) { return routes->users == 0; });
+  absl::flat_hash_map<const Host*, bool> used;
+  for (const auto& routes : routes_) {
+    for (const ModelHosts& model : routes->models) {
+      for (const Host* host : model.hosts) used[host] = true;
+    }
+  }
+  absl::erase_if(hosts_, [&](const auto& entry) { return !used.contains(entry.second.get()); });
+}
+
+void Worker::StartDraining() {
+  draining_ = true;
+  close(std::exchange(listener_, -1));
+  listening_ = false;
+  for (Connection* connection = connections_.first(); connection != nullptr;
+       connection = decltype(connections_)::Next(*connection)) {
+    connection->StartDraining();
+  }
+}
+
+}  // namespace signalbox::proxy

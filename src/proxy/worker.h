@@ -1,0 +1,142 @@
+// One thread of the proxy: its event loop and everything that its requests share. Workers share nothing with each other
+// but the snapshot.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "proxy/connection.h"
+#include "proxy/deadline_queue.h"
+#include "proxy/grpc_protocol.h"
+#include "proxy/host.h"
+#include "proxy/receive_buffer.h"
+#include "proxy/request.h"
+#include "proxy/routes.h"
+#include "proxy/worker_memory.h"
+#include "telemetry/telemetry.h"
+
+namespace signalbox::proxy {
+
+// Beyond them, further connections of clients are closed at once.
+inline constexpr size_t kClientConnectionsMax = 10'000;
+
+class Worker {
+ public:
+  // Listens on `listener`, which it owns. `index` tells workers apart.
+  Worker(uint32_t index, int listener, telemetry::WorkerTelemetry& telemetry);
+  // Stops as Stop does.
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  // --- From any thread.
+  absl::Status Start();
+  void SetSnapshot(std::shared_ptr<const ResolvedSnapshot> snapshot);
+  // No new connections, no new streams; what is open goes on.
+  void Drain();
+  // Ends the thread, and with it what is still open.
+  void Stop();
+  uint64_t requests_open() const { return requests_open_.load(std::memory_order_relaxed); }
+  uint64_t client_connections() const { return clients_open_.load(std::memory_order_relaxed); }
+  uint64_t system_allocations() const { return system_allocations_.load(std::memory_order_relaxed); }
+  // Sequence number of the last snapshot taken into use; counts from 1.
+  uint64_t snapshots_taken() const { return snapshots_taken_.load(std::memory_order_acquire); }
+
+  // --- For connections, hosts and requests of this worker, on its thread.
+  WorkerMemory& memory() { return memory_; }
+  ReceiveBuffer& receive_buffer() { return receive_buffer_; }
+  DeadlineQueue<Request>& deadlines() { return deadlines_; }
+  // When this round of the loop began.
+  Time now() const { return now_; }
+  int64_t now_ms() const {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(now_.time_since_epoch()).count();
+  }
+  // The time now; about 20 ns.
+  Time ReadClock() const { return std::chrono::steady_clock::now(); }
+  int64_t UnixMicroseconds(Time time) const;
+  uint64_t NextDecisionId();
+
+  Request& NewRequest();
+  void Free(Request& request);
+  // nullptr before the first snapshot. To be given back with ReleaseRoutes.
+  Routes* UseRoutes();
+  void ReleaseRoutes(Routes& routes);
+  // The gRPC message for a method of the Open Inference Protocol that asks about the server itself.
+  std::string_view ServerAnswer(BodyKind kind) const;
+  void Record(const telemetry::RequestRecord& record) { telemetry_.Record(record); }
+
+  void Watch(Connection& connection, int socket, uint32_t events);
+  void ChangeWatch(Connection& connection, int socket, uint32_t events);
+  // Takes over the connection; it goes when it is buried.
+  void Adopt(Connection& connection);
+  void MarkDirty(Connection& connection) { dirty_.PushBack(connection); }
+  void Bury(Connection& connection);
+  // A client's connection has ended.
+  void OnClientClosed();
+
+ private:
+  void Run();
+  int WaitMilliseconds() const;
+  void OnListener();
+  void OnWake();
+  void RunDeadlines();
+  void FlushDirty();
+  void CheckConnections();
+  void FreeTheDead();
+
+  void TakeSnapshot(const ResolvedSnapshot& resolved);
+  Host& HostFor(const ResolvedSnapshot& resolved, const std::string& address);
+  // Hosts that no living routes name have their connections ended.
+  void DropUnusedRoutes();
+  void StartDraining();
+
+  const uint32_t index_;
+  int listener_;
+  int epoll_ = -1;
+  int wake_ = -1;
+  telemetry::WorkerTelemetry& telemetry_;
+
+  WorkerMemory memory_;
+  ReceiveBuffer receive_buffer_;
+  DeadlineQueue<Request> deadlines_;
+  Time now_;
+  Time next_check_;
+  std::chrono::nanoseconds unix_offset_{};
+  uint64_t decision_seed_;
+  bool listening_ = true;
+  bool draining_ = false;
+  bool routes_unused_ = false;
+
+  std::vector<std::unique_ptr<Request>> all_requests_;
+  std::vector<Request*> free_requests_;
+  absl::flat_hash_map<std::string, std::unique_ptr<Host>> hosts_;
+  std::vector<std::unique_ptr<Routes>> routes_;
+  Routes* current_routes_ = nullptr;
+  IntrusiveList<Connection, &Connection::dirty_hook> dirty_;
+  IntrusiveList<Connection, &Connection::worker_hook> connections_;
+  std::vector<Connection*> dead_;
+
+  std::atomic<uint64_t> requests_open_{0};
+  std::atomic<uint64_t> clients_open_{0};
+  std::atomic<uint64_t> system_allocations_{0};
+  std::atomic<uint64_t> snapshots_taken_{0};
+
+  // What other threads ask for.
+  std::mutex mutex_;
+  std::shared_ptr<const ResolvedSnapshot> new_snapshot_;
+  bool drain_asked_ = false;
+  bool stop_asked_ = false;
+
+  std::thread thread_;
+};
+
+}  // namespace signalbox::proxy
