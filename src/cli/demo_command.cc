@@ -108,7 +108,7 @@ absl::Status StartSystem(const DemoCommand& command, DemoSystem& system, Interru
     result.ok() ? progress.Done(*result) : progress.Failed();
     return result.status();
   };
-  RETURN_IF_ERROR(step("folder", [&] { return system.MakeFolders(); }));
+  RETURN_IF_ERROR(system.MakeFolders());
   RETURN_IF_ERROR(step("models", [&] { return TrainOnce(command.data, system.paths().models, command.seed); }));
   RETURN_IF_ERROR(step("model hosts", [&] { return system.StartHosts(); }));
   RETURN_IF_ERROR(step("control plane", [&] { return system.StartControlPlane(); }));

@@ -33,7 +33,7 @@ absl::Status Interrupted() { return absl::CancelledError("interrupted"); }
 
 }  // namespace
 
-absl::StatusOr<std::string> DemoSystem::MakeFolders() {
+absl::Status DemoSystem::MakeFolders() {
   std::error_code error;
   // Port files of an earlier run would be taken for those of this one.
   std::filesystem::remove_all(paths_.ports, error);
@@ -43,7 +43,7 @@ absl::StatusOr<std::string> DemoSystem::MakeFolders() {
   }
   // Pointers to children are handed out while they start.
   children_.reserve(kChildrenMax);
-  return options_.folder;
+  return absl::OkStatus();
 }
 
 absl::StatusOr<ChildProcess*> DemoSystem::StartChild(const std::string& name, std::vector<std::string> arguments) {

@@ -37,13 +37,13 @@ struct SystemPaths {
 // For one thread, which must live as long as the system: its children end with it. The destructor kills what runs.
 class DemoSystem {
  public:
-  // The steps of a start, in the order in which they must be taken. Each returns what a user wants to know of it.
-  // `interrupted` is asked while a child starts; CANCELLED when it says so. UNAVAILABLE, with the end of its log, when
-  // a child fails.
+  // `interrupted` is asked while a child starts; the start is CANCELLED when it says so.
   DemoSystem(SystemOptions options, std::function<bool()> interrupted)
       : options_(std::move(options)), paths_(options_.folder), interrupted_(std::move(interrupted)) {}
 
-  absl::StatusOr<std::string> MakeFolders();
+  // The steps of a start, in the order in which they must be taken. Each returns what a user wants to know of it, or
+  // UNAVAILABLE, with the end of its log, when a child fails.
+  absl::Status MakeFolders();
   absl::StatusOr<std::string> StartHosts();  // three of them in two shards, and the placement that says so
   absl::StatusOr<std::string> StartControlPlane();
   absl::StatusOr<std::string> PublishRules();

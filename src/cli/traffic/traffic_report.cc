@@ -23,6 +23,8 @@ double QuantileMs(const ModelTally& tally, double quantile) {
   return tally.answered == 0 ? 0 : telemetry::QuantileUs(tally.latency, quantile) / 1000;
 }
 
+std::string_view Model(const TrafficReport::Key& key) { return key.model.empty() ? kNoModel : key.model; }
+
 std::vector<std::string> Objectives(const TrafficReport& report) {
   std::vector<std::string> objectives;
   for (const auto& [key, tally] : report.models) {
@@ -100,14 +102,20 @@ TrafficReport TrafficReport::Since(const TrafficReport& earlier) const {
 }
 
 std::string Table(const TrafficReport& report) {
-  std::string table = fmt::format("{:<26} {:<18} {:>9} {:>8} {:>8} {:>8} {:>8}\n", "objective", "model", "requests/s",
-                                  "share", "p50 ms", "p99 ms", "errors");
+  // As wide as the names need: with the usual ones the table fits a terminal of 80 columns.
+  size_t objective_width = std::string_view("objective").size(), model_width = std::string_view("model").size();
+  for (const auto& [key, tally] : report.models) {
+    objective_width = std::max(objective_width, key.objective.size());
+    model_width = std::max(model_width, Model(key).size());
+  }
+  std::string table = fmt::format("{:<{}} {:<{}} {:>8} {:>8} {:>8} {:>8} {:>8}\n", "objective", objective_width,
+                                  "model", model_width, "req/s", "share", "p50 ms", "p99 ms", "errors");
   const double seconds = std::max(Seconds(report.duration), 1e-9);
   std::string_view last;
   for (const auto& [key, tally] : report.models) {
     table += fmt::format(
-        "{:<26} {:<18} {:>10.1f} {:>6.1f} % {:>8.2f} {:>8.2f} {:>8}\n", key.objective == last ? "" : key.objective,
-        key.model.empty() ? kNoModel : key.model, static_cast<double>(tally.answered + tally.failed) / seconds,
+        "{:<{}} {:<{}} {:>8.1f} {:>6.1f} % {:>8.2f} {:>8.2f} {:>8}\n", key.objective == last ? "" : key.objective,
+        objective_width, Model(key), model_width, static_cast<double>(tally.answered + tally.failed) / seconds,
         100 * report.Share(key.objective, key.model), QuantileMs(tally, 0.5), QuantileMs(tally, 0.99), tally.failed);
     last = key.objective;
   }
