@@ -12,6 +12,9 @@ struct Outcome {
   int exit_code = 0;
 };
 
+// `control`: the control plane.
+void AddControl(CLI::App& app, Outcome& outcome);  // control_command.cc
+
 // `demo`: what `make run` starts.
 void AddDemo(CLI::App& app, Outcome& outcome);  // demo_command.cc
 

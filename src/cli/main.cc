@@ -5,6 +5,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   app.set_version_flag("--version", SIGNALBOX_VERSION);
   signalbox::cli::Outcome outcome;
+  signalbox::cli::AddControl(app, outcome);
   signalbox::cli::AddDemo(app, outcome);
   signalbox::cli::AddHost(app, outcome);
   signalbox::cli::AddProxy(app, outcome);

@@ -54,7 +54,9 @@ absl::StatusOr<std::vector<decide::Attribute>> AttributesOf(const ResolveOptions
   return attributes;
 }
 
-nlohmann::ordered_json PlacementJson(const decide::Model& model) {
+// null where there is no placement to ask.
+nlohmann::ordered_json PlacementJson(const decide::Snapshot& snapshot, const decide::Model& model) {
+  if (snapshot.shards().empty()) return nullptr;
   auto shards = nlohmann::ordered_json::array();
   for (const decide::Shard* shard : model.shards) shards.push_back({{"shard", shard->name}, {"hosts", shard->hosts}});
   return shards;
@@ -63,7 +65,7 @@ nlohmann::ordered_json PlacementJson(const decide::Model& model) {
 std::string ExplanationJson(const decide::Snapshot& snapshot, const decide::Explanation& explanation) {
   const decide::Answer& answer = *explanation.decision.answer;
   nlohmann::ordered_json json = {{"decision", nlohmann::ordered_json::parse(DecisionJson(explanation.decision))},
-                                 {"placement", PlacementJson(*answer.model)}};
+                                 {"placement", PlacementJson(snapshot, *answer.model)}};
   v1::ObjectiveConfig config;
   if (config.ParseFromString(answer.objective_config)) {
     if (const auto text = CanonicalJson(config); text.ok())

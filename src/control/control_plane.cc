@@ -28,9 +28,10 @@ class ControlPlaneImpl : public ControlPlane {
   ~ControlPlaneImpl() override { Stop(); }
 
   absl::Status Begin() {
+    // Listens first: a process that cannot must not have published anything. Subscribers wait for the first snapshot.
+    ASSIGN_OR_RETURN(distribution_, Distribution::Start(options_.distribution));
     ASSIGN_OR_RETURN(placement_, PlacementPublisher::Start(*store_, options_.placement));
     RETURN_IF_ERROR(composition_.Advance());
-    ASSIGN_OR_RETURN(distribution_, Distribution::Start(options_.distribution));
     ASSIGN_OR_RETURN(watch_, store_->WatchChanges(composition_.sequence()));
     Announce();
     thread_ = std::thread([this] { Run(); });

@@ -38,7 +38,7 @@ struct ControlStatus {
 // Thread-safe.
 class ControlPlane {
  public:
-  // Opens the store, publishes the placement file, puts the first snapshot together, listens. The error says which of
+  // Opens the store, listens, publishes the placement file, puts the first snapshot together. The error says which of
   // these failed and why.
   static absl::StatusOr<std::unique_ptr<ControlPlane>> Start(ControlOptions options);
   // As Stop().

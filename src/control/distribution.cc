@@ -1,6 +1,7 @@
 #include "control/distribution.h"
 
 #include <fmt/format.h>
+#include <grpc/grpc.h>
 #include <grpcpp/grpcpp.h>
 #include <spdlog/spdlog.h>
 
@@ -356,6 +357,8 @@ class DistributionImpl : public Distribution {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Distribution>> Distribution::Start(DistributionOptions options) {
+  // Kept until the process ends: when the last user of gRPC goes, its threads are waited for, up to 10 s.
+  [[maybe_unused]] static const bool kKeepGrpc = (grpc_init(), true);
   auto distribution = std::make_unique<DistributionImpl>(std::move(options));
   if (absl::Status status = distribution->Listen(); !status.ok()) return status;
   return distribution;

@@ -73,9 +73,9 @@ class Steps {
                                    [&](const CompiledCell& each) { return bucket < each.bucket_end; });
     const uint32_t begin = cell == experiment.cells.begin() ? 0 : std::prev(cell)->bucket_end;
     TakeChoice(step, cell->choice,
-               fmt::format("cell {} gives {}: {}; among the cells the user falls at {}, cell {} has {} to {}",
-                           cell->rule->name(), cell->choice.answer->model->id, position, Percent(bucket),
-                           cell->rule->name(), Percent(begin), Percent(cell->bucket_end)));
+               fmt::format("cell {} gives {}: {}; among the cells at {}, cell {} has {} to {}", cell->rule->name(),
+                           cell->choice.answer->model->id, position, Percent(bucket), cell->rule->name(),
+                           Percent(begin), Percent(cell->bucket_end)));
   }
 
   void AddShift(const CompiledShift& shift) {
@@ -141,6 +141,7 @@ class Page {
     } else {
       WriteHead(explanation, context);
       WriteSteps(explanation);
+      has_placement_ = !snapshot.shards().empty();
       WriteDecision(explanation.decision);
     }
     Row("snapshot", snapshot.version() == 0 ? fmt::format("{} (from files)", snapshot.hash())
@@ -201,13 +202,15 @@ class Page {
     Row("placement", Placement(*answer.model));
     size_t number = 0;
     for (const Answer* fallback : decision.fallbacks) {
+      const std::string where = has_placement_ ? ", " + Placement(*fallback->model) : "";
       Row(fmt::format("fallback {}", ++number),
-          fmt::format("{}, {}, {}", fallback->model->id, fallback->model->routing_key, Placement(*fallback->model)));
+          fmt::format("{}, {}{}", fallback->model->id, fallback->model->routing_key, where));
     }
     if (decision.fallbacks.empty()) Row("fallbacks", "none");
   }
 
-  static std::string Placement(const Model& model) {
+  std::string Placement(const Model& model) const {
+    if (!has_placement_) return "not known: the snapshot has none";
     if (model.shards.empty()) return "not placed on any shard";
     std::vector<std::string> shards;
     for (const Shard* shard : model.shards)
@@ -216,6 +219,7 @@ class Page {
   }
 
   std::string text_;
+  bool has_placement_ = false;
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "subscribe/subscriber.h"
 
 #include <fmt/format.h>
+#include <grpc/grpc.h>
 #include <grpcpp/grpcpp.h>
 #include <unistd.h>
 
@@ -299,6 +300,8 @@ class SubscriberImpl : public Subscriber {
 absl::StatusOr<std::unique_ptr<Subscriber>> Subscriber::Start(SubscriberOptions options, OnSnapshot on_snapshot) {
   RETURN_IF_ERROR(CheckOptions(options));
   ASSIGN_OR_RETURN(std::vector<std::string> addresses, Addresses(options.control));
+  // Kept until the process ends: when the last user of gRPC goes, its threads are waited for, up to 10 s.
+  [[maybe_unused]] static const bool kKeepGrpc = (grpc_init(), true);
   if (options.node_id.empty()) options.node_id = DefaultNodeId();
   std::unique_ptr<StateFolder> state;
   if (!options.state_dir.empty()) {

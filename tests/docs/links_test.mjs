@@ -1,0 +1,53 @@
+// Documents that name a file which is not there mislead; this finds them.
+//
+// Looks at every *.md of the repository: relative links, and paths in `code` that begin with a folder of the repository.
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const notOurs = new Set(['build', 'node_modules', '.git', '.demo', 'data']);
+
+function* documents(folder) {
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    if (notOurs.has(entry.name)) continue;
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) yield* documents(path);
+    else if (entry.name.endsWith('.md')) yield path;
+  }
+}
+
+// What `text`, standing in `folder`, points to and is not there.
+function missing(text, folder) {
+  const found = [];
+  const withoutBlocks = text.replace(/^```[\s\S]*?^```/gm, '');
+  for (const [, target] of withoutBlocks.matchAll(/\]\(([^)\s]+)\)/g)) {
+    if (/^[a-z]+:/.test(target) || target.startsWith('#')) continue;
+    if (!existsSync(join(folder, target.replace(/#.*/, '')))) found.push(target);
+  }
+  const folders = 'api|bench|client|cmake|docs|examples|fuzz|scripts|src|tests|web';
+  // Names with a wildcard or a placeholder are no paths.
+  for (const [, path] of withoutBlocks.matchAll(new RegExp('`((?:' + folders + ')/[\\w./+-]*)(?::\\d+)?`', 'g'))) {
+    if (!/\/[XY]\/|\/[xy]\.|NNNN/.test(path) && !existsSync(join(root, path))) found.push(path);
+  }
+  return found;
+}
+
+it('every file that a document names is there', () => {
+  const wrong = [];
+  for (const path of documents(root)) {
+    for (const target of missing(readFileSync(path, 'utf8'), dirname(path))) {
+      wrong.push(`${relative(root, path)} names ${target}`);
+    }
+  }
+  assert.deepEqual(wrong, []);
+});
+
+it('a file that is not there is noticed', () => {
+  assert.deepEqual(missing('[a](nowhere.md) and `src/decide/nowhere.cc:3`, not `src/X/y.cc`', root), [
+    'nowhere.md',
+    'src/decide/nowhere.cc',
+  ]);
+});
