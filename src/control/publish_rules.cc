@@ -1,0 +1,117 @@
+#include "control/publish_rules.h"
+
+#include <fmt/format.h>
+
+#include <set>
+#include <string_view>
+#include <utility>
+
+#include "base/canonical_json.h"
+#include "base/status.h"
+#include "control/composition.h"
+
+namespace signalbox::control {
+namespace {
+
+// Each attempt is lost only when somebody else has published in the milliseconds of its check.
+constexpr int kAttemptsMax = 20;
+
+std::set<std::string> ModelsNamedBy(const v1::RuleSet& rules) {
+  std::set<std::string> models;
+  auto add = [&](const v1::ModelRef& ref) {
+    models.insert(ref.version().empty() ? ref.name() : fmt::format("{}@{}", ref.name(), ref.version()));
+  };
+  for (const v1::Objective& objective : rules.objectives()) {
+    add(objective.default_model());
+    for (const v1::ModelRef& fallback : objective.fallback_models()) add(fallback);
+  }
+  for (const v1::Experiment& experiment : rules.experiments()) {
+    for (const v1::Cell& cell : experiment.cells()) {
+      if (cell.has_model()) add(cell.model());
+    }
+  }
+  for (const v1::TrafficShift& shift : rules.traffic_shifts()) add(shift.to());
+  return models;
+}
+
+std::vector<std::string> Warnings(const v1::RuleSet& rules, const decide::Snapshot& snapshot) {
+  std::vector<std::string> warnings;
+  // Without any placement there is no control plane yet that could have published one.
+  if (snapshot.shards().empty()) return warnings;
+  const std::set<std::string> named = ModelsNamedBy(rules);
+  for (const auto& model : snapshot.models()) {
+    if (!model->shards.empty() || !named.contains(model->id)) continue;
+    warnings.push_back(fmt::format(
+        "model {} is placed nowhere: its requests go to the fallback models, or fail where there are none; add it to "
+        "the placement file",
+        model->id));
+  }
+  return warnings;
+}
+
+// The newest rules of a topic, for showing what changes. Nobody may be kept from publishing because they cannot be
+// read.
+v1::RuleSet NewestRules(store::Store& store, std::string_view topic) {
+  v1::RuleSet rules;
+  absl::StatusOr<store::Version> newest = store.Get(topic, std::nullopt);
+  if (!newest.ok() || !ParseJson(newest->content, rules).ok()) rules.Clear();
+  return rules;
+}
+
+// Whether it is worth trying again: the topic is as expected, so that it was another one that was published to.
+bool HoldsStill(store::Store& store, std::string_view topic, const std::optional<int64_t>& expected_version) {
+  if (!expected_version) return true;
+  absl::StatusOr<store::Version> newest = store.Get(topic, std::nullopt);
+  return newest.ok() ? newest->info.version == *expected_version : *expected_version == 0;
+}
+
+// Checks `content` against everything as it is at one sequence, and has `write` write it at the same.
+template <typename Write>
+absl::StatusOr<PublishedRules> CheckAndWrite(store::Store& store, const std::string& topic, const std::string& content,
+                                             const std::optional<int64_t>& expected_version, Write write) {
+  PublishedRules result;
+  RETURN_IF_ERROR(ParseJson(content, result.after));
+  Composition composition(store);
+  for (int attempt = 1;; ++attempt) {
+    RETURN_IF_ERROR(composition.Advance());
+    ASSIGN_OR_RETURN(auto snapshot, composition.Try(topic, content));
+    result.before = NewestRules(store, topic);
+    absl::StatusOr<store::Published> published =
+        write(store::Expected{.version = expected_version, .sequence = composition.sequence()});
+    if (published.ok()) {
+      result.published = *std::move(published);
+      result.warnings = Warnings(result.after, *snapshot);
+      return result;
+    }
+    const bool again = absl::IsAborted(published.status()) && HoldsStill(store, topic, expected_version);
+    if (!again || attempt == kAttemptsMax) return published.status();
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<PublishedRules> PublishRules(store::Store& store, const RulesPublication& publication) {
+  RETURN_IF_ERROR(store::CheckNamespace(publication.rule_set.namespace_()));
+  const std::string topic = store::RulesTopic(publication.rule_set.namespace_());
+  ASSIGN_OR_RETURN(std::string content, CanonicalJson(publication.rule_set));
+  return CheckAndWrite(store, topic, content, publication.expected_version, [&](const store::Expected& expected) {
+    return store.Publish({topic, content, publication.author, publication.message, expected});
+  });
+}
+
+absl::StatusOr<PublishedRules> RollBackRules(store::Store& store, const RulesRestoration& restoration) {
+  RETURN_IF_ERROR(store::CheckNamespace(restoration.namespace_name));
+  const std::string topic = store::RulesTopic(restoration.namespace_name);
+  ASSIGN_OR_RETURN(std::vector<store::VersionInfo> newest, store.History(topic, 1));
+  const int64_t target = restoration.to_version.value_or(newest[0].version - 1);
+  if (target == 0 && !restoration.to_version) {
+    return absl::NotFoundError(fmt::format(
+        "namespace {}: version 1 is its only version: there is nothing to roll back to", restoration.namespace_name));
+  }
+  ASSIGN_OR_RETURN(store::Version old, store.Get(topic, target));
+  return CheckAndWrite(store, topic, old.content, restoration.expected_version, [&](const store::Expected& expected) {
+    return store.Rollback({topic, target, restoration.author, restoration.message, expected});
+  });
+}
+
+}  // namespace signalbox::control

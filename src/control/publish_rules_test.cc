@@ -1,0 +1,139 @@
+#include "control/publish_rules.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "base/status.h"
+#include "base/test_folder.h"
+#include "control/composition.h"
+
+namespace signalbox::control {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+v1::RuleSet Rules(const std::string& name, const std::string& objective, const std::string& model = "ranker") {
+  v1::RuleSet rules;
+  rules.set_namespace_(name);
+  v1::Objective& declared = *rules.add_objectives();
+  declared.set_name(objective);
+  declared.mutable_default_model()->set_name(model);
+  return rules;
+}
+
+class PublishRulesTest : public testing::Test {
+ protected:
+  std::unique_ptr<store::Store> Open() {
+    auto store = store::OpenStore("sqlite:" + folder_.File("store.db"), store::OpenMode::kCreateIfMissing);
+    EXPECT_TRUE(store.ok()) << store.status();
+    return *std::move(store);
+  }
+  absl::StatusOr<PublishedRules> Publish(v1::RuleSet rules, std::optional<int64_t> expected = std::nullopt) {
+    return PublishRules(*store_, {std::move(rules), "ada", "why", expected});
+  }
+  absl::StatusOr<PublishedRules> RollBack(std::optional<int64_t> to) {
+    return RollBackRules(*store_, {"home", to, "grace", "why", std::nullopt});
+  }
+  void PublishRaw(const std::string& topic, const std::string& content) {
+    ASSERT_TRUE(store_->Publish({topic, content, "raw", "", {}}).ok());
+  }
+
+  TestFolder folder_;
+  std::unique_ptr<store::Store> store_ = Open();
+};
+
+TEST_F(PublishRulesTest, GoodRulesArePublishedAndTellWhatTheyReplace) {
+  auto first = Publish(Rules("home", "Ranking", "a"));
+  ASSERT_TRUE(first.ok()) << first.status();
+  EXPECT_EQ(first->published.info.version, 1);
+  EXPECT_EQ(first->before.objectives_size(), 0);
+  auto second = Publish(Rules("home", "Ranking", "b"), 1);
+  ASSERT_TRUE(second.ok()) << second.status();
+  EXPECT_EQ(second->before.objectives(0).default_model().name(), "a");
+  EXPECT_EQ(second->after.objectives(0).default_model().name(), "b");
+}
+
+TEST_F(PublishRulesTest, WhatDoesNotCompileTogetherWithOtherNamespacesIsRefused) {
+  ASSERT_TRUE(Publish(Rules("home", "Ranking")).ok());
+  absl::Status status = Publish(Rules("risk", "Ranking")).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(Message(status)), HasSubstr("Ranking is declared already at namespace home"));
+  EXPECT_EQ(store_->Latest()->sequence, 1);
+}
+
+TEST_F(PublishRulesTest, AnotherNamespaceThatIsBrokenDoesNotStandInTheWay) {
+  PublishRaw("rules/broken", "not json");
+  EXPECT_TRUE(Publish(Rules("home", "Ranking")).ok());
+}
+
+TEST_F(PublishRulesTest, ABrokenNewestVersionOfOnesOwnIsReplaced) {
+  PublishRaw("rules/home", "not json");
+  auto published = Publish(Rules("home", "Ranking"));
+  ASSERT_TRUE(published.ok()) << published.status();
+  EXPECT_EQ(published->published.info.version, 2);
+}
+
+TEST_F(PublishRulesTest, AnExpectedVersionThatDoesNotHoldIsAborted) {
+  ASSERT_TRUE(Publish(Rules("home", "Ranking")).ok());
+  absl::Status status = Publish(Rules("home", "Other"), 0).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kAborted);
+  EXPECT_THAT(std::string(Message(status)), HasSubstr("version 1 is there, by ada"));
+}
+
+TEST_F(PublishRulesTest, AModelThatIsPlacedNowhereIsWarnedOf) {
+  EXPECT_THAT(Publish(Rules("home", "Ranking"))->warnings, IsEmpty());
+  PublishRaw("placement", R"({"models":{"ranker":{"shards":["s1"]}},"shards":{"s1":{"hosts":["h:1"]}}})");
+  EXPECT_THAT(Publish(Rules("home", "Rank"))->warnings, IsEmpty());
+  EXPECT_THAT(Publish(Rules("home", "Ranking", "new"))->warnings,
+              ElementsAre(HasSubstr("model new is placed nowhere")));
+}
+
+TEST_F(PublishRulesTest, ARollbackIsANewVersionAndIsCheckedToo) {
+  ASSERT_TRUE(Publish(Rules("home", "Ranking")).ok());
+  ASSERT_TRUE(Publish(Rules("home", "Other")).ok());
+  auto back = RollBack(std::nullopt);
+  ASSERT_TRUE(back.ok()) << back.status();
+  EXPECT_EQ(back->published.info.version, 3);
+  EXPECT_EQ(back->published.info.rollback_of, 1);
+  EXPECT_EQ(back->after.objectives(0).name(), "Ranking");
+  ASSERT_TRUE(RollBack(2).ok());
+  ASSERT_TRUE(Publish(Rules("risk", "Ranking")).ok());
+  EXPECT_EQ(RollBack(1).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(PublishRulesTest, ARollbackToWhatIsNotThereIsNotFound) {
+  EXPECT_EQ(RollBack(std::nullopt).status().code(), absl::StatusCode::kNotFound);
+  ASSERT_TRUE(Publish(Rules("home", "Ranking")).ok());
+  for (std::optional<int64_t> to : {std::optional<int64_t>(), {0}, {2}, {-1}}) {
+    EXPECT_EQ(RollBack(to).status().code(), absl::StatusCode::kNotFound);
+  }
+}
+
+TEST_F(PublishRulesTest, OfTwoTeamsThatTakeOneObjectiveAtTheSameTimeExactlyOneGetsIt) {
+  for (int round = 0; round < 10; ++round) {
+    const std::string objective = "Objective" + std::to_string(round);
+    std::atomic<int> won = 0;
+    {
+      std::vector<std::jthread> teams;
+      for (const char* name : {"a", "b", "c", "d"}) {
+        teams.emplace_back([&, name] {
+          auto own = Open();
+          absl::Status status = PublishRules(*own, {Rules(name, objective), "ada", "", std::nullopt}).status();
+          if (status.ok()) ++won;
+          EXPECT_TRUE(status.ok() || absl::IsInvalidArgument(status)) << status;
+        });
+      }
+    }
+    EXPECT_EQ(won, 1);
+    Composition composition(*store_);
+    ASSERT_TRUE(composition.Advance().ok());
+    EXPECT_THAT(composition.held_back(), IsEmpty());
+  }
+}
+
+}  // namespace
+}  // namespace signalbox::control
