@@ -18,7 +18,9 @@
 #include <mutex>
 
 #include "base/status.h"
+#include "rules/engine_allocations.h"
 #include "rules/engine_library.h"
+#include "rules/engine_memory.h"
 
 namespace signalbox::rules {
 namespace {
@@ -26,6 +28,10 @@ namespace {
 // Scripts get the quota; the rest is for the engine's own work and for ours.
 constexpr size_t kStackBytes = 4U << 20;
 constexpr size_t kScriptStackBytes = 1U << 20;
+// What a script makes goes here first, and what that holds outside of the heap is counted when it leaves.
+constexpr uint32_t kNurseryBytes = 1U << 20;
+// No single allocation takes more than this part of the memory.
+constexpr size_t kAllocationsAtLeast = 4;
 // How often the limits are looked at.
 constexpr std::chrono::milliseconds kTick{5};
 // A few operations inside the engine (searching a huge text for a huge text) do not look at interrupts. A thread that
@@ -48,8 +54,11 @@ struct Run {
   LibraryUse library;
   Limits limits;
   std::function<void(JSContext*)> work;
-  Stop stop = Stop::kNone;  // of the engine's thread until `done`
-  bool started = false;     // the same
+  // Of the engine's thread, until `done`.
+  Stop stop = Stop::kNone;
+  Diagnostic reached;  // where the script was when it was stopped
+  bool started = false;
+  const EngineMemory* memory = nullptr;
 
   std::mutex mutex;
   std::condition_variable changed;
@@ -57,47 +66,60 @@ struct Run {
   bool done = false;
 };
 
-// Garbage counts: what the engine holds, not what the script can reach.
-size_t HeldBytes(JSContext* context) { return JS_GetGCParameter(context, JSGC_BYTES); }
-
-// Called by the engine between two steps of a script, soon after it was asked to. False ends the script, and no `catch`
-// sees it.
-bool OnInterrupt(JSContext* context) {
-  auto* run = static_cast<Run*>(JS_GetContextPrivate(context));
-  if (run->stop == Stop::kNone && CpuTime(CLOCK_THREAD_CPUTIME_ID) > run->limits.time_max) run->stop = Stop::kTime;
-  if (run->stop == Stop::kNone && HeldBytes(context) > run->limits.heap_bytes_max) run->stop = Stop::kMemory;
-  return run->stop == Stop::kNone;
+// True as long as all is well. Called between two steps of a script.
+bool CheckLimits(JSContext* context, Run& run) {
+  if (run.stop != Stop::kNone) return false;
+  if (run.memory->HeldBytes() > run.limits.heap_bytes_max) {
+    JS_GC(context);  // garbage is no reason to end a script
+    if (run.memory->HeldBytes() > run.limits.heap_bytes_max) run.stop = Stop::kMemory;
+  }
+  if (CpuTime(CLOCK_THREAD_CPUTIME_ID) > run.limits.time_max) run.stop = Stop::kTime;
+  if (run.stop == Stop::kNone) return true;
+  JS::AutoFilename file;
+  JS::DescribeScriptedCaller(context, &file, &run.reached.line, &run.reached.column);
+  if (file.get() != nullptr) run.reached.file = file.get();
+  return false;
 }
+
+// Called by the engine soon after it was asked to. False ends the script, and no `catch` sees it.
+bool OnInterrupt(JSContext* context) { return CheckLimits(context, *static_cast<Run*>(JS_GetContextPrivate(context))); }
 
 struct DestroyContext {
   void operator()(JSContext* context) const { JS_DestroyContext(context); }
 };
 
+bool Prepare(JSContext* context, Run& run) {
+  JS_SetContextPrivate(context, &run);
+  JS_SetNativeStackQuota(context, kScriptStackBytes);
+  JS_SetGCParameter(context, JSGC_MAX_NURSERY_BYTES, kNurseryBytes);
+  JS::ContextOptionsRef(context).setAsmJS(false).setWasm(false).setSourcePragmas(false);
+  return js::UseInternalJobQueues(context) && JS::InitSelfHostedCode(context) &&
+         JS_AddInterruptCallback(context, OnInterrupt);
+}
+
+void SetContext(Run& run, JSContext* context) {
+  std::lock_guard lock(run.mutex);
+  run.context = context;
+}
+
 void RunOnThisThread(Run& run) {
+  const AllocationLimit limit(run.limits.heap_bytes_max / kAllocationsAtLeast);
   std::unique_ptr<JSContext, DestroyContext> context(JS_NewContext(static_cast<uint32_t>(run.limits.heap_bytes_max)));
-  if (context == nullptr) return;
-  JS_SetContextPrivate(context.get(), &run);
-  JS_SetNativeStackQuota(context.get(), kScriptStackBytes);
-  JS::ContextOptionsRef(context.get()).setAsmJS(false).setWasm(false).setSourcePragmas(false);
-  if (!js::UseInternalJobQueues(context.get()) || !JS::InitSelfHostedCode(context.get())) return;
-  if (!JS_AddInterruptCallback(context.get(), OnInterrupt)) return;
+  if (context == nullptr || !Prepare(context.get(), run)) return;
+  const EngineMemory memory(context.get());
+  if (!memory.is_ready()) return;
+  run.memory = &memory;
   run.started = true;
-  {
-    std::lock_guard lock(run.mutex);
-    run.context = context.get();
-  }
+  SetContext(run, context.get());
   run.work(context.get());
-  {
-    std::lock_guard lock(run.mutex);
-    run.context = nullptr;
-  }
+  SetContext(run, nullptr);
+  run.work = nullptr;
 }
 
 void* ThreadMain(void* argument) {
   const std::unique_ptr<std::shared_ptr<Run>> owned(static_cast<std::shared_ptr<Run>*>(argument));
   const std::shared_ptr<Run> run = *owned;
   RunOnThisThread(*run);
-  run->work = nullptr;
   std::lock_guard lock(run->mutex);
   run->done = true;
   run->changed.notify_one();
@@ -129,40 +151,44 @@ bool Wait(Run& run, pthread_t thread) {
   return true;
 }
 
-absl::Status TimeIsUp(const Limits& limits) {
-  return absl::ResourceExhaustedError(
-      fmt::format("the rules take more than {} ms of CPU time, the limit of a whole rule set; look for a loop that "
-                  "does not end",
-                  limits.time_max.count()));
+Diagnostic Because(std::string message) { return {"", 0, 0, std::move(message)}; }
+
+std::string TimeIsUp(const Limits& limits) {
+  return fmt::format(
+      "the rules take more than {} ms of CPU time, the limit of a whole rule set; look for a loop that does not end",
+      limits.time_max.count());
+}
+
+std::string MemoryIsUsedUp(const Limits& limits) {
+  return fmt::format("the rules need more than {} bytes of memory, the limit of a whole rule set",
+                     limits.heap_bytes_max);
 }
 
 }  // namespace
 
 bool IsStopped(JSContext* context) { return static_cast<Run*>(JS_GetContextPrivate(context))->stop != Stop::kNone; }
 
-absl::Status RunWithEngine(const Limits& limits, std::function<void(JSContext*)> work) {
+std::optional<Diagnostic> RunWithEngine(const Limits& limits, std::function<void(JSContext*)> work) {
   if (left_behind >= kLeftBehindMax) {
-    return absl::ResourceExhaustedError(fmt::format(
+    return Because(fmt::format(
         "{} earlier rule sets do not end and still run; restart the process to check rules again", left_behind.load()));
   }
   auto run = std::make_shared<Run>();
-  RETURN_IF_ERROR(run->library.Start());
+  if (absl::Status status = run->library.Start(); !status.ok()) return Because(std::string(Message(status)));
   run->limits = limits;
   run->work = std::move(work);
-  ASSIGN_OR_RETURN(const pthread_t thread, Start(run));
-  if (!Wait(*run, thread)) {
+  const absl::StatusOr<pthread_t> thread = Start(run);
+  if (!thread.ok()) return Because(std::string(Message(thread.status())));
+  if (!Wait(*run, *thread)) {
     ++left_behind;
-    pthread_detach(thread);
-    return TimeIsUp(limits);
+    pthread_detach(*thread);
+    return Because(TimeIsUp(limits));
   }
-  pthread_join(thread, nullptr);
-  if (!run->started) return absl::InternalError("the JavaScript engine could not be started: not enough memory");
-  if (run->stop == Stop::kTime) return TimeIsUp(limits);
-  if (run->stop == Stop::kMemory) {
-    return absl::ResourceExhaustedError(fmt::format(
-        "the rules need more than {} bytes of memory, the limit of a whole rule set", limits.heap_bytes_max));
-  }
-  return absl::OkStatus();
+  pthread_join(*thread, nullptr);
+  if (!run->started) return Because("the JavaScript engine could not be started: not enough memory");
+  if (run->stop == Stop::kNone) return std::nullopt;
+  run->reached.message = run->stop == Stop::kTime ? TimeIsUp(limits) : MemoryIsUsedUp(limits);
+  return run->reached;
 }
 
 }  // namespace signalbox::rules

@@ -7,6 +7,8 @@
 
 #include <mutex>
 
+#include "rules/engine_allocations.h"
+
 namespace signalbox::rules {
 namespace {
 
@@ -36,7 +38,7 @@ void ShutDownAtExit(int exit_status, void*) {
 
 void Initialise(Library& library) {
   JS::DisableJitBackend();
-  const bool ready = JS_Init() && on_exit(ShutDownAtExit, nullptr) == 0;
+  const bool ready = LimitEngineAllocations().ok() && JS_Init() && on_exit(ShutDownAtExit, nullptr) == 0;
   library.phase = ready ? Phase::kRunning : Phase::kFailed;
 }
 

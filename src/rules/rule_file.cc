@@ -73,7 +73,7 @@ class RuleFile {
   // Only modules may say these things, so a file that says one of them is a module.
   static bool IsOfModule(unsigned number) {
     return number == JSMSG_EXPORT_DECL_AT_TOP_LEVEL || number == JSMSG_IMPORT_DECL_AT_TOP_LEVEL ||
-           number == JSMSG_IMPORT_META_OUTSIDE_MODULE;
+           number == JSMSG_IMPORT_META_OUTSIDE_MODULE || number == JSMSG_AWAIT_OUTSIDE_ASYNC_OR_MODULE;
   }
 
   void ReportOrRunAsModule() {

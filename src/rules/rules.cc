@@ -14,6 +14,7 @@
 #include "rules/rule_file.h"
 #include "rules/rule_reader.h"
 #include "rules/rule_set_check.h"
+#include "rules/script_error.h"
 #include "rules/source_text.h"
 
 namespace signalbox::rules {
@@ -104,20 +105,29 @@ void SortAndShorten(std::vector<Diagnostic>& diagnostics) {
   diagnostics.push_back({"", 0, 0, fmt::format("... and {} more errors", left_out)});
 }
 
+Diagnostic Placed(Diagnostic ended, std::span<const SourceFile> files) {
+  for (const SourceFile& file : files) {
+    if (file.path != ended.file) continue;
+    const Place place = EditorPlace(file.text, ended.line, ended.column);
+    return {file.path, place.line, place.column, std::move(ended.message)};
+  }
+  return {files.size() == 1 ? files[0].path : "", 0, 0, std::move(ended.message)};
+}
+
 std::vector<DeclaredRule> RunFiles(std::span<const SourceFile> files, const Limits& limits,
                                    std::vector<Diagnostic>& diagnostics) {
   auto job = std::make_shared<Job>();
   job->files.assign(files.begin(), files.end());
-  const absl::Status status = RunWithEngine(limits, [job](JSContext* context) {
+  std::optional<Diagnostic> ended = RunWithEngine(limits, [job](JSContext* context) {
     CopyBudget budget;
     for (const SourceFile& file : job->files) {
       RunRuleFile(context, file, budget, job->rules, job->diagnostics);
       if (IsStopped(context)) return;
     }
   });
-  if (!status.ok()) {
+  if (ended) {
     // The job may belong to a thread that was left behind.
-    diagnostics.push_back({files.size() == 1 ? files[0].path : "", 0, 0, std::string(Message(status))});
+    diagnostics.push_back(Placed(*std::move(ended), files));
     return {};
   }
   diagnostics = std::move(job->diagnostics);

@@ -6,6 +6,7 @@
 #include <js/Exception.h>
 #include <js/SavedFrameAPI.h>
 #include <js/String.h>
+#include <js/friend/ErrorMessages.h>
 #include <jsapi.h>
 
 namespace signalbox::rules {
@@ -35,6 +36,34 @@ std::string InWords(JSContext* context, JS::HandleValue value) {
   return value.isString() ? fmt::format("\"{}\"", utf8.get()) : utf8.get();
 }
 
+// Of the innermost frame, if that is one of `file`.
+Place PlaceOfFrame(JSContext* context, JS::HandleObject stack, std::string_view file, std::string_view source) {
+  constexpr auto kExclude = JS::SavedFrameSelfHosted::Exclude;
+  constexpr auto kOk = JS::SavedFrameResult::Ok;
+  if (stack == nullptr) return {};
+  JS::RootedString frame_file(context);
+  uint32_t line = 0;
+  uint32_t column = 0;  // from 1 here
+  if (JS::GetSavedFrameSource(context, nullptr, stack, &frame_file, kExclude) != kOk ||
+      JS::GetSavedFrameLine(context, nullptr, stack, &line, kExclude) != kOk ||
+      JS::GetSavedFrameColumn(context, nullptr, stack, &column, kExclude) != kOk || column == 0) {
+    return {};
+  }
+  JS::UniqueChars utf8 = JS_EncodeStringToUTF8(context, frame_file);
+  if (utf8 == nullptr) JS_ClearPendingException(context);
+  if (utf8 == nullptr || utf8.get() != file) return {};
+  return EditorPlace(source, line, column - 1);
+}
+
+// The engine throws this as a plain text, which scripts may catch and throw again.
+bool IsOutOfMemory(JSContext* context, JS::HandleValue thrown) {
+  if (!thrown.isString()) return false;
+  bool is_equal = false;
+  const bool could_compare = JS_StringEqualsLiteral(context, thrown.toString(), "out of memory", &is_equal);
+  if (!could_compare) JS_ClearPendingException(context);
+  return could_compare && is_equal;
+}
+
 }  // namespace
 
 Place EditorPlace(std::string_view source, uint32_t line, uint32_t code_points_before) {
@@ -57,7 +86,6 @@ Place EditorPlace(std::string_view source, uint32_t line, uint32_t code_points_b
 
 std::optional<ScriptError> TakeError(JSContext* context, std::string_view file, std::string_view source) {
   if (!JS_IsExceptionPending(context)) return std::nullopt;
-  const bool out_of_memory = JS_IsThrowingOutOfMemory(context);
   JS::ExceptionStack thrown(context);
   if (!JS::StealPendingExceptionStack(context, &thrown)) {
     JS_ClearPendingException(context);
@@ -66,8 +94,10 @@ std::optional<ScriptError> TakeError(JSContext* context, std::string_view file, 
   ScriptError error;
   JS::RootedObject object(context, thrown.exception().isObject() ? &thrown.exception().toObject() : nullptr);
   JSErrorReport* report = object ? JS_ErrorFromException(context, object) : nullptr;
-  if (out_of_memory) {
-    error.message = "out of memory";
+  if (IsOutOfMemory(context, thrown.exception())) {
+    error.message =
+        "out of memory: the rules need more than the limit of a whole rule set, or make one text or array "
+        "that is too large";
   } else if (report != nullptr) {
     JS::ErrorReportBuilder builder(context);
     if (builder.init(context, thrown, JS::ErrorReportBuilder::NoSideEffects)) {
@@ -77,21 +107,19 @@ std::optional<ScriptError> TakeError(JSContext* context, std::string_view file, 
       error.message = Shortened(report->message().c_str());
     }
     error.number = report->errorNumber;
+    if (error.number == JSMSG_CSP_BLOCKED_FUNCTION || error.number == JSMSG_CSP_BLOCKED_EVAL)
+      error.message = "code cannot be made from text (eval, Function) in rules";
   } else {
-    error.message = InWords(context, thrown.exception());
+    error.message = fmt::format("threw {}", InWords(context, thrown.exception()));
   }
   if (report != nullptr && report->filename != nullptr && report->filename == file) {
-    error.place = EditorPlace(source, report->lineno, report->column);
+    // The parser, which alone shows the line, counts columns from 0; running scripts count them from 1.
+    const bool counts_from_one = report->linebuf() == nullptr && report->column > 0;
+    error.place = EditorPlace(source, report->lineno, report->column - (counts_from_one ? 1 : 0));
     return error;
   }
   JS::RootedObject stack(context, thrown.stack());
-  JS::RootedString frame_file(context);
-  uint32_t line = 0;
-  uint32_t column = 0;
-  if (stack && JS::GetSavedFrameLine(context, nullptr, stack, &line) == JS::SavedFrameResult::Ok &&
-      JS::GetSavedFrameColumn(context, nullptr, stack, &column) == JS::SavedFrameResult::Ok && line > 0 && column > 0) {
-    error.place = EditorPlace(source, line, column - 1);
-  }
+  error.place = PlaceOfFrame(context, stack, file, source);
   return error;
 }
 

@@ -20,7 +20,7 @@ struct ScriptError {
 // Takes the pending exception. nullopt when there is none: the script was stopped. Runs no code of the script.
 std::optional<ScriptError> TakeError(JSContext* context, std::string_view file, std::string_view source);
 
-// The engine counts columns in code points from 0, editors in UTF-16 units from 1.
+// The engine counts columns in code points, editors in UTF-16 units from 1.
 Place EditorPlace(std::string_view source, uint32_t line, uint32_t code_points_before);
 
 }  // namespace signalbox::rules
