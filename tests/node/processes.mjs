@@ -1,5 +1,5 @@
 // Starts what a test needs - the real proxy, and gRPC servers that know nothing of signalbox - and stops it again.
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import grpc from '@grpc/grpc-js';
 import protoLoader from '@grpc/proto-loader';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
+export const root = fileURLToPath(new URL('../..', import.meta.url));
 const binary = process.env.SIGNALBOX ?? join(root, 'build/release/signalbox');
 
 const definition = protoLoader.loadSync(['inference/open_inference.proto', 'signalbox/v1/serving.proto'], {
@@ -60,18 +60,12 @@ export async function startServer(services, address = '127.0.0.1:0') {
   return { address: `127.0.0.1:${port}`, stop: () => server.forceShutdown() };
 }
 
-// `signalbox proxy` on free ports, from rules (JavaScript text) and a placement. Resolves when it listens.
-export async function startProxy({ rules, placement, options = [] }) {
-  const folder = mkdtempSync(join(tmpdir(), 'signalbox_node_'));
-  const file = (name) => join(folder, name);
-  writeFileSync(file('rules.js'), rules);
-  writeFileSync(file('placement.json'), JSON.stringify(placement));
-  const child = spawn(
-    binary,
-    ['proxy', '--listen', '127.0.0.1:0', '--port-file', file('port'), '--rules', file('rules.js'), '--placement',
-      file('placement.json'), ...options],
-    { stdio: ['ignore', 'pipe', 'pipe'] },
-  );
+// A role of signalbox that writes the port it listens on to a file. Resolves when it has done so.
+async function startRole(folder, role, options) {
+  const portFile = join(folder, `${role}.port`);
+  const child = spawn(binary, [role, '--listen', '127.0.0.1:0', '--port-file', portFile, ...options], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let output = '';
   child.stdout.on('data', (text) => (output += text));
   child.stderr.on('data', (text) => (output += text));
@@ -80,15 +74,15 @@ export async function startProxy({ rules, placement, options = [] }) {
   ended.then(() => (isRunning = false));
 
   const giveUpAt = Date.now() + 20_000;
-  while (!existsSync(file('port'))) {
-    if (!isRunning) throw new Error(`the proxy ended at its start:\n${output}`);
-    if (Date.now() > giveUpAt) throw new Error(`the proxy did not listen within 20 s:\n${output}`);
+  while (!existsSync(portFile)) {
+    if (!isRunning) throw new Error(`signalbox ${role} ended at its start:\n${output}`);
+    if (Date.now() > giveUpAt) throw new Error(`signalbox ${role} did not listen within 20 s:\n${output}`);
     await wait(10);
   }
   return {
-    address: `127.0.0.1:${readFileSync(file('port'), 'utf8').trim()}`,
+    address: `127.0.0.1:${readFileSync(portFile, 'utf8').trim()}`,
     terminate: () => child.kill('SIGTERM'),
-    // Its exit code; null when a signal ended it.
+    // null when a signal ended it.
     exitCode: async () => (await ended)[0],
     output: () => output,
     stop: async () => {
@@ -97,4 +91,35 @@ export async function startProxy({ rules, placement, options = [] }) {
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+const newFolder = () => mkdtempSync(join(tmpdir(), 'signalbox_node_'));
+
+// `signalbox proxy` with rules, either as JavaScript text or as the paths of files, and a placement.
+export async function startProxy({ rules, ruleFiles, placement }) {
+  const folder = newFolder();
+  const placementFile = join(folder, 'placement.json');
+  writeFileSync(placementFile, JSON.stringify(placement));
+  if (rules) writeFileSync(join(folder, 'rules.js'), rules);
+  return startRole(folder, 'proxy', [
+    '--rules', ...(ruleFiles ?? [join(folder, 'rules.js')]), '--placement', placementFile,
+  ]);
+}
+
+// `signalbox host` with freshly trained models.
+export async function startModelHost() {
+  const folder = newFolder();
+  const models = join(folder, 'models');
+  execFileSync(binary, ['train', '--data', join(root, 'node_modules/vega-datasets/data'), '--out', models]);
+  return startRole(folder, 'host', ['--repository', models]);
+}
+
+// Runs a program to its end; what it wrote and how it ended.
+export async function run(command, ...args) {
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const result = { output: '', errors: '' };
+  child.stdout.on('data', (text) => (result.output += text));
+  child.stderr.on('data', (text) => (result.errors += text));
+  [result.exitCode] = await once(child, 'close');
+  return result;
 }

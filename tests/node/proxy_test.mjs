@@ -1,6 +1,6 @@
 // The proxy between a gRPC client and a gRPC server that are neither C++ nor written with signalbox in mind.
 //
-// Run by CTest; by hand: SIGNALBOX=build/release/signalbox node tests/node/proxy_test.mjs
+// Run by CTest; by hand: node tests/node/proxy_test.mjs (of build/release, or where SIGNALBOX says)
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { after, before, describe, it } from 'node:test';
