@@ -15,13 +15,13 @@ help: ## lists these commands
 run: ## installs what is missing, builds, and starts the demo (Ctrl-C ends it)
 	@scripts/setup build
 	@scripts/configure $(PRESET)
-	@ninja -C $(BUILD) -j $(JOBS) signalbox
+	@cd $(BUILD) && ninja -j $(JOBS) signalbox
 	@$(BUILD)/signalbox demo
 
 build: ## builds everything, tests and benchmarks included
 	@scripts/setup dev
 	@scripts/configure $(PRESET)
-	@ninja -C $(BUILD) -j $(JOBS)
+	@cd $(BUILD) && ninja -j $(JOBS)
 
 test: build ## builds and runs every test (TESTS=regex for some)
 	@ctest --test-dir $(BUILD) -j 2 --output-on-failure $(if $(TESTS),-R '$(TESTS)')
