@@ -23,7 +23,9 @@ double QuantileMs(const ModelTally& tally, double quantile) {
   return tally.answered == 0 ? 0 : telemetry::QuantileUs(tally.latency, quantile) / 1000;
 }
 
-std::string_view Model(const TrafficReport::Key& key) { return key.model.empty() ? kNoModel : key.model; }
+std::string_view ModelOf(const TrafficReport::Key& key) {
+  return key.model.empty() ? std::string_view(kNoModel) : std::string_view(key.model);
+}
 
 std::vector<std::string> Objectives(const TrafficReport& report) {
   std::vector<std::string> objectives;
@@ -106,7 +108,7 @@ std::string Table(const TrafficReport& report) {
   size_t objective_width = std::string_view("objective").size(), model_width = std::string_view("model").size();
   for (const auto& [key, tally] : report.models) {
     objective_width = std::max(objective_width, key.objective.size());
-    model_width = std::max(model_width, Model(key).size());
+    model_width = std::max(model_width, ModelOf(key).size());
   }
   std::string table = fmt::format("{:<{}} {:<{}} {:>8} {:>8} {:>8} {:>8} {:>8}\n", "objective", objective_width,
                                   "model", model_width, "req/s", "share", "p50 ms", "p99 ms", "errors");
@@ -115,7 +117,7 @@ std::string Table(const TrafficReport& report) {
   for (const auto& [key, tally] : report.models) {
     table += fmt::format(
         "{:<{}} {:<{}} {:>8.1f} {:>6.1f} % {:>8.2f} {:>8.2f} {:>8}\n", key.objective == last ? "" : key.objective,
-        objective_width, Model(key), model_width, static_cast<double>(tally.answered + tally.failed) / seconds,
+        objective_width, ModelOf(key), model_width, static_cast<double>(tally.answered + tally.failed) / seconds,
         100 * report.Share(key.objective, key.model), QuantileMs(tally, 0.5), QuantileMs(tally, 0.99), tally.failed);
     last = key.objective;
   }

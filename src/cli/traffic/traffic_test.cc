@@ -83,6 +83,8 @@ TEST(TrafficReport, SharesAndFailuresAddUp) {
   EXPECT_NEAR(json["objectives"][0]["models"][2]["p99_ms"].get<double>(), 40, 1);
   EXPECT_EQ(json["failures"][0]["code"], "UNAVAILABLE");
   EXPECT_THAT(Table(report), HasSubstr("1 x A UNAVAILABLE: no host of shard s1 answers"));
+  EXPECT_THAT(Table(report), HasSubstr("m@1  "));
+  EXPECT_THAT(Table(report), HasSubstr("(none)"));
 }
 
 TEST(TrafficReport, SinceLeavesOutWhatWasThereBefore) {
