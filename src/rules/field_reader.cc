@@ -28,6 +28,8 @@ std::string Shown(std::string_view text) {
 }
 
 std::string NumberText(double number) {
+  if (std::isnan(number)) return "NaN";
+  if (std::isinf(number)) return number > 0 ? "Infinity" : "-Infinity";
   if (IsWhole(number) && std::abs(number) <= kWholeNumberMax) return fmt::format("{}", static_cast<int64_t>(number));
   return fmt::format("{}", number);
 }

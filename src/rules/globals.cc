@@ -136,8 +136,9 @@ bool GetConstant(JSContext* context, unsigned argument_count, JS::Value* values)
     }
   }
   const std::vector<std::string> known(kConstants.begin(), kConstants.end());
-  JS_ReportErrorUTF8(context, "constants.%s does not exist%s; there are %s", utf8.get(),
-                     DidYouMean(utf8.get(), known).c_str(), fmt::format("{}", fmt::join(known, ", ")).c_str());
+  std::string hint = DidYouMean(utf8.get(), known);
+  if (hint.empty()) hint = fmt::format("; there are {}", fmt::join(known, ", "));
+  JS_ReportErrorUTF8(context, "constants.%s does not exist%s", utf8.get(), hint.c_str());
   return false;
 }
 

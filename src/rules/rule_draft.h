@@ -34,6 +34,8 @@ struct RuleSetDraft {
   std::vector<Draft<FallbackRule>> fallbacks;
   // Names of Objectives whose rule was refused: that they are not declared is no second error.
   std::vector<std::string> refused_objectives;
+  // Some file or function failed, and what it would have declared is unknown.
+  bool is_incomplete = false;
 };
 
 }  // namespace signalbox::rules

@@ -9,6 +9,7 @@
 
 #include "base/string_map.h"
 #include "rules/suggestion.h"
+#include "signalbox/v1/objective_config.pb.h"
 
 namespace signalbox::rules {
 namespace {
@@ -21,6 +22,29 @@ std::string ModelId(const v1::ModelRef& ref) {
   return ref.version().empty() ? ref.name() : fmt::format("{}@{}", ref.name(), ref.version());
 }
 
+// The same limit as where snapshots are compiled.
+constexpr size_t kObjectiveConfigBytesMax = 4U << 10;
+
+// Size of the ObjectiveConfig that the snapshot will hold for this answer.
+size_t ConfigBytes(const v1::Objective& objective, const v1::ModelRef& model, const v1::Experiment* experiment,
+                   const v1::Cell* cell) {
+  v1::ObjectiveConfig config;
+  config.set_objective(objective.name());
+  config.set_model_name(model.name());
+  config.set_model_version(model.version());
+  config.set_model_input_type(objective.model_input_type());
+  config.set_model_type(objective.model_type());
+  *config.mutable_parameters() = objective.parameters();
+  if (experiment != nullptr) {
+    config.set_experiment(experiment->id());
+    config.set_cell(cell->name());
+    if (!experiment->model_input_type().empty()) config.set_model_input_type(experiment->model_input_type());
+    if (!experiment->model_type().empty()) config.set_model_type(experiment->model_type());
+    for (const auto& [key, value] : cell->parameters()) (*config.mutable_parameters())[key] = value;
+  }
+  return config.ByteSizeLong();
+}
+
 class RuleSetCheck {
  public:
   RuleSetCheck(RuleSetDraft& draft, std::vector<Diagnostic>& diagnostics) : draft_(draft), diagnostics_(diagnostics) {}
@@ -30,6 +54,7 @@ class RuleSetCheck {
     AddFallbacks();
     CheckExperiments();
     CheckShifts();
+    CheckSizes();
   }
 
  private:
@@ -74,6 +99,7 @@ class RuleSetCheck {
     }
     std::string hint = DidYouMean(name, names_);
     if (hint.empty()) {
+      if (draft_.is_incomplete) return nullptr;
       hint = names_.empty() ? "; no Objective is declared" : fmt::format("; declared are {}", FirstNames());
       hint += fmt::format(". Declare it with a rule {{objective: Objectives.{}, defaultModel: {{name: '...'}}}}", name);
     }
@@ -189,6 +215,43 @@ class RuleSetCheck {
                                         "already, at {}",
                                         shift.id(), default_model, objective.name(), Where(objective.source())));
     }
+  }
+
+  // What travels with every request has to fit into its headers.
+  void CheckSizes() {
+    for (const auto& [name, objective] : objectives_) {
+      for (const v1::ModelRef& model : objective->fallback_models()) CheckSize(*objective, model, nullptr, nullptr);
+      CheckSize(*objective, objective->default_model(), nullptr, nullptr);
+    }
+    for (const Draft<v1::TrafficShift>& draft : draft_.shifts) {
+      for (const std::string& name : draft.rule.objectives()) {
+        if (const auto found = objectives_.find(name); found != objectives_.end())
+          CheckSize(*found->second, draft.rule.to(), nullptr, nullptr);
+      }
+    }
+    for (const Draft<v1::Experiment>& draft : draft_.experiments) {
+      for (const std::string& name : draft.rule.objectives()) {
+        const auto found = objectives_.find(name);
+        if (found == objectives_.end()) continue;
+        for (const v1::Cell& cell : draft.rule.cells()) {
+          CheckSize(*found->second, cell.has_model() ? cell.model() : found->second->default_model(), &draft.rule,
+                    &cell);
+        }
+      }
+    }
+  }
+
+  void CheckSize(const v1::Objective& objective, const v1::ModelRef& model, const v1::Experiment* experiment,
+                 const v1::Cell* cell) {
+    const size_t bytes = ConfigBytes(objective, model, experiment, cell);
+    if (bytes <= kObjectiveConfigBytesMax) return;
+    const std::string whose = experiment == nullptr
+                                  ? fmt::format("Objective {}", objective.name())
+                                  : fmt::format("experiment {}: cell {}", experiment->id(), cell->name());
+    Error(
+        experiment == nullptr ? objective.source() : experiment->source(),
+        fmt::format("{}: what is sent along with model {} takes {} bytes, expected at most {}; shorten the parameters",
+                    whose, ModelId(model), bytes, kObjectiveConfigBytesMax));
   }
 
   RuleSetDraft& draft_;

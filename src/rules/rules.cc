@@ -143,6 +143,7 @@ Evaluation EvaluateWithDiagnostics(std::string_view namespace_name, std::span<co
   if (evaluation.diagnostics.empty()) {
     const std::vector<DeclaredRule> rules = RunFiles(files, limits, evaluation.diagnostics);
     RuleSetDraft draft;
+    draft.is_incomplete = !evaluation.diagnostics.empty();
     for (const DeclaredRule& rule : rules) ReadRule(rule, draft, evaluation.diagnostics);
     evaluation.rule_set = CheckRuleSet(namespace_name, std::move(draft), evaluation.diagnostics);
   }

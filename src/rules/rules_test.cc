@@ -4,7 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <thread>
+
 #include "base/canonical_json.h"
+#include "base/hash.h"
 #include "base/status.h"
 #include "rules/test_rules.h"
 
@@ -86,6 +89,121 @@ export default [
 )js"),
               ElementsAre("rules.js:8:5: experiment 12345: weights add up to 1.1, expected 1 (tolerance 1e-9); cells "
                           "1=0.5 2=0.3 3=0.3"));
+}
+
+TEST(Rules, AllMistakesOfAllFilesAreToldAtOnceInOrder) {
+  const std::vector<SourceFile> files = {
+      {"b.js",
+       "function defineRule() {\n  return {objective: Objectives.B, defaultModel: {nam: 'm'}};\n}\n"
+       "function defineOtherRule() { throw new Error('no'); }"},
+      {"a.js", "export default [{objective: Objectives.A}, 5]"},
+      {"c.js", "function defineRule( {"}};
+  EXPECT_THAT(Problems(files),
+              ElementsAre("a.js:1:17: Objective A: defaultModel: is missing, expected a model: {name: '...', version: "
+                          "'...'}",
+                          "a.js:1:44: export default[1]: expected a rule, got the number 5",
+                          "b.js:2:36: Objective B: defaultModel.name: is missing, expected a name of 1 to 200 letters, "
+                          "digits, '.', '_' and '-'",
+                          "b.js:2:51: Objective B: defaultModel: unknown key \"nam\", did you mean \"name\"?",
+                          "b.js:4:36: defineOtherRule: Error: no", HasSubstr("c.js:1:23: SyntaxError:")));
+}
+
+TEST(Rules, OneMistakeIsNotToldTwice) {
+  const std::string shift =
+      "export default [{trafficShiftId: 's', targetObjectives: Objectives.Home, toModel: {name: 'm'}, percentage: 5}]";
+  // The Objective is declared, but with a mistake.
+  EXPECT_THAT(
+      Problems(std::vector<SourceFile>{{"a.js", shift}, {"b.js", "export default [{objective: Objectives.Home}]"}}),
+      ElementsAre(HasSubstr("b.js:1:17: Objective Home: defaultModel: is missing")));
+  // Whether it is declared cannot be known.
+  EXPECT_THAT(Problems(std::vector<SourceFile>{{"a.js", shift}, {"b.js", "export default ["}}),
+              ElementsAre(HasSubstr("b.js:1:17: SyntaxError")));
+}
+
+TEST(Rules, ColumnsCountAsEditorsDo) {
+  EXPECT_THAT(
+      Problems("export default [{/* \xF0\x9F\x98\x80 \xC3\xA9 */ objective: Objectives.Home, defaultModel: 5}]"),
+      ElementsAre(HasSubstr("rules.js:1:57: ")));
+  EXPECT_THAT(Problems("/* \xF0\x9F\x98\x80 */ throw new Error('x')"), ElementsAre(HasSubstr("rules.js:1:16: ")));
+}
+
+TEST(Rules, FunctionsMayBeConstantsMayCallOthersAndMayReturnSeveralRules) {
+  const auto rule_set = Evaluate("default", std::vector<SourceFile>{{"rules.js", R"js(
+const model = (version) => ({name: 'ranker', version});
+const objectives = {home: Objectives.Home, search: Objectives.Search};
+const defineObjectivesRules = () => Object.entries(objectives).map(([key, objective]) => ({
+  ...{objective}, defaultModel: model(key === 'home' ? 1 : 2),
+}));
+function defineShiftRule() {
+  const targetObjectives = [...Object.values(objectives)];
+  return {trafficShiftId: 'canary', targetObjectives, toModel: model(3), percentage: 0.5};
+}
+function helper() { throw new Error('never called'); }
+)js"}});
+  ASSERT_TRUE(rule_set.ok()) << Message(rule_set.status());
+  ASSERT_EQ(rule_set->objectives_size(), 2);
+  EXPECT_EQ(rule_set->objectives(1).default_model().version(), "2");
+  ASSERT_EQ(rule_set->traffic_shifts_size(), 1);
+  EXPECT_EQ(rule_set->traffic_shifts(0).share_ppm(), 5000U);
+  EXPECT_EQ(rule_set->traffic_shifts(0).source().line(), 7U);
+}
+
+TEST(Rules, ThousandsOfThemAreFine) {
+  std::string written_out;
+  for (int i = 0; i < 5000; ++i) {
+    written_out += fmt::format(
+        "function defineObjective{0}Rule() {{\n"
+        "  return {{ objective: Objectives.O{0}, defaultModel: {{ name: 'ranker', version: {0} }} }};\n}}\n",
+        i);
+  }
+  const std::string made_by_a_loop =
+      "export default Array.from({length: 5000}, (_, i) => ({objective: Objectives['O' + i], defaultModel: {name: "
+      "'ranker', version: i}}));";
+  for (const std::string& text : {written_out, made_by_a_loop}) {
+    const auto rule_set = Evaluate("default", std::vector<SourceFile>{{"rules.js", text}});
+    ASSERT_TRUE(rule_set.ok()) << Message(rule_set.status());
+    ASSERT_EQ(rule_set->objectives_size(), 5000);
+    EXPECT_EQ(rule_set->objectives(4999).name(), "O4999");
+  }
+}
+
+TEST(Rules, ThousandsOfMistakesAreCutShort) {
+  const std::vector<std::string> problems = Problems("export default Array.from({length: 5000}, () => 5)");
+  ASSERT_EQ(problems.size(), 201U);
+  EXPECT_EQ(problems.back(), "... and 4800 more errors");
+}
+
+TEST(Rules, TheSameFilesGiveTheSameBytes) {
+  const std::vector<SourceFile> files = {{"home.js", kObjective}, {"ab.js", kPublished}};
+  const auto canonical = [&files] {
+    auto rule_set = Evaluate("default", files);
+    EXPECT_TRUE(rule_set.ok()) << Message(rule_set.status());
+    return CanonicalJson(*rule_set).value();
+  };
+  const std::string first = canonical();
+  // Pinned: changes only with the schema, never with a machine, a moment or a release of the engine.
+  EXPECT_EQ(Sha256Hex(first), "305a5be096b2fc1ffaae2c205617def85b0c741bdbff1765a5749c93bee9c75b");
+  std::vector<std::string> others(8);
+  std::vector<std::thread> threads;
+  for (std::string& other : others) threads.emplace_back([&other, &canonical] { other = canonical(); });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_THAT(others, testing::Each(first));
+}
+
+TEST(Rules, WhatIsGivenToEvaluateIsChecked) {
+  const SourceFile good{"home.js", kObjective};
+  EXPECT_THAT(Problems(std::vector<SourceFile>{good, good}), ElementsAre("home.js: given twice, expected once"));
+  EXPECT_EQ(Format(EvaluateWithDiagnostics("Home!", std::vector<SourceFile>{good}).diagnostics.at(0)),
+            "namespace \"Home!\": expected 1 to 63 lower-case letters, digits and '-' that start with a letter");
+  Limits limits;
+  limits.files_max = 1;
+  limits.source_bytes_max = 10;
+  limits.source_bytes_total_max = 20;
+  EXPECT_THAT(Problems(std::vector<SourceFile>{good, {"b.js", ""}}, limits),
+              ElementsAre("2 files in one rule set, expected at most 1",
+                          fmt::format("{} bytes in all files together, the limit is 20", good.text.size()),
+                          fmt::format("home.js: {} bytes, the limit is 10", good.text.size())));
+  EXPECT_TRUE(Evaluate("default", {}).ok());
 }
 
 }  // namespace
