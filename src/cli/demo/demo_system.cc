@@ -23,6 +23,8 @@ constexpr seconds kStartMax{60};
 constexpr milliseconds kInterruptInterval{50};
 // Longer than the roles' own grace for requests in flight.
 constexpr seconds kStopMax{12};
+// The demo's own requests have ended by then; this is for a user's.
+constexpr char kProxyDrainSeconds[] = "5";
 constexpr size_t kChildrenMax = 8;
 
 constexpr char kAnyLocalPort[] = "127.0.0.1:0";

@@ -35,7 +35,8 @@ struct TrafficReport {
     auto operator<=>(const Key&) const = default;
   };
   std::chrono::nanoseconds duration{0};
-  uint64_t sent = 0;  // includes those that wait for their answer
+  uint64_t sent = 0;     // includes those that wait for their answer
+  uint64_t settled = 0;  // of the requests in the order of sending, how many first ones have all ended
   std::map<Key, ModelTally> models;
   std::map<Failure, uint64_t> failures;
 

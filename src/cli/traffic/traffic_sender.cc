@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <mutex>
+#include <set>
 #include <thread>
 #include <vector>
 
@@ -27,6 +28,7 @@ constexpr std::chrono::seconds kCatchUpMax{1};
 std::string CodeName(grpc::StatusCode code) { return absl::StatusCodeToString(static_cast<absl::StatusCode>(code)); }
 
 struct Call {
+  uint64_t number = 0;  // from 0, in the order of sending
   size_t objective = 0;
   size_t rows = 0;
   Clock::time_point due;
@@ -100,7 +102,7 @@ class OpenLoopSender : public TrafficSender {
       std::lock_guard lock(mutex_);
       stopped_at_ = Clock::now();
     }
-    while (in_flight_ > 0) Wait(Clock::now() + kDeadline);
+    while (!open_.empty()) Wait(Clock::now() + kDeadline);
     queue_.Shutdown();
     void* tag;
     bool ok;
@@ -109,26 +111,28 @@ class OpenLoopSender : public TrafficSender {
 
   void Send(Clock::time_point due) {
     TrafficRequest request = source_.Next();
+    const uint64_t number = sent_++;
     {
       std::lock_guard lock(mutex_);
       ++report_.sent;
-      if (in_flight_ >= kInFlightMax) {
+      if (open_.size() >= kInFlightMax) {
         report_.AddFailure(Objective(request.objective), "", "NOT_SENT",
                            fmt::format("{} requests wait for their answers already", kInFlightMax));
         return;
       }
     }
     auto* call = new Call;  // until its completion comes
+    call->number = number;
     call->objective = request.objective;
     call->rows = request.rows;
     call->due = due;
     call->context.set_deadline(std::chrono::system_clock::now() + kDeadline);
     AddHeaders(request, call->context);
-    auto& stub = stubs_[sent_++ % stubs_.size()];
+    auto& stub = stubs_[number % stubs_.size()];
     call->reader = stub->PrepareAsyncModelInfer(&call->context, request.body, &queue_);
     call->reader->StartCall();
     call->reader->Finish(&call->response, &call->status, call);
-    ++in_flight_;
+    open_.insert(number);
   }
 
   void AddHeaders(const TrafficRequest& request, grpc::ClientContext& context) const {
@@ -146,7 +150,7 @@ class OpenLoopSender : public TrafficSender {
                           std::chrono::duration_cast<std::chrono::system_clock::duration>(until - Clock::now());
     if (queue_.AsyncNext(&tag, &ok, deadline) != grpc::CompletionQueue::GOT_EVENT) return;
     std::unique_ptr<Call> call(static_cast<Call*>(tag));
-    --in_flight_;
+    open_.erase(call->number);
     Count(*call, Clock::now() - call->due);
   }
 
@@ -154,6 +158,7 @@ class OpenLoopSender : public TrafficSender {
     const std::string model = call.Header(headers::kModel);
     const std::string wrong = call.status.ok() ? call.WrongAnswer() : "";
     std::lock_guard lock(mutex_);
+    report_.settled = open_.empty() ? sent_ : *open_.begin();
     if (!call.status.ok()) {
       report_.AddFailure(Objective(call.objective), model, CodeName(call.status.error_code()),
                          call.status.error_message());
@@ -173,7 +178,7 @@ class OpenLoopSender : public TrafficSender {
   std::vector<std::unique_ptr<inference::GRPCInferenceService::Stub>> stubs_;
   grpc::CompletionQueue queue_;
   uint64_t sent_ = 0;
-  uint64_t in_flight_ = 0;
+  std::set<uint64_t> open_;  // numbers of the calls that have not ended
   std::atomic<bool> stopping_ = false;
 
   mutable std::mutex mutex_;
