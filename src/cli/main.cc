@@ -1,6 +1,10 @@
+#include <csignal>
+
 #include "cli/commands.h"
 
 int main(int argc, char** argv) {
+  // A limit on file sizes (ulimit -f) is an error to report, not a reason to die.
+  signal(SIGXFSZ, SIG_IGN);
   CLI::App app{"signalbox: one routing API for model serving"};
   app.require_subcommand(1);
   app.set_version_flag("--version", SIGNALBOX_VERSION);

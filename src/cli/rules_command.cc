@@ -9,6 +9,7 @@
 #include "base/canonical_json.h"
 #include "base/status.h"
 #include "cli/commands.h"
+#include "cli/rules_subcommands.h"
 #include "rules/rules.h"
 
 namespace signalbox::cli {
@@ -81,6 +82,11 @@ void AddRules(CLI::App& app, Outcome& outcome) {
   CLI::App* rules = app.add_subcommand("rules", "Check, publish and roll back rules");
   rules->require_subcommand(1);
   AddCheck(*rules, outcome);
+  AddRulesPublish(*rules, outcome);
+  AddRulesHistory(*rules, outcome);
+  AddRulesShow(*rules, outcome);
+  AddRulesRollback(*rules, outcome);
+  AddRulesWatch(*rules, outcome);
 }
 
 }  // namespace signalbox::cli
