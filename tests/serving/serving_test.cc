@@ -1,0 +1,136 @@
+// train, host, proxy with rules from files, traffic: the commands of a user without a control plane.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <cmath>
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "base/status.h"
+#include "base/test_folder.h"
+#include "tests/support/real_processes.h"
+
+namespace signalbox {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr char kData[] = SIGNALBOX_SOURCE_DIR "/node_modules/vega-datasets/data";
+constexpr char kRules[] = SIGNALBOX_SOURCE_DIR "/examples/rules/demo";
+
+class ServingTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_TRUE(std::filesystem::exists(fmt::format("{}/movies.json", kData)))
+        << kData << " is not there: run scripts/setup, which installs the npm packages";
+    const CommandResult trained =
+        RunShell(fmt::format("{} train --data {} --out {}", SignalboxProgram(), kData, models_));
+    ASSERT_EQ(trained.exit_code, 0) << trained.output;
+    training_output_ = trained.output;
+  }
+
+  // A role of the binary, ready: its port file is there.
+  ChildProcess StartRole(const std::string& name, const std::string& flags, int& port) {
+    const std::string port_file = folder_.File(name + ".port");
+    ChildProcess child =
+        StartShell(fmt::format("exec {} {} --listen 127.0.0.1:0 --port-file {}", SignalboxProgram(), flags, port_file),
+                   folder_.File(name + ".log"));
+    auto bound = child.WaitForPort(port_file, kPatience);
+    EXPECT_TRUE(bound.ok()) << bound.status();
+    port = bound.value_or(0);
+    return child;
+  }
+
+  CommandResult Run(const std::string& arguments) { return RunShell(SignalboxProgram() + " " + arguments); }
+
+  TestFolder folder_;
+  const std::string models_ = folder_.File("models");
+  std::string training_output_;
+};
+
+TEST_F(ServingTest, TrainingShowsWhatEachVersionIsWorth) {
+  for (const char* text :
+       {"3200 films from movies.json", "20000 flights from flights-20k.json", "ndcg@10", "log_loss", "title-ranker@1",
+        "title-ranker@2", "title-ranker@3", "arrival-delay@1", "arrival-delay@2"}) {
+    EXPECT_THAT(training_output_, HasSubstr(text));
+  }
+}
+
+TEST_F(ServingTest, RulesFromFilesSpreadTrafficAsTheySay) {
+  int host_port = 0, proxy_port = 0;
+  ChildProcess host = StartRole("host", "host --repository " + models_, host_port);
+  ASSERT_TRUE(
+      WriteFileAtomically(folder_.File("placement.json"), fmt::format(R"({{"shards": {{"all": ["127.0.0.1:{}"]}},
+                                   "models": {{"title-ranker": ["all"], "arrival-delay": ["all"]}}}})",
+                                                                      host_port))
+          .ok());
+  ChildProcess proxy = StartRole(
+      "proxy", fmt::format("proxy --rules {}/*.js --placement {}", kRules, folder_.File("placement.json")), proxy_port);
+
+  const CommandResult traffic =
+      Run(fmt::format("traffic --target 127.0.0.1:{} --data {} --rate 500 --duration 6 --users 1000000 --seed 3 --json",
+                      proxy_port, kData));
+  ASSERT_EQ(traffic.exit_code, 0) << traffic.output;
+  const auto summary = nlohmann::json::parse(traffic.output, nullptr, /*allow_exceptions=*/false);
+  ASSERT_TRUE(summary.is_object()) << traffic.output;
+  EXPECT_EQ(summary["failed"], 0);
+  EXPECT_EQ(summary["answered"], summary["sent"]);
+  // Half of the users are in the test, 45, 45 and 10 % of them in its cells; cell 1 has the default model too.
+  const std::map<std::string, std::map<std::string, double>> expected = {
+      {"TitleRanking", {{"title-ranker@1", 0.05}, {"title-ranker@2", 0.725}, {"title-ranker@3", 0.225}}},
+      {"HomePageRanking", {{"title-ranker@2", 1}}},
+      {"ArrivalDelay", {{"arrival-delay@1", 0.99}, {"arrival-delay@2", 0.01}}}};
+  for (const auto& objective : summary["objectives"]) {
+    const double answers = objective["answered"].get<double>();
+    for (const auto& model : objective["models"]) {
+      const double share = expected.at(objective["objective"]).at(model["model"]);
+      EXPECT_NEAR(model["share"].get<double>(), share, 6 * std::sqrt(share * (1 - share) / answers) + 1e-9)
+          << objective["objective"] << " " << model["model"] << ", seed 3";
+    }
+  }
+  EXPECT_EQ(summary["objectives"].size(), 3U);
+  EXPECT_TRUE(proxy.Stop(kPatience)) << proxy.Report();
+  EXPECT_TRUE(host.Stop(kPatience)) << host.Report();
+}
+
+TEST_F(ServingTest, WithoutAHostRequestsFailAndTheSenderSaysSo) {
+  const CommandResult traffic =
+      Run(fmt::format("traffic --target 127.0.0.1:1 --data {} --rate 50 --duration 1 --json", kData));
+  EXPECT_EQ(traffic.exit_code, 2) << traffic.output;
+  const auto summary = nlohmann::json::parse(traffic.output, nullptr, /*allow_exceptions=*/false);
+  ASSERT_TRUE(summary.is_object()) << traffic.output;
+  EXPECT_EQ(summary["answered"], 0);
+  EXPECT_EQ(summary["failed"], summary["sent"]);
+  EXPECT_EQ(summary["failures"][0]["code"], "UNAVAILABLE");
+}
+
+TEST_F(ServingTest, WhatIsWrongWithAFlagIsSaid) {
+  int port = 0;
+  ChildProcess host = StartRole("host", "host --load none --repository " + models_, port);
+  const struct {
+    std::string arguments;
+    int exit_code;
+    std::string message;
+  } cases[] = {
+      {fmt::format("host --repository {} --listen 127.0.0.1:{}", models_, port), 2, "cannot listen on 127.0.0.1:"},
+      {"host --repository /nowhere --listen 127.0.0.1:0", 2, "signalbox train --out /nowhere"},
+      {fmt::format("host --repository {} --listen 127.0.0.1:0 --load all,none", models_), 1, "\"all\" stands alone"},
+      {"train --data /nowhere --out " + models_, 2, "npm ci"},
+      {fmt::format("train --data {} --out /proc/models", kData), 2, "/proc/models"},
+      {fmt::format("traffic --target 127.0.0.1:1 --data {} --rate 0", kData), 1, "expected requests per second"},
+      {fmt::format("traffic --target 127.0.0.1:1 --data {} --objective X", kData), 1, "expected NAME=films"},
+      {fmt::format("traffic --target 127.0.0.1:1 --data {} --duration -1", kData), 1, "expected seconds"},
+  };
+  for (const auto& c : cases) {
+    const CommandResult result = Run(c.arguments);
+    EXPECT_EQ(result.exit_code, c.exit_code) << c.arguments;
+    EXPECT_THAT(result.output, HasSubstr(c.message)) << c.arguments;
+  }
+}
+
+}  // namespace
+}  // namespace signalbox
