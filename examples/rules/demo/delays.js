@@ -1,5 +1,6 @@
 // Which model says how likely a flight is to be late. The canary moves traffic to version 2 step by step:
 // 1 -> 10 -> 50 -> 100 %. Whoever is in stays in when the percentage is raised.
+/** @type {Rules} */
 export default [
   {
     objective: Objectives.ArrivalDelay,

@@ -1,4 +1,5 @@
 // The home page's ranking. The steps of a gradual rollout of version 3 wait beside these rules, in ../demo-canary.
+/** @returns {ObjectiveRule} */
 function defineHomePageRankingRule() {
   return {
     objective: Objectives.HomePageRanking,

@@ -1,4 +1,5 @@
 // Which model ranks titles. Three versions are trained by `signalbox train`; version 1 knows least, version 3 most.
+/** @returns {ObjectiveRule} */
 function defineTitleRankingRule() {
   return {
     objective: Objectives.TitleRanking,
@@ -11,6 +12,7 @@ function defineTitleRankingRule() {
 
 // Does learning to order pairs of films beat predicting ratings? Half of all users take part; the others stay with the
 // default model.
+/** @returns {ExperimentRule} */
 function defineAB20261Rule() {
   return {
     abTestId: 20261,
