@@ -80,17 +80,22 @@ class HeaderList {
 // signalbox's own.
 class HeaderFields {
  public:
-  void Add(std::string_view name, std::string_view value) {
-    fields_[count_++] = {.name = reinterpret_cast<uint8_t*>(const_cast<char*>(name.data())),
-                         .value = reinterpret_cast<uint8_t*>(const_cast<char*>(value.data())),
-                         .namelen = name.size(),
-                         .valuelen = value.size(),
-                         .flags = NGHTTP2_NV_FLAG_NONE};
-  }
+  void Add(std::string_view name, std::string_view value) { Add(name, value, NGHTTP2_NV_FLAG_NONE); }
+  // For values that hardly ever come twice on a connection. In HPACK's table they would only push out what does, and
+  // every header after them would be looked up in vain: a tenth of the CPU time of a small request.
+  void AddUnique(std::string_view name, std::string_view value) { Add(name, value, NGHTTP2_NV_FLAG_NO_INDEX); }
   const nghttp2_nv* data() const { return fields_.data(); }
   size_t size() const { return count_; }
 
  private:
+  void Add(std::string_view name, std::string_view value, uint8_t flags) {
+    fields_[count_++] = {.name = reinterpret_cast<uint8_t*>(const_cast<char*>(name.data())),
+                         .value = reinterpret_cast<uint8_t*>(const_cast<char*>(value.data())),
+                         .namelen = name.size(),
+                         .valuelen = value.size(),
+                         .flags = flags};
+  }
+
   static constexpr size_t kOwnHeadersMax = 16;
   size_t count_ = 0;
   std::array<nghttp2_nv, kHeadersMax + kOwnHeadersMax> fields_;

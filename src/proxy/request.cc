@@ -238,15 +238,17 @@ void Request::AddHostHeaders(HeaderFields& fields) {
   auto add = [&](std::string_view name, std::string_view value) {
     if (!value.empty()) fields.Add(name, value);
   };
-  if (has_deadline_) fields.Add("grpc-timeout", FormatGrpcTimeout(deadline.at - worker_.now(), timeout_text_.data()));
+  if (has_deadline_) {
+    fields.AddUnique("grpc-timeout", FormatGrpcTimeout(deadline.at - worker_.now(), timeout_text_.data()));
+  }
   add(headers::kObjective, answer_->objective);
-  add(headers::kUser, context.user);
+  if (!context.user.empty()) fields.AddUnique(headers::kUser, context.user);
   add(headers::kContext, request_headers_.Find(headers::kContext));
   add(headers::kTenant, context.tenant);
   add(headers::kTraffic, decide::Name(context.traffic_type));
   add(headers::kRoutingKey, answer_->model->routing_key);
   add(headers::kModel, answer_->model->id);
-  add(headers::kDecision, {decision_text_.data(), decision_text_.size()});
+  fields.AddUnique(headers::kDecision, {decision_text_.data(), decision_text_.size()});
   if (body_kind_ == BodyKind::kOpaque || MayBeCompressed(request_headers_)) {
     add(headers::kObjectiveConfig, answer_->objective_config_base64);
   }
@@ -348,7 +350,7 @@ void Request::OnResponseHeadersEnd(bool end_stream) {
 }
 
 void Request::AddDecisionHeaders(HeaderFields& fields) const {
-  fields.Add(headers::kDecision, {decision_text_.data(), decision_text_.size()});
+  fields.AddUnique(headers::kDecision, {decision_text_.data(), decision_text_.size()});
   if (routes_ != nullptr) fields.Add(headers::kSnapshot, routes_->hash_text);
   if (answer_ == nullptr) return;
   fields.Add(headers::kModel, answer_->model->id);
