@@ -27,11 +27,20 @@ struct FallbackRule {
   const v1::SourceLocation& source() const { return location; }
 };
 
+// What is left of a rule that was refused: the Objectives it names are checked all the same.
+struct RefusedRule {
+  std::string subject;  // "experiment 12345"
+  std::vector<std::string> objectives;
+  std::vector<Place> targets;
+  v1::SourceLocation source;
+};
+
 struct RuleSetDraft {
   std::vector<v1::Objective> objectives;
   std::vector<Draft<v1::Experiment>> experiments;
   std::vector<Draft<v1::TrafficShift>> shifts;
   std::vector<Draft<FallbackRule>> fallbacks;
+  std::vector<RefusedRule> refused;
   // Names of Objectives whose rule was refused: that they are not declared is no second error.
   std::vector<std::string> refused_objectives;
   // Some file or function failed, and what it would have declared is unknown.

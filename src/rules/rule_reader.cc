@@ -141,7 +141,15 @@ class RuleReader {
     reader_.Description(Key("modelInputType"), *experiment.mutable_model_input_type());
     reader_.Description(Key("modelType"), *experiment.mutable_model_type());
     SetSource(experiment);
-    if (reader_.ok()) draft_.experiments.push_back(std::move(draft));
+    Keep(std::move(draft), draft_.experiments);
+  }
+
+  template <typename Rule>
+  void Keep(Draft<Rule> draft, std::vector<Draft<Rule>>& drafts) {
+    if (reader_.ok()) return drafts.push_back(std::move(draft));
+    const auto& names = draft.rule.objectives();
+    draft_.refused.push_back(
+        {reader_.subject(), {names.begin(), names.end()}, std::move(draft.targets), draft.rule.source()});
   }
 
   template <typename Rule>
@@ -251,7 +259,7 @@ class RuleReader {
     if (const std::optional<uint32_t> ppm = reader_.PercentageAsPpm(Key("percentage"), 0)) shift.set_share_ppm(*ppm);
     ReadSeed(shift);
     SetSource(shift);
-    if (reader_.ok()) draft_.shifts.push_back(std::move(draft));
+    Keep(std::move(draft), draft_.shifts);
   }
 
   void ReadFallback() {
@@ -261,7 +269,7 @@ class RuleReader {
     reader_.Targets(Key("targetObjectives"), draft.rule.names, draft.targets);
     ReadModels(Key("fallbackModels"), draft.rule.models);
     FillSource(draft.rule.location);
-    if (reader_.ok()) draft_.fallbacks.push_back(std::move(draft));
+    Keep(std::move(draft), draft_.fallbacks);
   }
 
   const DeclaredRule& declared_;

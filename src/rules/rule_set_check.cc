@@ -54,6 +54,7 @@ class RuleSetCheck {
     AddFallbacks();
     CheckExperiments();
     CheckShifts();
+    CheckRefused();
     CheckSizes();
   }
 
@@ -214,6 +215,13 @@ class RuleSetCheck {
       Error(shift.source(), fmt::format("traffic shift {} would move nobody: {} is the default model of Objective {} "
                                         "already, at {}",
                                         shift.id(), default_model, objective.name(), Where(objective.source())));
+    }
+  }
+
+  void CheckRefused() {
+    for (const RefusedRule& rule : draft_.refused) {
+      for (size_t i = 0; i < rule.targets.size(); ++i)
+        Find(rule.objectives[i], rule.subject, rule.source, rule.targets[i]);
     }
   }
 

@@ -120,6 +120,14 @@ TEST(Rules, OneMistakeIsNotToldTwice) {
               ElementsAre(HasSubstr("b.js:1:17: SyntaxError")));
 }
 
+TEST(Rules, ARuleWithOneMistakeIsSearchedForOthers) {
+  EXPECT_THAT(
+      Problems("export default [{objective: Objectives.Home, defaultModel: {name: 'm'}},\n"
+               "{trafficShiftId: 's', targetObjectives: Objectives.Hom, toModel: {name: 'n'}, percentage: 500}]"),
+      ElementsAre(HasSubstr("traffic shift s: Objective Hom does not exist, did you mean \"Home\"?"),
+                  HasSubstr("percentage: expected a percentage from 0 to 100")));
+}
+
 TEST(Rules, ColumnsCountAsEditorsDo) {
   EXPECT_THAT(
       Problems("export default [{/* \xF0\x9F\x98\x80 \xC3\xA9 */ objective: Objectives.Home, defaultModel: 5}]"),
