@@ -31,6 +31,8 @@ class BlockPool {
 
   size_t block_bytes() const { return block_bytes_; }
   size_t blocks_in_use() const { return in_use_; }
+  // Those, and the free ones that are kept.
+  size_t blocks_held() const { return in_use_ + kept_; }
 
   // With one reference, which belongs to the caller.
   Block* Take();

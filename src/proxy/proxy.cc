@@ -128,6 +128,7 @@ class ProxyImpl : public Proxy {
   uint64_t requests_open() const override { return Sum(&Worker::requests_open); }
   uint64_t client_connections() const override { return Sum(&Worker::client_connections); }
   uint64_t system_allocations() const override { return Sum(&Worker::system_allocations); }
+  uint64_t memory_bytes() const override { return Sum(&Worker::memory_bytes); }
 
  private:
   uint64_t Sum(uint64_t (Worker::*count)() const) const {

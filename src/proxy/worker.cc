@@ -115,6 +115,7 @@ void Worker::Run() {
     FlushDirty();
     FreeTheDead();
     system_allocations_.store(memory_.system_allocations(), std::memory_order_relaxed);
+    memory_bytes_.store(memory_.bytes(), std::memory_order_relaxed);
   }
   while (!connections_.empty()) connections_.first()->Close(absl::UnavailableError("the proxy stops"));
   hosts_.clear();

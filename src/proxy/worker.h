@@ -48,6 +48,7 @@ class Worker {
   uint64_t requests_open() const { return requests_open_.load(std::memory_order_relaxed); }
   uint64_t client_connections() const { return clients_open_.load(std::memory_order_relaxed); }
   uint64_t system_allocations() const { return system_allocations_.load(std::memory_order_relaxed); }
+  uint64_t memory_bytes() const { return memory_bytes_.load(std::memory_order_relaxed); }
   // Sequence number of the last snapshot taken into use; counts from 1.
   uint64_t snapshots_taken() const { return snapshots_taken_.load(std::memory_order_acquire); }
 
@@ -128,6 +129,7 @@ class Worker {
   std::atomic<uint64_t> requests_open_{0};
   std::atomic<uint64_t> clients_open_{0};
   std::atomic<uint64_t> system_allocations_{0};
+  std::atomic<uint64_t> memory_bytes_{0};
   std::atomic<uint64_t> snapshots_taken_{0};
 
   // What other threads ask for.

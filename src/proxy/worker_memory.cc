@@ -59,6 +59,7 @@ void* WorkerMemory::Allocate(size_t bytes) {
   const size_t capacity = size_class < kClasses ? kSmallestClassBytes << size_class : bytes;
   auto* header = static_cast<Header*>(std::malloc(sizeof(Header) + capacity));
   if (header == nullptr) return nullptr;
+  session_bytes_ += capacity;
   *header = {.size_class = size_class < kClasses ? size_class : kClasses, .capacity = capacity};
   return header + 1;
 }
@@ -73,6 +74,7 @@ void WorkerMemory::Free(void* memory) {
     ++list.length;
     return;
   }
+  session_bytes_ -= header->capacity;
   std::free(header);
 }
 

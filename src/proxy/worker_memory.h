@@ -37,6 +37,11 @@ class WorkerMemory {
   // Bytes that wait in the queues of all streams.
   size_t queued_bytes = 0;
 
+  // What was taken from the system and not given back.
+  size_t bytes() const {
+    return session_bytes_ + large_blocks_.blocks_held() * kLargeBlockBytes +
+           small_blocks_.blocks_held() * kSmallBlockBytes;
+  }
   // Calls to the system's allocator so far.
   uint64_t system_allocations() const { return system_allocations_; }
 
@@ -57,6 +62,7 @@ class WorkerMemory {
   void* Reallocate(void* memory, size_t bytes);
 
   uint64_t system_allocations_ = 0;
+  size_t session_bytes_ = 0;
   BlockPool large_blocks_;
   BlockPool small_blocks_;
   std::array<FreeList, kClasses> free_lists_;

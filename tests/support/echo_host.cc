@@ -34,10 +34,15 @@ class EchoHost::Call : public grpc::ServerGenericBidiReactor {
       }
     }
     const auto left = context.deadline() - std::chrono::system_clock::now();
-    context.AddTrailingMetadata("deadline-ms", std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(left).count()));
-    if (method_.ends_with("Fail")) return Finish({grpc::StatusCode::INVALID_ARGUMENT, "no such film: 100%"});
-    if (method_.ends_with("Hang")) return StartSendInitialMetadata();
-    StartRead(&received_);
+    context.AddTrailingMetadata("deadline-ms",
+                                std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(left).count()));
+    if (method_.ends_with("Fail")) {
+      Finish({grpc::StatusCode::INVALID_ARGUMENT, "no such film: 100%"});
+    } else if (method_.ends_with("Hang")) {
+      StartSendInitialMetadata();
+    } else {
+      StartRead(&received_);
+    }
   }
 
   void OnReadDone(bool ok) override {
@@ -130,7 +135,8 @@ std::string Find(const std::multimap<std::string, std::string>& map, const std::
 
 std::multimap<std::string, std::string> Copy(const std::multimap<grpc::string_ref, grpc::string_ref>& map) {
   std::multimap<std::string, std::string> copy;
-  for (const auto& [key, value] : map) copy.emplace(std::string(key.data(), key.size()), std::string(value.data(), value.size()));
+  for (const auto& [key, value] : map)
+    copy.emplace(std::string(key.data(), key.size()), std::string(value.data(), value.size()));
   return copy;
 }
 
@@ -145,7 +151,8 @@ EchoClient::EchoClient(int port)
         arguments.SetMaxReceiveMessageSize(-1);
         // A connection of its own for each client of a test.
         arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-        return grpc::CreateCustomChannel("127.0.0.1:" + std::to_string(port), grpc::InsecureChannelCredentials(), arguments);
+        return grpc::CreateCustomChannel("127.0.0.1:" + std::to_string(port), grpc::InsecureChannelCredentials(),
+                                         arguments);
       }()),
       stub_(channel_) {}
 

@@ -1,13 +1,17 @@
-// A gRPC C++ server that knows nothing of signalbox: it takes any method and answers with what it received. For tests only.
+// A gRPC C++ server that knows nothing of signalbox: it takes any method and answers with what it received. For tests
+// only.
 #pragma once
 
 #include <grpcpp/generic/async_generic_service.h>
+#include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 
 #include <atomic>
+#include <chrono>
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace signalbox::testing {
 
@@ -18,8 +22,8 @@ namespace signalbox::testing {
 //   Download  "COUNT SIZE" in the first message: so many messages of so many bytes come back
 //   Swallow   the number of bytes received comes back
 //   else      the messages come back once the client has ended
-// Every answer has the initial metadata `host-name`, and the trailing metadata `got-NAME` for each header `NAME` that begins with `sb-`, or is
-// `grpc-timeout`, `te`, `traceparent` or begins with `my-`.
+// Every answer has the initial metadata `host-name`, and the trailing metadata `got-NAME` for each header `NAME` that
+// begins with `sb-`, or is `grpc-timeout`, `te`, `traceparent` or begins with `my-`.
 class EchoHost {
  public:
   // Listens on a free port of 127.0.0.1; `port` asks for a certain one, to come back after an end.

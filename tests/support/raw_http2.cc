@@ -38,8 +38,8 @@ int BoundPort(int socket) {
 }  // namespace
 
 Headers GrpcHeaders(const std::string& path, const Headers& more) {
-  Headers headers = {{":method", "POST"},      {":scheme", "http"}, {":path", path},
-                     {":authority", "test"},   {"te", "trailers"},  {"content-type", "application/grpc"}};
+  Headers headers = {{":method", "POST"},    {":scheme", "http"}, {":path", path},
+                     {":authority", "test"}, {"te", "trailers"},  {"content-type", "application/grpc"}};
   headers.insert(headers.end(), more.begin(), more.end());
   return headers;
 }
@@ -58,8 +58,8 @@ RawHttp2::RawHttp2(int port, Windows windows) {
   nghttp2_session_callbacks* callbacks = nullptr;
   nghttp2_session_callbacks_new(&callbacks);
   nghttp2_session_callbacks_set_on_header_callback(
-      callbacks, [](nghttp2_session*, const nghttp2_frame* frame, const uint8_t* name, size_t name_size, const uint8_t* value,
-                    size_t value_size, uint8_t, void* self) {
+      callbacks, [](nghttp2_session*, const nghttp2_frame* frame, const uint8_t* name, size_t name_size,
+                    const uint8_t* value, size_t value_size, uint8_t, void* self) {
         Self(self).streams_[frame->hd.stream_id].headers[std::string(reinterpret_cast<const char*>(name), name_size)] =
             std::string(reinterpret_cast<const char*>(value), value_size);
         return 0;
@@ -69,12 +69,14 @@ RawHttp2::RawHttp2(int port, Windows windows) {
         Self(self).streams_[stream].body.append(reinterpret_cast<const char*>(data), size);
         return 0;
       });
-  nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, [](nghttp2_session*, const nghttp2_frame* frame, void* self) {
-    if (frame->hd.type == NGHTTP2_GOAWAY) Self(self).goaway_ = true;
-    const bool ends = frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA;
-    if (ends && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) Self(self).streams_[frame->hd.stream_id].ended = true;
-    return 0;
-  });
+  nghttp2_session_callbacks_set_on_frame_recv_callback(
+      callbacks, [](nghttp2_session*, const nghttp2_frame* frame, void* self) {
+        if (frame->hd.type == NGHTTP2_GOAWAY) Self(self).goaway_ = true;
+        const bool ends = frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA;
+        if (ends && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0)
+          Self(self).streams_[frame->hd.stream_id].ended = true;
+        return 0;
+      });
   nghttp2_session_callbacks_set_on_stream_close_callback(
       callbacks, [](nghttp2_session*, int32_t stream, uint32_t error_code, void* self) {
         Self(self).streams_[stream].closed = true;
@@ -83,13 +85,15 @@ RawHttp2::RawHttp2(int port, Windows windows) {
       });
   nghttp2_option* option = nullptr;
   nghttp2_option_new(&option);
+  nghttp2_option_set_max_send_header_block_length(option, 1 << 20);
   if (windows == Windows::kNeverGrow) nghttp2_option_set_no_auto_window_update(option, 1);
   nghttp2_session_client_new2(&session_, callbacks, this, option);
   nghttp2_option_del(option);
   nghttp2_session_callbacks_del(callbacks);
   const nghttp2_settings_entry settings[] = {{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, kWindowBytes}};
   nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, settings, 1);
-  if (windows == Windows::kGrow) nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0, 16 * kWindowBytes);
+  if (windows == Windows::kGrow)
+    nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0, 16 * kWindowBytes);
 }
 
 RawHttp2::~RawHttp2() {
@@ -101,18 +105,20 @@ int32_t RawHttp2::Open(const Headers& headers, std::string body, bool end) {
   std::vector<nghttp2_nv> fields;
   for (const auto& [name, value] : headers) {
     fields.push_back({reinterpret_cast<uint8_t*>(const_cast<char*>(name.data())),
-                      reinterpret_cast<uint8_t*>(const_cast<char*>(value.data())), name.size(), value.size(), NGHTTP2_NV_FLAG_NONE});
+                      reinterpret_cast<uint8_t*>(const_cast<char*>(value.data())), name.size(), value.size(),
+                      NGHTTP2_NV_FLAG_NONE});
   }
   nghttp2_data_provider provider{};
-  provider.read_callback = [](nghttp2_session*, int32_t stream, uint8_t* out, size_t size, uint32_t* flags, nghttp2_data_source*,
-                              void* self) -> ssize_t {
+  provider.read_callback = [](nghttp2_session*, int32_t stream, uint8_t* out, size_t size, uint32_t* flags,
+                              nghttp2_data_source*, void* self) -> ssize_t {
     Outgoing& outgoing = Self(self).outgoing_[stream];
     const size_t count = std::min(size, outgoing.bytes.size() - outgoing.sent);
     std::memcpy(out, outgoing.bytes.data() + outgoing.sent, count);
     outgoing.sent += count;
     const bool all = outgoing.sent == outgoing.bytes.size();
     if (all && outgoing.end) *flags |= NGHTTP2_DATA_FLAG_EOF;
-    return count == 0 && !(all && outgoing.end) ? static_cast<ssize_t>(NGHTTP2_ERR_DEFERRED) : static_cast<ssize_t>(count);
+    return count == 0 && !(all && outgoing.end) ? static_cast<ssize_t>(NGHTTP2_ERR_DEFERRED)
+                                                : static_cast<ssize_t>(count);
   };
   const int32_t stream = nghttp2_submit_request(session_, nullptr, fields.data(), fields.size(), &provider, nullptr);
   outgoing_[stream] = {std::move(body), 0, end};

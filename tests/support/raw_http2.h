@@ -75,8 +75,9 @@ class RawHttp2 {
   std::map<int32_t, Outgoing> outgoing_;
 };
 
-// Accepts connections on a free port of 127.0.0.1 and does what `serve` says with each, one after the other. `serve` gets the socket, which is
-// closed when it returns, and must return soon after the listener ends the socket at destruction.
+// Accepts connections on a free port of 127.0.0.1 and does what `serve` says with each, one after the other. `serve`
+// gets the socket, which is closed when it returns, and must return soon after the listener ends the socket at
+// destruction.
 class RawListener {
  public:
   explicit RawListener(std::function<void(int socket)> serve);
