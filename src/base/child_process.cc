@@ -106,6 +106,7 @@ ChildProcess::ChildProcess(ChildProcess&& other) noexcept
     : options_(std::move(other.options_)),
       pid_(std::exchange(other.pid_, -1)),
       pid_fd_(std::exchange(other.pid_fd_, -1)),
+      was_asked_to_end_(other.was_asked_to_end_),
       wait_status_(other.wait_status_) {}
 
 ChildProcess& ChildProcess::operator=(ChildProcess&& other) noexcept {
@@ -113,6 +114,7 @@ ChildProcess& ChildProcess::operator=(ChildProcess&& other) noexcept {
   options_ = std::move(other.options_);
   pid_ = std::exchange(other.pid_, -1);
   pid_fd_ = std::exchange(other.pid_fd_, -1);
+  was_asked_to_end_ = other.was_asked_to_end_;
   wait_status_ = other.wait_status_;
   return *this;
 }
@@ -162,8 +164,12 @@ absl::StatusOr<int> ChildProcess::WaitForPort(const std::string& port_file, std:
   }
 }
 
+void ChildProcess::AskToEnd() {
+  if (!std::exchange(was_asked_to_end_, true)) Signal(SIGTERM);
+}
+
 bool ChildProcess::Stop(std::chrono::milliseconds grace) {
-  Signal(SIGTERM);
+  AskToEnd();
   if (!WaitForEnd(grace)) {
     Signal(SIGKILL);
     // The kernel ends it as soon as it leaves the kernel; longer than this is a disk that hangs.

@@ -45,7 +45,9 @@ class ChildProcess {
   // the end of its log, when it ends before that; DEADLINE_EXCEEDED when it takes longer than `timeout`.
   absl::StatusOr<int> WaitForPort(const std::string& port_file, std::chrono::milliseconds timeout);
 
-  // SIGTERM, then SIGKILL after `grace`. True when it ended by itself with exit code 0.
+  // SIGTERM, the first time it is called: to many programs, ours among them, a second one means "at once".
+  void AskToEnd();
+  // AskToEnd, then SIGKILL after `grace`. True when it ended by itself with exit code 0.
   bool Stop(std::chrono::milliseconds grace);
   // Any signal, as in a test that pulls the plug. Nothing when it has ended.
   void Signal(int signal);
@@ -62,6 +64,7 @@ class ChildProcess {
   ChildOptions options_;
   pid_t pid_ = -1;
   int pid_fd_ = -1;
+  bool was_asked_to_end_ = false;
   std::optional<int> wait_status_;  // of waitpid, once it has ended
 };
 

@@ -4,8 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <fstream>
 
 #include "base/file.h"
 #include "base/status.h"
@@ -62,6 +65,23 @@ TEST_F(ChildProcessTest, StopAsksFirst) {
   EXPECT_TRUE(child.Stop(seconds(20)));
   EXPECT_EQ(child.exit_code(), 0);
   EXPECT_THAT(child.Report(), HasSubstr("bye"));
+}
+
+TEST_F(ChildProcessTest, WhoWasAskedToEndIsNotHurried) {
+  const std::string ready = folder_.File("ready");
+  const std::string asked = folder_.File("asked");
+  const std::string gate = folder_.File("gate");
+  ASSERT_EQ(mkfifo(gate.c_str(), 0600), 0);
+  ChildProcess child =
+      Shell(fmt::format("trap 'trap \"exit 9\" TERM; echo 1 > {}; read line < {}; exit 0' TERM; "
+                        "echo 1 > {}; while :; do sleep 0.01; done",
+                        asked, gate, ready));
+  ASSERT_TRUE(child.WaitForPort(ready, seconds(20)).ok());
+  child.AskToEnd();
+  ASSERT_TRUE(child.WaitForPort(asked, seconds(20)).ok());
+  child.AskToEnd();
+  std::ofstream(gate) << "go\n";
+  EXPECT_TRUE(child.Stop(seconds(20))) << child.Report();
 }
 
 TEST_F(ChildProcessTest, StopKillsWhoDoesNotListen) {

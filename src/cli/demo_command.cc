@@ -193,9 +193,12 @@ absl::Status Run(const DemoCommand& command) {
     result = RunTraffic(command, system, interruption);
   }
   const absl::Status stopped = system.Stop();
-  if (absl::IsCancelled(result)) result = absl::OkStatus();  // Ctrl-C while it started
-  RETURN_IF_ERROR(result);
-  RETURN_IF_ERROR(stopped);
+  // Ctrl-C while it started. A child that began just now does not listen to SIGTERM yet, and simply ends by it.
+  const bool started = !absl::IsCancelled(result);
+  if (started) {
+    RETURN_IF_ERROR(result);
+    RETURN_IF_ERROR(stopped);
+  }
   fmt::print("stopped; {} keeps the models and what was published\n", command.folder);
   return absl::OkStatus();
 }

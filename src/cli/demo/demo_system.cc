@@ -164,7 +164,7 @@ absl::Status DemoSystem::Stop() {
   auto stop = [&](const std::string& role) {
     // Those of one role together, so that three hosts take the time of one.
     for (ChildProcess& child : children_) {
-      if (child.name().starts_with(role)) child.Signal(SIGTERM);
+      if (child.name().starts_with(role)) child.AskToEnd();
     }
     for (ChildProcess& child : children_) {
       if (child.name().starts_with(role) && !child.Stop(kStopMax)) unclean += child.Report();
