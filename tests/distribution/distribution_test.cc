@@ -1,0 +1,255 @@
+// From `signalbox rules publish` to data planes, with real processes that are killed, frozen and started again.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <httplib.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <thread>
+
+#include "base/file.h"
+#include "base/test_folder.h"
+#include "subscribe/subscriber.h"
+#include "tests/support/real_processes.h"
+
+namespace signalbox {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+// What a data plane in this process was handed.
+class Follower {
+ public:
+  Follower(const std::string& control, const std::string& state_dir, std::chrono::milliseconds keepalive = 2000ms) {
+    subscribe::SubscriberOptions options;
+    options.control = control;
+    options.state_dir = state_dir;
+    options.node_id = "follower";
+    options.keepalive = keepalive;
+    auto subscriber =
+        subscribe::Subscriber::Start(std::move(options), [this](std::shared_ptr<const decide::Snapshot> snapshot) {
+          std::lock_guard lock(mutex_);
+          versions_.push_back(snapshot->version());
+          return absl::OkStatus();
+        });
+    EXPECT_TRUE(subscriber.ok()) << subscriber.status();
+    subscriber_ = *std::move(subscriber);
+  }
+  ~Follower() { subscriber_->Stop(); }
+
+  subscribe::SubscriberStatus status() const { return subscriber_->status(); }
+  bool WaitForVersion(int64_t version) const {
+    return WaitUntil([&] { return status().version >= version; });
+  }
+  std::vector<int64_t> versions() {
+    std::lock_guard lock(mutex_);
+    return versions_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<int64_t> versions_;
+  std::unique_ptr<subscribe::Subscriber> subscriber_;
+};
+
+class DistributionTest : public testing::Test {
+ protected:
+  DistributionTest() {
+    EXPECT_TRUE(WriteFileAtomically(folder_.File("placement.json"),
+                                    R"({"shards": {"s1": ["127.0.0.1:1"]}, "models": {"ranker": ["s1"]}})")
+                    .ok());
+  }
+
+  ChildProcess Start(const std::string& name, std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), SignalboxProgram());
+    auto child =
+        ChildProcess::Start({.name = name, .command = std::move(arguments), .log_file = folder_.File(name + ".log")});
+    EXPECT_TRUE(child.ok()) << child.status();
+    return *std::move(child);
+  }
+
+  int PortOf(ChildProcess& child, const std::string& file) {
+    auto port = child.WaitForPort(folder_.File(file), kPatience);
+    EXPECT_TRUE(port.ok()) << port.status();
+    return port.ok() ? *port : 0;
+  }
+
+  // Port 0 takes a free one. Sets control_address_.
+  ChildProcess StartControl(int port = 0) {
+    std::filesystem::remove(folder_.File("control.port"));
+    ChildProcess control =
+        Start("control", {"control", "--store", Spec(), "--placement", folder_.File("placement.json"), "--listen",
+                          fmt::format("127.0.0.1:{}", port), "--port-file", folder_.File("control.port")});
+    control_port_ = PortOf(control, "control.port");
+    control_address_ = fmt::format("127.0.0.1:{}", control_port_);
+    return control;
+  }
+
+  // Sets admin_port_.
+  ChildProcess StartProxy() {
+    for (const char* file : {"proxy.port", "proxy.admin"}) std::filesystem::remove(folder_.File(file));
+    ChildProcess proxy =
+        Start("proxy", {"proxy", "--workers", "1", "--listen", "127.0.0.1:0", "--port-file", folder_.File("proxy.port"),
+                        "--admin", "127.0.0.1:0", "--admin-port-file", folder_.File("proxy.admin"), "--control",
+                        control_address_, "--state-dir", folder_.File("state"), "--node-id", "proxy-1"});
+    PortOf(proxy, "proxy.port");
+    admin_port_ = PortOf(proxy, "proxy.admin");
+    return proxy;
+  }
+
+  nlohmann::json ProxySnapshot() const {
+    httplib::Client client("127.0.0.1", admin_port_);
+    const httplib::Result page = client.Get("/snapshot");
+    return page ? nlohmann::json::parse(page->body, nullptr, false) : nlohmann::json();
+  }
+
+  // The sequence of what was published.
+  int64_t Publish(const std::string& mark) {
+    EXPECT_TRUE(
+        WriteFileAtomically(folder_.File("rules.js"),
+                            fmt::format("export default [{{objective: Objectives.Ranking, defaultModel: {{name: "
+                                        "'ranker', version: 1}}, parameters: {{mark: '{}'}}}}];",
+                                        mark))
+            .ok());
+    const CommandResult result = RunShell(fmt::format("'{}' rules publish '{}' --store '{}' --json", SignalboxProgram(),
+                                                      folder_.File("rules.js"), Spec()));
+    const nlohmann::json json = nlohmann::json::parse(result.output, nullptr, false);
+    EXPECT_TRUE(json.is_object() && json["ok"] == true) << result.output;
+    return json.is_object() ? json.value("sequence", int64_t{0}) : 0;
+  }
+
+  std::string Spec() const { return "sqlite:" + folder_.File("store.db"); }
+
+  TestFolder folder_;
+  int control_port_ = 0;
+  std::string control_address_;
+  int admin_port_ = 0;
+};
+
+TEST_F(DistributionTest, APublishIsInEffectAtAProxyWellWithinASecond) {
+  ChildProcess control = StartControl();
+  Publish("start");
+  ChildProcess proxy = StartProxy();
+  std::vector<int64_t> milliseconds;
+  for (int i = 0; i < 10; ++i) {
+    const int64_t sequence = Publish(fmt::format("round {}", i));
+    const auto published = Clock::now();
+    ASSERT_TRUE(WaitUntil([&] { return ProxySnapshot().value("version", int64_t{0}) == sequence; }));
+    milliseconds.push_back((Clock::now() - published) / 1ms);
+  }
+  std::sort(milliseconds.begin(), milliseconds.end());
+  printf("from the end of `rules publish` to the proxy: median %ld ms, worst %ld ms\n",
+         static_cast<long>(milliseconds[5]), static_cast<long>(milliseconds.back()));
+  EXPECT_LT(milliseconds.back(), 1000);
+  EXPECT_TRUE(proxy.Stop(10s)) << proxy.Report();
+  EXPECT_TRUE(control.Stop(10s)) << control.Report();
+}
+
+TEST_F(DistributionTest, AProxyStartsFromDiskWhileTheControlPlaneIsAwayAndCatchesUpWhenItIsBack) {
+  ChildProcess control = StartControl();
+  const int64_t before = Publish("before");
+  {
+    ChildProcess proxy = StartProxy();
+    ASSERT_TRUE(WaitUntil([&] { return ProxySnapshot().value("version", int64_t{0}) == before; }));
+    control.Signal(SIGKILL);
+    proxy.Signal(SIGKILL);
+    ASSERT_TRUE(control.WaitForEnd(kPatience) && proxy.WaitForEnd(kPatience));
+  }
+  ChildProcess proxy = StartProxy();
+  ASSERT_TRUE(WaitUntil([&] { return ProxySnapshot().value("version", int64_t{0}) == before; }));
+  EXPECT_THAT(ProxySnapshot().dump(), HasSubstr("last good on disk"));
+  const int64_t after = Publish("while it is away");
+  ChildProcess again = StartControl(control_port_);
+  ASSERT_TRUE(WaitUntil([&] { return ProxySnapshot().value("version", int64_t{0}) == after; }));
+  EXPECT_THAT(ProxySnapshot().dump(), HasSubstr("control " + control_address_));
+}
+
+TEST_F(DistributionTest, TheControlPlaneMayBeKilledAtAnyTimeAndVersionsNeverGoBack) {
+  const unsigned seed = std::random_device{}();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937 random(seed);
+  ChildProcess control = StartControl();
+  int64_t sequence = Publish("start");
+  Follower follower(control_address_, folder_.File("state"));
+  ASSERT_TRUE(follower.WaitForVersion(sequence));
+  for (int round = 0; round < 15; ++round) {
+    sequence = Publish(fmt::format("round {}", round));
+    // The moment of the kill is what is random here; nothing is waited for.
+    std::this_thread::sleep_for(std::chrono::milliseconds(std::uniform_int_distribution<int>(0, 40)(random)));
+    control.Signal(SIGKILL);
+    ASSERT_TRUE(control.WaitForEnd(kPatience));
+    control = StartControl(control_port_);
+    const auto back = Clock::now();
+    ASSERT_TRUE(follower.WaitForVersion(sequence));
+    EXPECT_LT(Clock::now() - back, 5s);
+  }
+  const std::vector<int64_t> versions = follower.versions();
+  EXPECT_EQ(std::adjacent_find(versions.begin(), versions.end(), std::greater_equal<>()), versions.end());
+  EXPECT_EQ(versions.back(), sequence);
+  EXPECT_THAT(follower.status().last_refusal.reason, IsEmpty());
+}
+
+TEST_F(DistributionTest, ADataPlaneMayBeKilledAtAnyTimeAndItsLastGoodSnapshotIsNeverDamaged) {
+  const unsigned seed = std::random_device{}();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937 random(seed);
+  ChildProcess control = StartControl();
+  int64_t newest_on_disk = Publish("start");
+  {
+    ChildProcess proxy = StartProxy();
+    ASSERT_TRUE(WaitUntil([&] { return ProxySnapshot().value("version", int64_t{0}) == newest_on_disk; }));
+  }
+  for (int round = 0; round < 15; ++round) {
+    ChildProcess proxy = StartProxy();
+    Publish(fmt::format("round {}", round));
+    std::this_thread::sleep_for(std::chrono::milliseconds(std::uniform_int_distribution<int>(0, 30)(random)));
+    proxy.Signal(SIGKILL);
+    ASSERT_TRUE(proxy.WaitForEnd(kPatience));
+    // Nobody listens on port 1: what is handed out comes from disk.
+    Follower follower("127.0.0.1:1", folder_.File("state"));
+    ASSERT_TRUE(follower.WaitForVersion(newest_on_disk)) << follower.status().last_refusal.reason;
+    EXPECT_TRUE(follower.status().from_disk);
+    EXPECT_THAT(follower.status().last_refusal.reason, IsEmpty());
+    newest_on_disk = follower.status().version;
+  }
+}
+
+TEST_F(DistributionTest, AControlPlaneThatHangsIsLeftForAnotherOne) {
+  ChildProcess first = StartControl();
+  const std::string first_address = control_address_;
+  ChildProcess second = StartControl();
+  const int64_t before = Publish("before");
+  Follower follower(first_address + "," + control_address_, folder_.File("state"), 1000ms);
+  ASSERT_TRUE(follower.WaitForVersion(before));
+  ASSERT_EQ(follower.status().control, first_address);
+
+  first.Signal(SIGSTOP);
+  const auto hung = Clock::now();
+  const int64_t after = Publish("while the first hangs");
+  ASSERT_TRUE(follower.WaitForVersion(after));
+  printf("a control plane that hangs is left after %ld ms\n", static_cast<long>((Clock::now() - hung) / 1ms));
+  EXPECT_EQ(follower.status().control, control_address_);
+  EXPECT_LT(Clock::now() - hung, 10s);
+}
+
+TEST_F(DistributionTest, AStopIsCleanAndDataPlanesGoOn) {
+  ChildProcess control = StartControl();
+  const int64_t sequence = Publish("start");
+  Follower follower(control_address_, "");
+  ASSERT_TRUE(follower.WaitForVersion(sequence));
+  const auto start = Clock::now();
+  EXPECT_TRUE(control.Stop(10s)) << control.Report();
+  EXPECT_LT(Clock::now() - start, 3s);
+  EXPECT_EQ(follower.status().version, sequence);
+  ASSERT_TRUE(WaitUntil([&] { return !follower.status().connected; }));
+  EXPECT_THAT(follower.status().connection_error, HasSubstr(control_address_));
+}
+
+}  // namespace
+}  // namespace signalbox
