@@ -105,7 +105,8 @@ absl::Status StartSystem(const DemoCommand& command, DemoSystem& system, Interru
     if (interruption.Came()) return absl::CancelledError("interrupted");
     progress.Begin(name);
     absl::StatusOr<std::string> result = work();
-    result.ok() ? progress.Done(*result) : progress.Failed();
+    result.ok() ? progress.Done(*result)
+                : progress.Failed(absl::IsCancelled(result.status()) ? "interrupted" : "failed");
     return result.status();
   };
   RETURN_IF_ERROR(system.MakeFolders());

@@ -14,7 +14,7 @@ void Progress::Begin(std::string step) {
 
 void Progress::Done(const std::string& result) { Show("✓", result); }
 
-void Progress::Failed() { Show("✗", "failed"); }
+void Progress::Failed(const std::string& how) { Show("✗", how); }
 
 void Progress::Show(const char* mark, const std::string& result) {
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begun_;

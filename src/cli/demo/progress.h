@@ -16,7 +16,7 @@ class Progress {
   void Begin(std::string step);
   // Ends the step. `result` is what a user wants to know of it: an address, a count.
   void Done(const std::string& result);
-  void Failed();
+  void Failed(const std::string& how);
 
  private:
   void Show(const char* mark, const std::string& result);
