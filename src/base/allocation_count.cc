@@ -13,9 +13,13 @@ uint64_t AllocationCount() { return g_allocations.load(std::memory_order_relaxed
 
 }  // namespace signalbox
 
-void* operator new(size_t size) {
+// Both, because `operator delete` below is for both: a library's memory must not come from one and go to another.
+void* operator new(size_t size, const std::nothrow_t&) noexcept {
   signalbox::g_allocations.fetch_add(1, std::memory_order_relaxed);
-  if (void* memory = std::malloc(size)) return memory;
+  return std::malloc(size);
+}
+void* operator new(size_t size) {
+  if (void* memory = operator new(size, std::nothrow)) return memory;
   throw std::bad_alloc();
 }
 void operator delete(void* memory) noexcept { std::free(memory); }
