@@ -7,14 +7,17 @@
 namespace signalbox {
 namespace {
 std::atomic<uint64_t> g_allocations = 0;
+thread_local uint64_t t_allocations = 0;
 }  // namespace
 
 uint64_t AllocationCount() { return g_allocations.load(std::memory_order_relaxed); }
+uint64_t AllocationCountOfThisThread() { return t_allocations; }
 
 }  // namespace signalbox
 
 // Both, because `operator delete` below is for both: a library's memory must not come from one and go to another.
 void* operator new(size_t size, const std::nothrow_t&) noexcept {
+  ++signalbox::t_allocations;
   signalbox::g_allocations.fetch_add(1, std::memory_order_relaxed);
   return std::malloc(size);
 }

@@ -9,4 +9,7 @@ namespace signalbox {
 // replaces operator new; never in the product.
 uint64_t AllocationCount();
 
+// Those of the calling thread.
+uint64_t AllocationCountOfThisThread();
+
 }  // namespace signalbox

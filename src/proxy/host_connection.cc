@@ -169,10 +169,15 @@ void HostConnection::OnStreamClosed(int32_t stream_id, uint32_t error_code) {
   Request* request = RequestOf(stream_id);
   if (request != nullptr) {
     nghttp2_session_set_stream_user_data(session_, stream_id, nullptr);
-    request->OnHostGone(absl::UnavailableError(fmt::format(
-        "host {} reset the stream ({})", host_ == nullptr ? "" : host_->name(), nghttp2_http2_strerror(error_code))));
+    // The usual end first: a message for it would cost more than the rest of its closing.
+    request->OnHostGone(request->response_ended() ? absl::OkStatus() : ResetError(error_code));
   }
   if (host_ != nullptr) host_->OnStreamClosed(*this);
+}
+
+absl::Status HostConnection::ResetError(uint32_t error_code) const {
+  return absl::UnavailableError(fmt::format("host {} reset the stream ({})", host_ == nullptr ? "" : host_->name(),
+                                            nghttp2_http2_strerror(error_code)));
 }
 
 ssize_t HostConnection::ReadRequestBody(int32_t stream_id, size_t bytes_max, uint32_t* flags) {

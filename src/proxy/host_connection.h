@@ -52,6 +52,7 @@ class HostConnection : public Connection {
   absl::Status StartSession();
   void OnFrame(const nghttp2_frame& frame);
   void OnStreamClosed(int32_t stream_id, uint32_t error_code);
+  absl::Status ResetError(uint32_t error_code) const;
   ssize_t ReadRequestBody(int32_t stream_id, size_t bytes_max, uint32_t* flags);
 
   Host* host_;

@@ -73,6 +73,7 @@ class Request {
   void OnResponseEnd();
   // There is no stream to the host any more, or there will be none. `why` matters when the response is not complete.
   void OnHostGone(const absl::Status& why);
+  bool response_ended() const { return response_ended_; }
 
   // --- What time reports.
   void OnDeadline();

@@ -33,6 +33,13 @@ class TestProxy {
   // Each model has a shard of its own with the given hosts; none: the placement does not have it.
   std::vector<std::string> Route(const std::vector<std::string>& echo1, const std::vector<std::string>& echo2 = {},
                                  const std::vector<std::string>& spare = {}, int64_t version = 1) {
+    return proxy_->SetSnapshot(Snapshot(echo1, echo2, spare, version));
+  }
+
+  static std::shared_ptr<const decide::Snapshot> Snapshot(const std::vector<std::string>& echo1,
+                                                          const std::vector<std::string>& echo2 = {},
+                                                          const std::vector<std::string>& spare = {},
+                                                          int64_t version = 1) {
     v1::Snapshot snapshot = decide::ParseSnapshot(R"pb(
       rule_sets {
         rule_set {
@@ -76,7 +83,7 @@ class TestProxy {
     place("echo@1", echo1);
     place("echo@2", echo2);
     place("spare", spare);
-    return proxy_->SetSnapshot(decide::CompileOrDie(std::move(snapshot)));
+    return decide::CompileOrDie(std::move(snapshot));
   }
 
  private:
