@@ -241,6 +241,18 @@ TEST_F(SqliteDamageTest, ADiskThatIsFullIsResourceExhaustedAndKeepsWhatWasPublis
   EXPECT_TRUE(Publish(**Open(), "there is room").ok());
 }
 
+TEST_F(SqliteDamageTest, ADiskWithoutRoomForEvenTheLogsIndexIsResourceExhausted) {
+  ASSERT_TRUE(Publish(**Open(), "a").ok());
+  absl::Status status = InChild([&] {
+    signal(SIGXFSZ, SIG_IGN);
+    rlimit limit{512, 512};
+    if (setrlimit(RLIMIT_FSIZE, &limit) != 0) return absl::InternalError("setrlimit");
+    return Open(OpenMode::kExisting).status();
+  });
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+  EXPECT_EQ((*Open())->Get(kHome, std::nullopt)->content, "a");
+}
+
 TEST_F(SqliteDamageTest, AStoreThatIsLockedIsUnavailable) {
   ASSERT_TRUE(Open().ok());
   sqlite3* other = nullptr;

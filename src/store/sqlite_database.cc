@@ -99,9 +99,11 @@ absl::Status Database::ToStatus(int result, std::string_view action) const {
     case SQLITE_CANTOPEN:
       return CannotOpen(detail);
     case SQLITE_IOERR: {
-      // A limit of the user's (ulimit -f, a quota) comes as an I/O error.
+      // A limit of the user's (ulimit -f, a quota) comes as an I/O error. So does a full disk when the first who opens
+      // the file makes the index of its log, which readers need as well; SQLite keeps no errno of that.
       const int error = LastErrno();
-      if (error == EFBIG || error == ENOSPC || error == EDQUOT) return absl::ResourceExhaustedError(message(kFull));
+      if (result == SQLITE_IOERR_SHMSIZE || error == EFBIG || error == ENOSPC || error == EDQUOT)
+        return absl::ResourceExhaustedError(message(kFull));
       return absl::UnavailableError(message(fmt::format("the disk failed: {}", std::strerror(error))));
     }
     default:
