@@ -54,7 +54,7 @@ std::string_view KindOf(const simdjson::dom::element& value) {
   }
 }
 
-absl::Status Wrong(std::string message) { return absl::InvalidArgumentError(message); }
+absl::Status Wrong(const std::string& message) { return absl::InvalidArgumentError(message); }
 
 absl::Status NotJson(simdjson::error_code error) {
   switch (error) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <memory>
 #include <mutex>
@@ -57,7 +58,8 @@ class SnapshotInUse {
  public:
   explicit SnapshotInUse(proxy::Proxy& proxy) : proxy_(proxy) {}
 
-  void Take(std::shared_ptr<const decide::Snapshot> snapshot, const std::string& source, const std::string& node_id) {
+  void Take(const std::shared_ptr<const decide::Snapshot>& snapshot, const std::string& source,
+            const std::string& node_id) {
     for (const std::string& failure : proxy_.SetSnapshot(snapshot)) Report(failure);
     const int64_t created = snapshot->created_unix_ms();
     Report(fmt::format("runs snapshot {} version {} from {}", snapshot->hash().substr(0, 16), snapshot->version(),
@@ -122,9 +124,8 @@ class FileSource {
 absl::StatusOr<std::unique_ptr<subscribe::Subscriber>> Subscribe(const ProxyOptions& options, SnapshotInUse& in_use) {
   ASSIGN_OR_RETURN(
       auto subscriber,
-      subscribe::Subscriber::Start(options.subscriber, [&](std::shared_ptr<const decide::Snapshot> snapshot) {
-        in_use.Take(std::move(snapshot), fmt::format("control {}", options.subscriber.control),
-                    options.subscriber.node_id);
+      subscribe::Subscriber::Start(options.subscriber, [&](const std::shared_ptr<const decide::Snapshot>& snapshot) {
+        in_use.Take(snapshot, fmt::format("control {}", options.subscriber.control), options.subscriber.node_id);
         return absl::OkStatus();
       }));
   if (!subscriber->WaitForSnapshot(kFirstSnapshotTimeout)) {
@@ -184,7 +185,7 @@ absl::Status Run(ProxyOptions options) {
   RETURN_IF_ERROR(CheckOptions(options));
   StopSignal stop;  // before the first thread starts: threads inherit what is blocked
   HangupSignal hangup;
-  options.telemetry.decision_log_sample_ppm = static_cast<uint32_t>(options.decision_log_sample * kPpm + 0.5);
+  options.telemetry.decision_log_sample_ppm = static_cast<uint32_t>(std::lround(options.decision_log_sample * kPpm));
   ASSIGN_OR_RETURN(auto telemetry, telemetry::Telemetry::Create(options.telemetry));
   ASSIGN_OR_RETURN(auto proxy, proxy::Proxy::Start(options.proxy, *telemetry));
   SnapshotInUse in_use(*proxy);

@@ -46,7 +46,7 @@ absl::Status CheckLoad(const std::vector<std::string>& load) {
 class GrpcHost : public Host {
  public:
   GrpcHost(std::unique_ptr<Repository> repository, HostOptions options)
-      : options_(std::move(options)), repository_(std::move(repository)), loader_(), service_(*repository_, loader_) {}
+      : options_(std::move(options)), repository_(std::move(repository)), service_(*repository_, loader_) {}
 
   ~GrpcHost() override { Stop(std::chrono::milliseconds(0)); }
 
