@@ -16,7 +16,6 @@
 
 #include <array>
 
-#include "rules/script_error.h"
 #include "rules/suggestion.h"
 
 namespace signalbox::rules {
@@ -112,7 +111,7 @@ bool GetObjective(JSContext* context, unsigned argument_count, JS::Value* values
   unsigned line = 0;
   unsigned column = 0;
   JS::DescribeScriptedCaller(context, &file, &line, &column);
-  const Place place = EditorPlace(ScopeOfCurrentGlobal(context).source, line, column);
+  const Place place = ScopeOfCurrentGlobal(context).lines.AtCodePoint(line, column);
   JS_SetReservedSlot(objective, kNameSlot, arguments.get(1));
   JS_SetReservedSlot(objective, kLineSlot, JS::NumberValue(place.line));
   JS_SetReservedSlot(objective, kColumnSlot, JS::NumberValue(place.column));

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "rules/rule_value.h"
+#include "rules/source_lines.h"
 
 struct JSContext;
 class JSObject;
@@ -16,7 +17,7 @@ namespace signalbox::rules {
 // What a file is run with; outlives its global object.
 struct FileScope {
   std::string path;
-  std::string_view source;
+  SourceLines lines;
 };
 
 // The names in `constants`; each has its own name as value. The same list stands in api/rules.d.ts.

@@ -12,9 +12,12 @@
 #include <jsapi.h>
 
 #include <algorithm>
+#include <tuple>
 
+#include "base/string_map.h"
 #include "rules/engine.h"
 #include "rules/globals.h"
+#include "rules/rule_names.h"
 #include "rules/script_error.h"
 #include "rules/source_map.h"
 
@@ -26,11 +29,11 @@ constexpr char kWhatIsExpected[] =
 
 class RuleFile {
  public:
-  RuleFile(JSContext* context, const SourceFile& file, CopyBudget& budget, std::vector<DeclaredRule>& rules,
+  RuleFile(JSContext* context, const SourceFile& file, RunBudget& budget, std::vector<DeclaredRule>& rules,
            std::vector<Diagnostic>& diagnostics)
       : context_(context),
         file_(file),
-        scope_{file.path, file.text},
+        scope_{file.path, SourceLines(file.text)},
         budget_(budget),
         rules_(rules),
         diagnostics_(diagnostics),
@@ -51,8 +54,9 @@ class RuleFile {
 
   // `what`: the beginning of the sentence. `fallback`: where to point when the error does not know.
   void ReportThrown(const std::string& what, Place fallback) {
-    if (const std::optional<ScriptError> error = TakeError(context_, file_.path, file_.text))
-      Report(*error, what, fallback);
+    if (IsStopped(context_)) return;  // whoever stopped it says so
+    const std::optional<ScriptError> error = TakeError(context_, file_.path, scope_.lines);
+    Report(error.value_or(ScriptError{.message = "the engine gave up without a reason", .place = {}}), what, fallback);
   }
   void Report(const ScriptError& error, const std::string& what, Place fallback) {
     Report(error.place.line != 0 ? error.place : fallback,
@@ -77,59 +81,79 @@ class RuleFile {
   }
 
   void ReportOrRunAsModule() {
-    const std::optional<ScriptError> error = TakeError(context_, file_.path, file_.text);
+    const std::optional<ScriptError> error = TakeError(context_, file_.path, scope_.lines);
     if (!error) return;
     if (!IsOfModule(error->number)) return Report(*error, "", {1, 1});
     RunModule();
   }
 
   void RunScript(JS::HandleScript script) {
-    map_ = MapSource(context_, file_.text, /*is_module=*/false);
+    map_ = MapSource(context_, scope_.lines, /*is_module=*/false, budget_.mapped_bytes);
     if (!JS_ExecuteScript(context_, script)) return ReportThrown("", {1, 1});
-    std::vector<SourceMap::Function> functions = map_ ? map_->functions : FunctionsOfGlobal();
+    const std::vector<SourceMap::Function> functions = RuleFunctions();
     if (functions.empty()) return ReportNothingFound();
-    ReportNamesakes(functions);
     for (const SourceMap::Function& function : functions) {
-      CallAndCollect(function);
       if (IsStopped(context_)) return;
+      CallAndCollect(function);
     }
   }
 
-  // Without a map: `function` declarations are properties of the global object, in order; `const` ones stay unseen.
-  std::vector<SourceMap::Function> FunctionsOfGlobal() {
+  // Those that the map found, in order, each once, and then what only running the script could show.
+  std::vector<SourceMap::Function> RuleFunctions() {
     std::vector<SourceMap::Function> functions;
-    JS::Rooted<JS::IdVector> ids(context_, JS::IdVector(context_));
-    if (!JS_Enumerate(context_, global_, &ids)) {
-      ReportThrown("", {1, 1});
-      return {};
+    StringMap<Place> places;
+    for (const SourceMap::Function& function : map_.functions) {
+      const auto [first, is_new] = places.try_emplace(function.name, function.node.place);
+      if (is_new) {
+        functions.push_back(function);
+        continue;
+      }
+      Report(function.node.place, fmt::format("{} is declared twice, first at {}:{}:{}; rename one of them",
+                                              function.name, file_.path, first->second.line, first->second.column));
     }
-    for (size_t i = 0; i < ids.length(); ++i) {
-      if (!ids[i].isString()) continue;
-      JS::RootedString key(context_, ids[i].toString());
-      JS::UniqueChars utf8 = JS_EncodeStringToUTF8(context_, key);
-      const std::string name = utf8 ? utf8.get() : "";
-      if (name.starts_with("define") && (name.ends_with("Rule") || name.ends_with("Rules")))
-        functions.push_back({name, SourceNode{.place = {1, 1}, .keys = {}, .items = {}}});
+    for (const std::string& name : NamesAtTopLevel()) {
+      if (places.contains(name)) continue;
+      const Place place = PlaceOfWord(name);
+      if (IsRuleName(name)) {
+        functions.push_back({name, SourceNode{.place = place, .keys = {}, .items = {}}});
+      } else if (IsFunctionWithoutParameters(name)) {
+        Report(place, fmt::format("{} would be left out: the name of a rule's function is define...Rule, of letters, "
+                                  "digits, '_' and '$'; a helper's does not begin with define, or has parameters",
+                                  name));
+      }
     }
     return functions;
   }
 
-  void ReportNothingFound() {
-    std::string found;
-    if (map_ && !map_->others.empty())
-      found = fmt::format("; its functions are named {}", fmt::join(map_->others, ", "));
-    Report({1, 1}, fmt::format("declares no rule, {}{}", kWhatIsExpected, found));
+  std::vector<std::string> NamesAtTopLevel() {
+    std::vector<std::string> names = NamesThatDefine(context_, global_);
+    JS::RootedObject constants(context_, JS_GlobalLexicalEnvironment(global_));
+    const std::vector<std::string> more = NamesThatDefine(context_, constants);
+    names.insert(names.end(), more.begin(), more.end());
+    if (JS_IsExceptionPending(context_)) ReportThrown("", {1, 1});
+    return names;
   }
 
-  void ReportNamesakes(const std::vector<SourceMap::Function>& functions) {
-    for (size_t i = 0; i < functions.size(); ++i) {
-      const auto first = std::find_if(functions.begin(), functions.end(),
-                                      [&](const auto& other) { return other.name == functions[i].name; });
-      if (first == functions.begin() + static_cast<ptrdiff_t>(i)) continue;
-      Report(functions[i].node.place,
-             fmt::format("{} is declared twice, first at {}:{}:{}; rename one of them", functions[i].name, file_.path,
-                         first->node.place.line, first->node.place.column));
-    }
+  Place PlaceOfWord(const std::string& name) const {
+    const size_t offset = file_.text.find(name);
+    return offset == std::string::npos ? Place{1, 1} : scope_.lines.AtByte(offset);
+  }
+
+  bool IsFunctionWithoutParameters(const std::string& name) {
+    JS::RootedValue value(context_);
+    if (!Lookup(name, &value)) JS_ClearPendingException(context_);
+    if (!value.isObject() || !JS::IsCallable(&value.toObject())) return false;
+    JS::RootedFunction function(context_, JS_ValueToFunction(context_, value));
+    uint16_t parameters = 0;
+    const bool is_known = function && JS_GetFunctionLength(context_, function, &parameters);
+    JS_ClearPendingException(context_);
+    return is_known && parameters == 0;
+  }
+
+  void ReportNothingFound() {
+    const std::string found =
+        map_.others.empty() ? "" : fmt::format("; its functions are named {}", fmt::join(map_.others, ", "));
+    Report({1, 1}, fmt::format("declares no rule, {}{}", kWhatIsExpected, found));
   }
 
   void CallAndCollect(const SourceMap::Function& function) {
@@ -187,7 +211,7 @@ class RuleFile {
   }
 
   void Copy(JS::HandleValue value, const std::string& label, const SourceNode& node) {
-    std::optional<RuleValue> copy = CopyValue(context_, value, budget_);
+    std::optional<RuleValue> copy = CopyValue(context_, value, budget_.copied);
     if (!copy) return ReportThrown(label, node.place);
     rules_.push_back({file_.path, label, node, *std::move(copy)});
   }
@@ -198,7 +222,7 @@ class RuleFile {
     JS::SourceText<mozilla::Utf8Unit> text;
     JS::RootedObject module(context_, Text(text) ? JS::CompileModule(context_, options, text) : nullptr);
     if (module == nullptr) return ReportThrown("", {1, 1});
-    map_ = MapSource(context_, file_.text, /*is_module=*/true);
+    map_ = MapSource(context_, scope_.lines, /*is_module=*/true, budget_.mapped_bytes);
     if (RefuseImports(module)) return;
     JS::RootedValue promise(context_);
     if (!JS::ModuleInstantiate(context_, module) || !JS::ModuleEvaluate(context_, module, &promise))
@@ -210,18 +234,20 @@ class RuleFile {
   bool RefuseImports(JS::HandleObject module) {
     JS::RootedObject requested(context_, JS::GetRequestedModules(context_, module));
     uint32_t length = 0;
-    if (requested == nullptr || !JS::GetArrayLength(context_, requested, &length)) return true;
+    bool could_read = requested != nullptr && JS::GetArrayLength(context_, requested, &length);
     JS::RootedValue request(context_);
-    for (uint32_t i = 0; i < length; ++i) {
-      if (!JS_GetElement(context_, requested, i, &request)) return true;
+    for (uint32_t i = 0; could_read && i < length; ++i) {
+      could_read = JS_GetElement(context_, requested, i, &request);
+      if (!could_read) break;
       uint32_t line = 0;
       uint32_t column = 0;
       JS::GetRequestedModuleSourcePos(context_, request, &line, &column);
-      Report(EditorPlace(file_.text, line, column),
+      Report(scope_.lines.AtCodePoint(line, column),
              "rule files cannot import; `Objectives` and `constants` are there already, and all files that are given "
              "together make one rule set");
     }
-    return length > 0;
+    if (!could_read) ReportThrown("", {1, 1});
+    return !could_read || length > 0;
   }
 
   bool CheckEvaluated(JS::HandleValue value) {
@@ -243,14 +269,50 @@ class RuleFile {
     return false;
   }
 
+  // `export default`, or else the exported functions that are named as rules' functions are.
   void CollectExported(JS::HandleObject module) {
     JS::RootedObject exports(context_, JS::GetModuleNamespace(context_, module));
     JS::RootedValue value(context_);
     if (exports == nullptr || !JS_GetProperty(context_, exports, "default", &value)) return ReportThrown("", {1, 1});
-    if (value.isUndefined()) return Report({1, 1}, fmt::format("this module has no rules, {}", kWhatIsExpected));
-    SourceNode node = map_ && map_->exported ? *map_->exported : SourceNode{};
+    std::vector<std::string> names = NamesThatDefine(context_, exports);
+    if (JS_IsExceptionPending(context_)) return ReportThrown("", {1, 1});
+    std::erase_if(names, [](const std::string& name) { return !IsRuleName(name); });
+    if (value.isUndefined() && names.empty())
+      return Report({1, 1}, fmt::format("this module exports no rule, {}", kWhatIsExpected));
+    if (value.isUndefined()) return CollectExported(exports, names);
+    SourceNode node = map_.exported ? *map_.exported : SourceNode{};
     if (node.place.line == 0) node.place = {1, 1};
+    if (!names.empty()) {
+      return Report(node.place,
+                    fmt::format("there is `export default`, and there is exported {}; put all rules into one "
+                                "of the two forms",
+                                fmt::join(names, ", ")));
+    }
     Collect(value, "export default", node);
+  }
+
+  // A module's exports are sorted by name; rules stand in the order of the text.
+  void CollectExported(JS::HandleObject exports, const std::vector<std::string>& names) {
+    std::vector<SourceMap::Function> functions;
+    for (const std::string& name : names) {
+      const auto mapped = std::find_if(map_.functions.begin(), map_.functions.end(),
+                                       [&](const auto& function) { return function.name == name; });
+      functions.push_back(mapped != map_.functions.end()
+                              ? *mapped
+                              : SourceMap::Function{name, {.place = PlaceOfWord(name), .keys = {}, .items = {}}});
+    }
+    std::stable_sort(functions.begin(), functions.end(), [](const auto& a, const auto& b) {
+      return std::tie(a.node.place.line, a.node.place.column) < std::tie(b.node.place.line, b.node.place.column);
+    });
+    JS::RootedValue value(context_);
+    for (const SourceMap::Function& function : functions) {
+      if (!JS_GetProperty(context_, exports, function.name.c_str(), &value)) {
+        ReportThrown(function.name, function.node.place);
+      } else {
+        Collect(value, function.name, function.node);
+      }
+      if (IsStopped(context_)) return;
+    }
   }
 
   static constexpr uint32_t kRulesMax = 100'000;
@@ -258,16 +320,16 @@ class RuleFile {
   JSContext* context_;
   const SourceFile& file_;
   FileScope scope_;
-  CopyBudget& budget_;
+  RunBudget& budget_;
   std::vector<DeclaredRule>& rules_;
   std::vector<Diagnostic>& diagnostics_;
-  std::optional<SourceMap> map_;
+  SourceMap map_;
   JS::RootedObject global_;
 };
 
 }  // namespace
 
-void RunRuleFile(JSContext* context, const SourceFile& file, CopyBudget& budget, std::vector<DeclaredRule>& rules,
+void RunRuleFile(JSContext* context, const SourceFile& file, RunBudget& budget, std::vector<DeclaredRule>& rules,
                  std::vector<Diagnostic>& diagnostics) {
   RuleFile(context, file, budget, rules, diagnostics).Run();
 }

@@ -14,7 +14,7 @@
 #include "rules/rule_file.h"
 #include "rules/rule_reader.h"
 #include "rules/rule_set_check.h"
-#include "rules/script_error.h"
+#include "rules/source_lines.h"
 #include "rules/source_text.h"
 
 namespace signalbox::rules {
@@ -108,7 +108,7 @@ void SortAndShorten(std::vector<Diagnostic>& diagnostics) {
 Diagnostic Placed(Diagnostic ended, std::span<const SourceFile> files) {
   for (const SourceFile& file : files) {
     if (file.path != ended.file) continue;
-    const Place place = EditorPlace(file.text, ended.line, ended.column);
+    const Place place = SourceLines(file.text).AtCodePoint(ended.line, ended.column);
     return {file.path, place.line, place.column, std::move(ended.message)};
   }
   return {files.size() == 1 ? files[0].path : "", 0, 0, std::move(ended.message)};
@@ -119,7 +119,7 @@ std::vector<DeclaredRule> RunFiles(std::span<const SourceFile> files, const Limi
   auto job = std::make_shared<Job>();
   job->files.assign(files.begin(), files.end());
   std::optional<Diagnostic> ended = RunWithEngine(limits, [job](JSContext* context) {
-    CopyBudget budget;
+    RunBudget budget;
     for (const SourceFile& file : job->files) {
       RunRuleFile(context, file, budget, job->rules, job->diagnostics);
       if (IsStopped(context)) return;

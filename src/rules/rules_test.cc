@@ -156,6 +156,43 @@ function helper() { throw new Error('never called'); }
   EXPECT_EQ(rule_set->traffic_shifts(0).source().line(), 7U);
 }
 
+TEST(Rules, NothingThatIsNamedAsARuleIsLeftOut) {
+  const std::string text = R"js(
+const defineARule = wrap(() => ({objective: Objectives.A, defaultModel: {name: 'm'}}));
+function wrap(f) { return f; }
+let defineBRule = {objective: Objectives.B, defaultModel: {name: 'm'}};
+var [defineCRule] = [() => ({objective: Objectives.C, defaultModel: {name: 'm'}})];
+function defineDRule() { return {objective: Objectives.D, defaultModel: {name: 'm'}}; }
+)js";
+  const std::string module = R"js(
+export function defineFRule() { return {objective: Objectives.F, defaultModel: {name: 'm'}}; }
+export const defineERule = () => ({objective: Objectives.E, defaultModel: {name: 'm'}});
+)js";
+  // In a large file names are found without its syntax tree.
+  for (const std::string& filling : {std::string(), "//" + std::string(300 << 10, ' ')}) {
+    const auto rule_set =
+        Evaluate("default", std::vector<SourceFile>{{"a.js", text + filling}, {"b.js", module + filling}});
+    ASSERT_TRUE(rule_set.ok()) << Message(rule_set.status());
+    std::vector<std::string> names;
+    for (const v1::Objective& objective : rule_set->objectives()) names.push_back(objective.name());
+    EXPECT_THAT(names, testing::UnorderedElementsAre("A", "B", "C", "D", "E", "F"));
+    EXPECT_THAT(std::vector<std::string>(names.begin() + 4, names.end()), ElementsAre("F", "E"));
+    for (const v1::Objective& objective : rule_set->objectives()) EXPECT_GT(objective.source().line(), 1U);
+  }
+  const std::string expected = "the name of a rule's function is define...Rule";
+  EXPECT_THAT(Problems("function defineHomeRle() {}"), ElementsAre(HasSubstr("declares no rule"), HasSubstr(expected)));
+  EXPECT_THAT(Problems(text + "const define\xC3\x9CRule = () => 1;"),
+              ElementsAre(HasSubstr("rules.js:7:7: define\xC3\x9CRule would be left out: " + expected)));
+  EXPECT_THAT(Problems(text + "function defineModel(name) { return {name}; }"), ElementsAre());
+  EXPECT_THAT(Problems(module + "export default []"),
+              ElementsAre(HasSubstr("rules.js:4:16: there is `export default`")));
+  for (const std::string& filling : {std::string(), "//" + std::string(300 << 10, ' ')}) {
+    EXPECT_THAT(
+        Problems(text + "function defineDRule() { return []; }" + filling),
+        ElementsAre("rules.js:7:10: defineDRule is declared twice, first at rules.js:6:10; rename one of them"));
+  }
+}
+
 TEST(Rules, ThousandsOfThemAreFine) {
   std::string written_out;
   for (int i = 0; i < 5000; ++i) {

@@ -37,7 +37,7 @@ std::string InWords(JSContext* context, JS::HandleValue value) {
 }
 
 // Of the innermost frame, if that is one of `file`.
-Place PlaceOfFrame(JSContext* context, JS::HandleObject stack, std::string_view file, std::string_view source) {
+Place PlaceOfFrame(JSContext* context, JS::HandleObject stack, std::string_view file, const SourceLines& lines) {
   constexpr auto kExclude = JS::SavedFrameSelfHosted::Exclude;
   constexpr auto kOk = JS::SavedFrameResult::Ok;
   if (stack == nullptr) return {};
@@ -52,7 +52,7 @@ Place PlaceOfFrame(JSContext* context, JS::HandleObject stack, std::string_view 
   JS::UniqueChars utf8 = JS_EncodeStringToUTF8(context, frame_file);
   if (utf8 == nullptr) JS_ClearPendingException(context);
   if (utf8 == nullptr || utf8.get() != file) return {};
-  return EditorPlace(source, line, column - 1);
+  return lines.AtCodePoint(line, column - 1);
 }
 
 // The engine throws this as a plain text, which scripts may catch and throw again.
@@ -66,25 +66,7 @@ bool IsOutOfMemory(JSContext* context, JS::HandleValue thrown) {
 
 }  // namespace
 
-Place EditorPlace(std::string_view source, uint32_t line, uint32_t code_points_before) {
-  if (line == 0) return {};
-  size_t at = 0;
-  for (uint32_t i = 1; i < line; ++i) {
-    at = source.find('\n', at);
-    if (at == std::string_view::npos) return {line, code_points_before + 1};
-    ++at;
-  }
-  uint32_t column = 1;
-  for (uint32_t i = 0; i < code_points_before && at < source.size() && source[at] != '\n'; ++i) {
-    const auto lead = static_cast<unsigned char>(source[at]);
-    const size_t bytes = lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-    column += bytes == 4 ? 2 : 1;
-    at += bytes;
-  }
-  return {line, column};
-}
-
-std::optional<ScriptError> TakeError(JSContext* context, std::string_view file, std::string_view source) {
+std::optional<ScriptError> TakeError(JSContext* context, std::string_view file, const SourceLines& lines) {
   if (!JS_IsExceptionPending(context)) return std::nullopt;
   JS::ExceptionStack thrown(context);
   if (!JS::StealPendingExceptionStack(context, &thrown)) {
@@ -115,11 +97,11 @@ std::optional<ScriptError> TakeError(JSContext* context, std::string_view file, 
   if (report != nullptr && report->filename != nullptr && report->filename == file) {
     // The parser, which alone shows the line, counts columns from 0; running scripts count them from 1.
     const bool counts_from_one = report->linebuf() == nullptr && report->column > 0;
-    error.place = EditorPlace(source, report->lineno, report->column - (counts_from_one ? 1 : 0));
+    error.place = lines.AtCodePoint(report->lineno, report->column - (counts_from_one ? 1 : 0));
     return error;
   }
   JS::RootedObject stack(context, thrown.stack());
-  error.place = PlaceOfFrame(context, stack, file, source);
+  error.place = PlaceOfFrame(context, stack, file, lines);
   return error;
 }
 

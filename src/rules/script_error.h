@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "rules/rule_value.h"
+#include "rules/source_lines.h"
 
 struct JSContext;
 
@@ -18,9 +19,6 @@ struct ScriptError {
 };
 
 // Takes the pending exception. nullopt when there is none: the script was stopped. Runs no code of the script.
-std::optional<ScriptError> TakeError(JSContext* context, std::string_view file, std::string_view source);
-
-// The engine counts columns in code points, editors in UTF-16 units from 1.
-Place EditorPlace(std::string_view source, uint32_t line, uint32_t code_points_before);
+std::optional<ScriptError> TakeError(JSContext* context, std::string_view file, const SourceLines& lines);
 
 }  // namespace signalbox::rules

@@ -9,9 +9,10 @@
 #include <js/String.h>
 #include <jsapi.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "rules/script_error.h"
+#include "rules/rule_names.h"
 #include "rules/source_map_script.h"
 
 namespace signalbox::rules {
@@ -50,38 +51,74 @@ std::optional<std::string> RunScript(JSContext* context, std::string_view source
   return utf8.get();
 }
 
-SourceNode ReadNode(const Json& json, std::string_view source) {
+SourceNode ReadNode(const Json& json, const SourceLines& lines) {
   SourceNode node;
   if (const auto at = json.find("at"); at != json.end())
-    node.place = EditorPlace(source, at->at(0).get<uint32_t>(), at->at(1).get<uint32_t>());
+    node.place = lines.AtCodePoint(at->at(0).get<uint32_t>(), at->at(1).get<uint32_t>());
   if (const auto keys = json.find("keys"); keys != json.end()) {
     // Each begins with a dot, so that none is special in the script (`__proto__`).
-    for (const auto& [key, child] : keys->items()) node.keys.emplace_back(key.substr(1), ReadNode(child, source));
+    for (const auto& [key, child] : keys->items()) node.keys.emplace_back(key.substr(1), ReadNode(child, lines));
   }
   if (const auto items = json.find("items"); items != json.end()) {
-    for (const Json& child : *items) node.items.push_back(ReadNode(child, source));
+    for (const Json& child : *items) node.items.push_back(ReadNode(child, lines));
   }
   return node;
 }
 
-}  // namespace
-
-std::optional<SourceMap> MapSource(JSContext* context, std::string_view source, bool is_module) {
-  if (source.size() > kMappedBytesMax) return std::nullopt;
-  const std::optional<std::string> text = RunScript(context, source, is_module);
+std::optional<SourceMap> MapByTree(JSContext* context, const SourceLines& lines, bool is_module) {
+  const std::optional<std::string> text = RunScript(context, lines.text(), is_module);
   JS_ClearPendingException(context);
   if (!text) return std::nullopt;
   const Json json = Json::parse(*text, nullptr, /*allow_exceptions=*/false);
   if (json.is_discarded()) return std::nullopt;
   SourceMap map;
   for (const Json& function : json["functions"]) {
-    map.functions.push_back({function["name"].get<std::string>(), ReadNode(function["node"], source)});
+    map.functions.push_back({function["name"].get<std::string>(), ReadNode(function["node"], lines)});
     const Json& at = function["at"];
-    map.functions.back().node.place = EditorPlace(source, at[0].get<uint32_t>(), at[1].get<uint32_t>());
+    map.functions.back().node.place = lines.AtCodePoint(at[0].get<uint32_t>(), at[1].get<uint32_t>());
   }
   map.others = json["others"].get<std::vector<std::string>>();
-  if (!json["exported"].is_null()) map.exported = ReadNode(json["exported"]["node"], source);
+  if (!json["exported"].is_null()) map.exported = ReadNode(json["exported"]["node"], lines);
   return map;
+}
+
+bool TakePrefix(std::string_view& text, std::string_view prefix) {
+  if (!text.starts_with(prefix)) return false;
+  text.remove_prefix(prefix.size());
+  return true;
+}
+
+// The name that `line` declares as a function or a constant, or nothing.
+std::string_view DeclaredName(std::string_view line) {
+  TakePrefix(line, "export ");
+  TakePrefix(line, "async ");
+  const bool is_declaration = TakePrefix(line, "function* ") || TakePrefix(line, "function ") ||
+                              TakePrefix(line, "const ") || TakePrefix(line, "let ") || TakePrefix(line, "var ");
+  return is_declaration ? line.substr(0, line.find_first_of(" \t(=;")) : std::string_view();
+}
+
+SourceMap MapByText(const SourceLines& lines) {
+  SourceMap map;
+  const std::string_view text = lines.text();
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    const std::string_view name = DeclaredName(text.substr(begin, end - begin));
+    if (IsRuleName(name)) {
+      const Place place = lines.AtByte(static_cast<size_t>(name.data() - text.data()));
+      map.functions.push_back({std::string(name), SourceNode{.place = place, .keys = {}, .items = {}}});
+    }
+    begin = end + 1;
+  }
+  return map;
+}
+
+}  // namespace
+
+SourceMap MapSource(JSContext* context, const SourceLines& lines, bool is_module, size_t& budget_bytes) {
+  if (lines.text().size() > budget_bytes) return MapByText(lines);
+  budget_bytes -= lines.text().size();
+  std::optional<SourceMap> map = MapByTree(context, lines, is_module);
+  return map ? *std::move(map) : MapByText(lines);
 }
 
 }  // namespace signalbox::rules

@@ -64,10 +64,13 @@
     if (/^define[A-Za-z0-9_$]*Rules?$/.test(name)) functions.push({ name, at: at(place), node: describe(node, names, 0) });
     else if (isFunction(node)) others.push(name);
   };
-  for (const statement of tree.body) {
+  for (let statement of tree.body) {
     if (statement.type === "ExportDeclaration") {
       if (statement.isDefault) exported = { at: at(statement), node: describe(statement.declaration, names, 0) };
-    } else if (statement.type === "FunctionDeclaration") {
+      if (statement.isDefault || !statement.declaration) continue;
+      statement = statement.declaration;
+    }
+    if (statement.type === "FunctionDeclaration") {
       collect(statement.id.name, statement, statement);
     } else if (statement.type === "VariableDeclaration") {
       for (const one of statement.declarations) {
