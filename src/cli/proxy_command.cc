@@ -141,6 +141,7 @@ telemetry::SnapshotStatus StatusOf(const SnapshotInUse& in_use, const subscribe:
   if (subscriber == nullptr) return status;
   const subscribe::SubscriberStatus subscription = subscriber->status();
   if (subscription.from_disk) status.source = "last good on disk";
+  status.node_id = subscription.node_id;
   status.last_refusal = subscription.last_refusal.reason;
   return status;
 }

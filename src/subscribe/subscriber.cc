@@ -116,6 +116,7 @@ class SubscriberImpl : public Subscriber {
         state_(std::move(state)),
         on_snapshot_(std::move(on_snapshot)),
         random_(std::random_device{}()) {
+    now_.node_id = options_.node_id;
     thread_ = std::thread([this] { Run(); });
   }
 
@@ -203,9 +204,11 @@ class SubscriberImpl : public Subscriber {
     ASSIGN_OR_RETURN(Order order, Compare(update, {before.version, before.hash}));
     if (order == Order::kNewer) {
       RETURN_IF_ERROR(PutIntoUse(update, /*from_disk=*/false));
-    } else {
+    }
+    {
       std::lock_guard lock(mutex_);
       now_.from_disk = false;
+      now_.last_refusal = {};
     }
     if (order == Order::kNewer || !before.state_error.empty()) KeepOnDisk(update);
     return absl::OkStatus();

@@ -44,6 +44,7 @@ struct Refusal {
 };
 
 struct SubscriberStatus {
+  std::string node_id;     // as the control plane knows it
   bool connected = false;  // a stream is open and the control plane has answered on it
   std::string control;     // the address that is connected or was tried last
   // What runs: 0 and empty until there is a snapshot.
@@ -52,7 +53,7 @@ struct SubscriberStatus {
   int64_t created_unix_ms = 0;   // when the control plane made it
   int64_t received_unix_ms = 0;  // when it was handed out here
   bool from_disk = false;        // it came from `state_dir` and no control plane has confirmed or replaced it yet
-  // The last snapshot that was refused, whether from the control plane or from disk. Empty reason: none yet.
+  // Why the snapshot that was offered last, by the control plane or from disk, does not run. Empty reason: it does.
   Refusal last_refusal;
   // Why there is no connection, or why the last good snapshot could not be kept on disk. Empty when all is well.
   std::string connection_error;

@@ -175,6 +175,7 @@ TEST_F(SubscriberTest, WhatIsWrongIsRefusedWithTheReasonAndWhatRanGoesOnRunning)
   control_->Send(Update(9));
   EXPECT_EQ(control_->ReportNumber(reports).running_version(), 9);
   EXPECT_THAT(versions(), ElementsAre(7, 9));
+  EXPECT_THAT(subscriber->status().last_refusal.reason, IsEmpty());
 }
 
 TEST_F(SubscriberTest, ASnapshotThatTheDataPlaneDoesNotTakeIsRefused) {
