@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <deque>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -31,6 +32,8 @@ using std::chrono::seconds;
 // A terminal is redrawn often; a log file gets a table now and then.
 constexpr seconds kTerminalInterval{1};
 constexpr seconds kLogInterval{5};
+// A table is of the requests since then: long enough for shares that mean something, short enough to see a change.
+constexpr seconds kWindow{5};
 constexpr int kConnections = 4;
 
 struct DemoCommand {
@@ -127,24 +130,29 @@ std::string RunningSnapshot(httplib::Client& admin) {
                      json.value("hash", std::string()).substr(0, 16));
 }
 
-// Shows what was answered since the last time, until the end of the demo. An error when a process of the system ended.
+double Seconds(const TrafficReport& report) { return std::chrono::duration<double>(report.duration).count(); }
+
+// Shows what was answered of late, until the end of the demo. An error when a process of the system ended.
 absl::Status ShowTraffic(const DemoCommand& command, DemoSystem& system, const TrafficSender& sender,
                          Interruption& interruption) {
   LiveText live(stdout);
   httplib::Client admin("http://" + system.admin_address());
   const seconds interval = live.is_terminal() ? kTerminalInterval : kLogInterval;
-  TrafficReport last;
+  std::deque<TrafficReport> earlier(1);  // those of the window, oldest first
+  std::chrono::nanoseconds shown{0};
   while (true) {
     const TrafficReport report = sender.Report();
-    const double seconds_left = command.duration_s - std::chrono::duration<double>(report.duration).count();
-    if (command.duration_s > 0 && seconds_left <= 0) return absl::OkStatus();
+    if (command.duration_s > 0 && Seconds(report) >= command.duration_s) return absl::OkStatus();
     if (interruption.WaitFor(milliseconds(100))) return absl::OkStatus();
     RETURN_IF_ERROR(system.Check());
-    if (report.duration - last.duration < interval) continue;
-    live.Replace(fmt::format("{:.0f} s, {} answered, {} failed, {}\n{}\n",
-                             std::chrono::duration<double>(report.duration).count(), report.answered(), report.failed(),
-                             RunningSnapshot(admin), Table(report.Since(last))));
-    last = report;
+    RETURN_IF_ERROR(system.RotateDecisionLog());
+    if (report.duration - shown < interval) continue;
+    const TrafficReport late = report.Since(earlier.front());
+    live.Replace(fmt::format("{:.0f} s, {} answered, {} failed, {}; the last {:.0f} s:\n{}\n", Seconds(report),
+                             report.answered(), report.failed(), RunningSnapshot(admin), Seconds(late), Table(late)));
+    shown = report.duration;
+    earlier.push_back(report);
+    if (report.duration - earlier.front().duration >= kWindow) earlier.pop_front();
   }
 }
 

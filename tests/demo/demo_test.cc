@@ -74,10 +74,16 @@ TEST_F(DemoTest, AnswersEveryRequestAndLeavesNothingBehind) {
   EXPECT_THAT(Log(), Not(HasSubstr("\033["))) << "control sequences are for terminals";
   EXPECT_THAT(ProcessesWith(dir_), IsEmpty());
 
-  ChildProcess again = StartDemo("--duration 1 --rate 100");
+  // The second time: what was trained is there, and a decision log that has grown large is put aside.
+  const std::string decisions = dir_ + "/decisions.jsonl";
+  std::filesystem::resize_file(decisions, 65U << 20);
+  ChildProcess again = StartDemo("--duration 3 --rate 100");
   ASSERT_TRUE(again.WaitForEnd(kPatience)) << again.Report();
   EXPECT_EQ(again.exit_code(), 0) << Log();
   EXPECT_THAT(Log(), HasSubstr("trained before"));
+  EXPECT_EQ(std::filesystem::file_size(decisions + ".1") >> 20, 65U);
+  EXPECT_GT(std::filesystem::file_size(decisions), 0U);
+  EXPECT_LT(std::filesystem::file_size(decisions), 1U << 20);
 }
 
 TEST_F(DemoTest, ThePrintedCommandsWorkAndCtrlCStopsEverything) {

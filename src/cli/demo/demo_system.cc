@@ -26,6 +26,8 @@ constexpr seconds kStopMax{12};
 // The demo's own requests have ended by then; this is for a user's.
 constexpr char kProxyDrainSeconds[] = "5";
 constexpr size_t kChildrenMax = 8;
+// Some ten minutes at the usual rate.
+constexpr uintmax_t kDecisionLogBytesMax = 64U << 20;
 
 constexpr char kAnyLocalPort[] = "127.0.0.1:0";
 
@@ -37,8 +39,8 @@ absl::Status Interrupted() { return absl::CancelledError("interrupted"); }
 
 absl::Status DemoSystem::MakeFolders() {
   std::error_code error;
-  // Port files of an earlier run would be taken for those of this one.
-  std::filesystem::remove_all(paths_.ports, error);
+  // Port files of an earlier run would be taken for those of this one, and its last snapshot names hosts that are gone.
+  for (const std::string& folder : {paths_.ports, paths_.proxy_state}) std::filesystem::remove_all(folder, error);
   for (const std::string& folder : {paths_.models, paths_.proxy_state, paths_.logs, paths_.ports}) {
     std::filesystem::create_directories(folder, error);
     if (error) return absl::UnavailableError(fmt::format("create {}: {}", folder, error.message()));
@@ -155,6 +157,18 @@ absl::Status DemoSystem::WaitUntilReady() {
 absl::Status DemoSystem::Check() {
   for (ChildProcess& child : children_) {
     if (!child.Running()) return absl::UnavailableError(child.Report());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status DemoSystem::RotateDecisionLog() {
+  std::error_code error;
+  const uintmax_t bytes = std::filesystem::file_size(paths_.decision_log, error);
+  if (error || bytes < kDecisionLogBytesMax) return absl::OkStatus();
+  std::filesystem::rename(paths_.decision_log, paths_.decision_log + ".1", error);
+  if (error) return absl::UnavailableError(fmt::format("rename {}: {}", paths_.decision_log, error.message()));
+  for (ChildProcess& child : children_) {
+    if (child.name() == "proxy") child.Signal(SIGHUP);
   }
   return absl::OkStatus();
 }

@@ -55,6 +55,9 @@ class DemoSystem {
 
   // OK while all run; otherwise how the first that does not has ended, with the end of its log.
   absl::Status Check();
+  // Puts the decision log aside when it has grown large, so that a demo that runs for days fills no disk. What was put
+  // aside before is gone then.
+  absl::Status RotateDecisionLog();
   // In the order in which no request is lost: proxy, hosts, control plane. Each is asked, waited for, then killed.
   // Says which had to be killed.
   absl::Status Stop();
