@@ -3,16 +3,12 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <httplib.h>
 
-#include <nlohmann/json.hpp>
+#include <cmath>
 
 #include "base/status.h"
-#include "base/test_folder.h"
-#include "cli/demo/demo_models.h"
-#include "cli/demo/demo_system.h"
-#include "cli/traffic/traffic_sender.h"
 #include "store/store.h"
+#include "tests/support/live_system.h"
 #include "tests/support/real_processes.h"
 
 namespace signalbox {
@@ -21,15 +17,10 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-constexpr uint64_t kSeed = 20;
-constexpr uint64_t kUsers = 100'000;
-constexpr double kRate = 300;
 constexpr milliseconds kInEffectMax{1000};
 // Answers that a share is measured on.
 constexpr uint64_t kAnswersPerStep = 600;
 
-constexpr char kData[] = SIGNALBOX_SOURCE_DIR "/node_modules/vega-datasets/data";
-constexpr char kRules[] = SIGNALBOX_SOURCE_DIR "/examples/rules/";
 constexpr char kObjective[] = "HomePageRanking";
 constexpr char kOldModel[] = "title-ranker@2";
 constexpr char kNewModel[] = "title-ranker@3";
@@ -39,35 +30,13 @@ double Tolerance(double share, uint64_t answers) {
   return 6 * std::sqrt(share * (1 - share) / static_cast<double>(answers)) + 1e-9;
 }
 
-class LiveChangeTest : public testing::Test {
+class LiveChangeTest : public LiveSystem {
  protected:
   void SetUp() override {
-    ASSERT_TRUE(cli::TrainOnce(kData, system_.paths().models, kSeed).ok())
-        << "no data in " << kData << ": run scripts/setup, which installs the npm packages";
-    ASSERT_TRUE(system_.MakeFolders().ok());
-    for (auto step : {&cli::DemoSystem::StartHosts, &cli::DemoSystem::StartControlPlane, &cli::DemoSystem::PublishRules,
-                      &cli::DemoSystem::StartProxy}) {
-      auto started = (system_.*step)();
-      ASSERT_TRUE(started.ok()) << started.status();
-    }
+    ASSERT_NO_FATAL_FAILURE(LiveSystem::SetUp());
     auto opened = store::OpenStore("sqlite:" + system_.paths().store, store::OpenMode::kExisting);
     ASSERT_TRUE(opened.ok()) << opened.status();
     store_ = *std::move(opened);
-    auto source = cli::RequestSource::Load(
-        {.data_folder = kData, .objectives = cli::DemoObjectives(), .users = kUsers, .seed = kSeed});
-    ASSERT_TRUE(source.ok()) << source.status();
-    auto sender =
-        cli::TrafficSender::Start({.target = system_.proxy_address(), .rate_per_second = kRate}, *std::move(source));
-    ASSERT_TRUE(sender.ok()) << sender.status();
-    sender_ = *std::move(sender);
-  }
-
-  // The version that the proxy says it runs.
-  int64_t RunningVersion() {
-    httplib::Client admin("http://" + system_.admin_address());
-    const httplib::Result page = admin.Get("/snapshot");
-    if (!page || page->status != 200) return 0;
-    return nlohmann::json::parse(page->body, nullptr, /*allow_exceptions=*/false).value("version", int64_t{0});
   }
 
   // Runs a `signalbox rules` command that changes the store, and waits until the proxy runs what came of it.
@@ -93,16 +62,6 @@ class LiveChangeTest : public testing::Test {
     Change(fmt::format("publish {} --message '{}'", files, canary));
   }
 
-  // What was answered to requests that were sent after now.
-  cli::TrafficReport AnswersFromNow(uint64_t answers) {
-    const uint64_t sent = sender_->Report().sent;
-    EXPECT_TRUE(WaitUntil([&] { return sender_->Report().settled >= sent; })) << "requests are not answered";
-    const cli::TrafficReport start = sender_->Report();
-    EXPECT_TRUE(WaitUntil([&] { return sender_->Report().Since(start).answered() >= answers; }))
-        << "traffic has stopped";
-    return sender_->Report().Since(start);
-  }
-
   void ExpectShare(double expected) {
     const cli::TrafficReport report = AnswersFromNow(kAnswersPerStep);
     const uint64_t answers = report.answered(kObjective);
@@ -111,17 +70,7 @@ class LiveChangeTest : public testing::Test {
     EXPECT_NEAR(report.Share(kObjective, kOldModel), 1 - expected, Tolerance(expected, answers)) << cli::Table(report);
   }
 
-  TestFolder folder_;
-  cli::DemoSystem system_{
-      {.program = SignalboxProgram(),
-       .folder = folder_.path(),
-       .listen = "127.0.0.1:0",
-       .admin = "127.0.0.1:0",
-       .rule_files = {fmt::format("{}demo/delays.js", kRules), fmt::format("{}demo/home-page.js", kRules),
-                      fmt::format("{}demo/titles.js", kRules)}},
-      [] { return false; }};
   std::unique_ptr<store::Store> store_;
-  std::unique_ptr<cli::TrafficSender> sender_;
 };
 
 TEST_F(LiveChangeTest, ACanaryGoesToEverybodyAndBackAndNoRequestFails) {
