@@ -13,6 +13,7 @@ namespace {
 void RunDecisions(benchmark::State& state, const decide::Snapshot& snapshot) {
   const std::vector<std::string> users = Users();
   std::vector<std::string> objectives;
+  objectives.reserve(kObjectives);
   for (int i = 0; i < kObjectives; ++i) objectives.push_back(ObjectiveName(i));
   size_t request = 0;
   uint64_t by_experiment = 0;

@@ -15,7 +15,7 @@ using ::testing::HasSubstr;
 class SnapshotFromFilesTest : public testing::Test {
  protected:
   std::string Write(const std::string& name, const std::string& text) {
-    const std::string path = folder_.File(name);
+    std::string path = folder_.File(name);
     EXPECT_TRUE(WriteFileAtomically(path, text).ok()) << path;
     return path;
   }

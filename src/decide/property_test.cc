@@ -50,7 +50,7 @@ bool Targets(const Rule& rule, const std::string& objective) {
 
 // The decision as design.md tells it, straight from the rules, with nothing worked out in advance.
 Outcome Expected(const v1::RuleSet& rules, const v1::Objective& objective, const std::string& user) {
-  const Outcome by_default = {ModelId(objective.default_model()), Reason::kDefault, "", ""};
+  Outcome by_default = {ModelId(objective.default_model()), Reason::kDefault, "", ""};
   if (user.empty()) return by_default;
   for (int priority = -2; priority <= 2; ++priority) {
     for (const v1::Experiment& experiment : rules.experiments()) {
