@@ -45,6 +45,13 @@ it('every file that a document names is there', () => {
   assert.deepEqual(wrong, []);
 });
 
+it('the index lists every document', () => {
+  const index = readFileSync(join(root, 'docs/README.md'), 'utf8');
+  const listed = (path) => index.includes(`](${relative(join(root, 'docs'), path)})`);
+  const unlisted = [...documents(join(root, 'docs'))].filter((path) => !listed(path) && !path.endsWith('docs/README.md'));
+  assert.deepEqual(unlisted, []);
+});
+
 it('a file that is not there is noticed', () => {
   assert.deepEqual(missing('[a](nowhere.md) and `src/decide/nowhere.cc:3`, not `src/X/y.cc`', root), [
     'nowhere.md',
