@@ -2,6 +2,7 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include <cstdio>
 #include <memory>
@@ -35,6 +36,14 @@ void LogToStandardError() {
   setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
 }
 
+// A connection for each data plane: the usual soft limit of 1024 files would end that early.
+void UseAllPermittedFiles() {
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
+}
+
 absl::StatusOr<std::unique_ptr<telemetry::AdminServer>> StartAdmin(const ControlCommand& command,
                                                                    const control::ControlPlane& control,
                                                                    const ControlMetrics& metrics) {
@@ -61,6 +70,7 @@ absl::StatusOr<std::unique_ptr<telemetry::AdminServer>> StartAdmin(const Control
 absl::Status Run(const ControlCommand& command) {
   StopSignal stop;  // before the first thread starts: threads inherit what is blocked
   LogToStandardError();
+  UseAllPermittedFiles();
   ASSIGN_OR_RETURN(std::unique_ptr<control::ControlPlane> control, control::ControlPlane::Start(command.control));
   const ControlMetrics metrics(*control);
   std::unique_ptr<telemetry::AdminServer> admin;

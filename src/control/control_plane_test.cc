@@ -68,7 +68,7 @@ TEST_F(ControlPlaneTest, WhatIsPublishedReachesSubscribersWellWithinASecond) {
   }
   std::sort(milliseconds.begin(), milliseconds.end());
   printf("publish to subscriber: median %.1f ms, worst %.1f ms\n", milliseconds[10], milliseconds[19]);
-  EXPECT_LT(milliseconds[19], 500);
+  EXPECT_LT(milliseconds[19], 1000);
 }
 
 TEST_F(ControlPlaneTest, APlacementFileThatChangesReachesSubscribers) {
