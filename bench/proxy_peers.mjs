@@ -9,13 +9,13 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { inferRequest, inferResponse } from './harness/grpc_body.mjs';
-import { cpuMicroseconds, freePort, runOn, startOn, waitForPort } from './harness/processes.mjs';
+import { cores, cpuMicroseconds, freePort, runOn, startOn, waitForPort } from './harness/processes.mjs';
 import { CONNECTION_WINDOW_BITS, WINDOW_BITS, proxies } from './harness/proxies.mjs';
 import { median, percentile, printTable, withCommas, writeJson } from './harness/report.mjs';
 import { objectiveName } from './harness/rules.mjs';
 
-const PROXY_CORE = 0; // the proxies, of which one works at a time
-const OTHER_CORE = 1; // the backend and the clients
+// The proxies, of which one works at a time, and the backend with the clients.
+const [PROXY_CORE, OTHER_CORE] = cores(2);
 const CONNECTIONS = 8;
 const STREAMS = 8;
 const METHOD = '/inference.GRPCInferenceService/ModelInfer';

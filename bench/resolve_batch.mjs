@@ -9,10 +9,11 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 
+import { cores } from './harness/processes.mjs';
 import { median, printTable, withCommas, writeJson } from './harness/report.mjs';
 import { OBJECTIVES, objectiveName, ruleFile } from './harness/rules.mjs';
 
-const CORE = 0;
+const [CORE] = cores(1);
 
 const { values: options } = parseArgs({
   options: {

@@ -7,6 +7,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
+import { cores } from './harness/processes.mjs';
 import { printTable, withCommas } from './harness/report.mjs';
 
 const { values: options, positionals } = parseArgs({
@@ -37,7 +38,7 @@ function runBinary(name) {
   const binary = path.join(build, 'bench', name);
   if (!existsSync(binary)) return failed.push(`${name}: ${binary} is not there; build it with \`make build\``);
   const json = path.join(results, `${name}.json`);
-  const args = ['-c', '0', binary, `--benchmark_out=${json}`, '--benchmark_out_format=json'];
+  const args = ['-c', String(cores(1)[0]), binary, `--benchmark_out=${json}`, '--benchmark_out_format=json'];
   args.push(`--benchmark_min_time=${options.quick ? 0.2 : 1}`);
   const { status, stderr } = spawnSync('taskset', args, { encoding: 'utf8', stdio: ['ignore', 'ignore', 'pipe'] });
   if (status !== 0) return failed.push(`${name}: exit ${status}\n${stderr}`);

@@ -23,6 +23,17 @@ export async function freePort() {
   return port;
 }
 
+// The first `count` cores that this process may use, which in a container need not be 0 and 1.
+export function cores(count) {
+  const [, list] = /Cpus_allowed_list:\s*(\S+)/.exec(readFileSync('/proc/self/status', 'utf8'));
+  const allowed = list.split(',').flatMap((range) => {
+    const [first, last = first] = range.split('-').map(Number);
+    return Array.from({ length: last - first + 1 }, (_, i) => first + i);
+  });
+  if (allowed.length < count) throw new Error(`this benchmark needs ${count} cores, and has ${allowed.length}`);
+  return allowed.slice(0, count);
+}
+
 // Starts `command` on `core` alone. `taskset` replaces itself by the command, so the child's pid is the command's.
 export function startOn(core, command, args, { cwd } = {}) {
   const child = spawn('taskset', ['-c', String(core), command, ...args], { cwd, stdio: ['ignore', 'pipe', 'pipe'] });

@@ -112,7 +112,7 @@ int ExplainOne(const decide::Snapshot& snapshot, const ResolveOptions& options) 
 
 int RunBatch(const decide::Snapshot& snapshot, const ResolveOptions& options) {
   int input = STDIN_FILENO;
-  if (!options.batch_file.empty()) {
+  if (!options.batch_file.empty() && options.batch_file != "-") {
     input = open(options.batch_file.c_str(), O_RDONLY | O_CLOEXEC);
     if (input < 0) {
       fmt::print(stderr, "{}: {}\n", options.batch_file, std::strerror(errno));
@@ -169,12 +169,13 @@ void AddResolve(CLI::App& app, Outcome& outcome) {
   resolve->add_option("--namespace", options->namespace_name, "Namespace of the rules")->capture_default_str();
   CLI::Option* explain = resolve->add_flag("--explain", options->explain,
                                            "Print every step of one decision (without --batch, the default)");
-  CLI::Option* batch = resolve
-                           ->add_option("--batch", options->batch_file,
-                                        "Decide for every line of a file, or of the standard input, in order")
-                           ->type_name("[FILE]")
-                           ->expected(0, 1)
-                           ->excludes(explain);
+  CLI::Option* batch =
+      resolve
+          ->add_option("--batch", options->batch_file,
+                       "Decide for every line of a file, or of the standard input (no FILE, or -), in order")
+          ->type_name("[FILE]")
+          ->expected(0, 1)
+          ->excludes(explain);
   resolve->add_flag("--json", options->json, "Print the explanation as JSON")->excludes(batch);
   AddContextOptions(*resolve, *options);
   resolve->callback([options, batch, &outcome] {

@@ -80,6 +80,7 @@ TEST_F(ResolveCommandTest, ReadsABatchFromAFileOrTheStandardInput) {
   const Result input = Run("--rules rules.js --batch < in.jsonl");
   EXPECT_EQ(file.exit_code, 1);
   EXPECT_EQ(file.output, input.output);
+  EXPECT_EQ(file.output, Run("--rules rules.js --batch - < in.jsonl").output);
   EXPECT_THAT(file.output, HasSubstr(R"("model":"ranker@1")"));
   EXPECT_THAT(file.output, HasSubstr(R"({"line":2,"error":"unknown Objective \"Away\""})"));
   EXPECT_THAT(file.output, HasSubstr("1 of 2 lines have errors"));
