@@ -1,4 +1,6 @@
 #include <csignal>
+#include <cstdio>
+#include <exception>
 
 #include "cli/commands.h"
 
@@ -18,6 +20,15 @@ int main(int argc, char** argv) {
   signalbox::cli::AddTraffic(app, outcome);
   signalbox::cli::AddTrain(app, outcome);
 
-  CLI11_PARSE(app, argc, argv);
-  return outcome.exit_code;
+  try {
+    app.parse(argc, argv);
+    return std::fflush(stdout) == 0 ? outcome.exit_code : 2;
+  } catch (const CLI::ParseError& error) {
+    // CLI11 has a number above 100 for each kind of mistake; ours are in commands.h.
+    return app.exit(error) == 0 ? 0 : 1;
+  } catch (const std::exception& error) {
+    // What is thrown by libraries, for example by fmt when standard output is a full disk.
+    std::fprintf(stderr, "signalbox: %s\n", error.what());
+    return 2;
+  }
 }

@@ -91,6 +91,23 @@ TEST(RulesCommands, WhatDoesNotExistIsSaidWithWhatThereIs) {
   EXPECT_EQ(folder.Run("show --namespace Not-One").exit_code, 1);
 }
 
+TEST(RulesCommands, OptionsThatMakeNoSenseAreAnInputThatIsRefused) {
+  RulesFolder folder;
+  for (const char* command :
+       {"publish", "show --version three", "history --limit 0", "nonsense", "publish a.js --nope"}) {
+    EXPECT_EQ(folder.Run(command).exit_code, 1) << command;
+  }
+  EXPECT_EQ(folder.Run("--help").exit_code, 0);
+}
+
+TEST(RulesCommands, AnAnswerThatCannotBePrintedIsAnErrorAndNoCrash) {
+  RulesFolder folder;
+  ASSERT_EQ(folder.Run("publish " + folder.WriteRules(std::string(3900, 'x'))).exit_code, 0);
+  for (const char* command : {"show --json", "history"}) {
+    EXPECT_EQ(RunShell(folder.Command(command) + " > /dev/full").exit_code, 2) << command;
+  }
+}
+
 TEST(RulesCommands, AWatchPrintsWhatAnotherProcessPublishes) {
   RulesFolder folder;
   ASSERT_EQ(folder.Run("publish " + folder.WriteRules("zero")).exit_code, 0);
