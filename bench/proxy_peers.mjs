@@ -18,6 +18,7 @@ import { objectiveName } from './harness/rules.mjs';
 const [PROXY_CORE, OTHER_CORE] = cores(2);
 const CONNECTIONS = 8;
 const STREAMS = 8;
+const NO_PROXY = '(no proxy)'; // what the backend and the clients do by themselves
 const METHOD = '/inference.GRPCInferenceService/ModelInfer';
 const RESPONSE_BYTES = 128;
 const HEADERS = { 'content-type': 'application/grpc', te: 'trailers', 'sb-user': 'member-4711' };
@@ -103,9 +104,9 @@ async function measure(proxy, bodyFile, requests) {
   await load(proxy.port, bodyFile, Math.ceil(requests / 10)); // connections to the backend, memory, caches
   const log = path.join(folder, 'h2load.log');
   rmSync(log, { force: true });
-  const before = cpuMicroseconds(proxy.pid);
+  const before = proxy.pid ? cpuMicroseconds(proxy.pid) : NaN;
   const report = await load(proxy.port, bodyFile, requests, log);
-  const cpu = cpuMicroseconds(proxy.pid) - before;
+  const cpu = proxy.pid ? cpuMicroseconds(proxy.pid) - before : NaN;
   const [, succeeded] = /(\d+) succeeded/.exec(report);
   const [, perSecond] = /([\d.]+) req\/s/.exec(report);
   if (Number(succeeded) !== requests) throw new Error(`${proxy.name}: ${succeeded} of ${requests} succeeded\n${report}`);
@@ -120,7 +121,7 @@ async function measure(proxy, bodyFile, requests) {
 }
 
 const COLUMNS = [
-  { key: 'cpu_us', head: 'CPU us/request', best: Math.min, text: (value) => value.toFixed(2) },
+  { key: 'cpu_us', head: 'CPU us/request', best: Math.min, text: (value) => (Number.isNaN(value) ? '' : value.toFixed(2)) },
   { key: 'requests_per_s', head: 'requests/s', best: Math.max, text: withCommas },
   { key: 'p50_us', head: 'p50 us', best: Math.min, text: withCommas },
   { key: 'p99_us', head: 'p99 us', best: Math.min, text: withCommas },
@@ -133,7 +134,7 @@ function summarise(samples) {
   for (const [name, runs] of Object.entries(samples)) {
     medians[name] = Object.fromEntries(COLUMNS.map(({ key }) => [key, median(runs.map((run) => run[key]))]));
   }
-  const { signalbox, ...peers } = medians;
+  const { signalbox, [NO_PROXY]: _, ...peers } = medians;
   const ratios = {};
   for (const { key, best } of COLUMNS) {
     const of = Object.values(peers).map((peer) => peer[key]);
@@ -158,6 +159,7 @@ const chosen = proxies(path.resolve(options.signalbox)).filter(({ name }) => !wa
 const backendPort = await startBackend();
 const started = [];
 for (const proxy of chosen) started.push(await startProxy(proxy, backendPort));
+started.push({ name: NO_PROXY, port: backendPort });
 
 const result = { rounds, connections: CONNECTIONS, streams: STREAMS, stream_window_bytes: 1 << WINDOW_BITS, sizes: {} };
 for (const size of SIZES) {
