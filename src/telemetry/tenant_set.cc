@@ -40,7 +40,7 @@ std::string_view TenantSet::Admit(std::string_view tenant) {
     position = (position + 1) & mask;
     seen = nullptr;
   }
-  added.release();
+  static_cast<void>(added.release());  // its slot has it now
   return tenant;
 }
 
