@@ -18,6 +18,7 @@
 #include "cli/hangup_signal.h"
 #include "cli/snapshot_from_files.h"
 #include "cli/stop_signal.h"
+#include "cli/subscription_report.h"
 #include "proxy/proxy.h"
 #include "subscribe/subscriber.h"
 #include "telemetry/admin_server.h"
@@ -207,8 +208,10 @@ absl::Status Run(ProxyOptions options) {
              admin == nullptr ? "" : fmt::format(", admin on port {}", admin->port()));
   std::fflush(stdout);
 
+  SubscriptionReport subscription(Report);
   while (!stop.WaitFor(kFileCheckInterval)) {
     files.LoadIfChanged();
+    if (subscriber != nullptr) subscription.Look(subscriber->status());
     if (!hangup.Came()) continue;
     absl::Status status = telemetry->ReopenDecisionLog();
     Report(status.ok() ? "opened the decision log anew" : Message(status));
