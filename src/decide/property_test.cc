@@ -11,7 +11,7 @@
 #include "decide/bucket.h"
 #include "decide/decide.h"
 #include "decide/explain.h"
-#include "decide/random_rules.h"
+#include "decide/test_random_rules.h"
 #include "decide/test_snapshot.h"
 
 namespace signalbox::decide {
