@@ -1,14 +1,6 @@
 #include "rules/engine.h"
 
 #include <fmt/format.h>
-#include <js/Context.h>
-#include <js/ContextOptions.h>
-#include <js/GCAPI.h>
-#include <js/Initialization.h>
-#include <js/Interrupt.h>
-#include <js/Stack.h>
-#include <jsapi.h>
-#include <jsfriendapi.h>
 #include <pthread.h>
 #include <time.h>
 
@@ -21,6 +13,7 @@
 #include "rules/engine_allocations.h"
 #include "rules/engine_library.h"
 #include "rules/engine_memory.h"
+#include "rules/spidermonkey.h"
 
 namespace signalbox::rules {
 namespace {
@@ -130,13 +123,13 @@ absl::StatusOr<pthread_t> Start(const std::shared_ptr<Run>& run) {
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
   pthread_attr_setstacksize(&attributes, kStackBytes);
-  auto argument = std::make_unique<std::shared_ptr<Run>>(run);
+  auto* argument = new std::shared_ptr<Run>(run);
   pthread_t thread{};
-  const int error = pthread_create(&thread, &attributes, ThreadMain, argument.get());
+  const int error = pthread_create(&thread, &attributes, ThreadMain, argument);
   pthread_attr_destroy(&attributes);
-  if (error != 0) return absl::ErrnoToStatus(error, "start a thread for rules");
-  argument.release();
-  return thread;
+  if (error == 0) return thread;
+  delete argument;
+  return absl::ErrnoToStatus(error, "start a thread for rules");
 }
 
 // True when the thread has ended, false when it had to be left behind.

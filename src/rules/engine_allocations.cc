@@ -42,6 +42,12 @@ uintptr_t Replacement(std::string_view symbol) {
 }
 constexpr int kReplacements = 3;
 
+// The loader speaks of addresses as numbers.
+template <typename T>
+T* At(uintptr_t address) {
+  return reinterpret_cast<T*>(address);  // NOLINT(performance-no-int-to-ptr)
+}
+
 // A loaded library's tables of references (System V ABI, "Dynamic Linking").
 struct References {
   const ElfW(Sym) * symbols = nullptr;
@@ -58,7 +64,7 @@ References ReadReferences(const dl_phdr_info& library) {
   for (int i = 0; i < library.dlpi_phnum; ++i) {
     const ElfW(Phdr)& segment = library.dlpi_phdr[i];
     const uintptr_t begin = library.dlpi_addr + segment.p_vaddr;
-    if (segment.p_type == PT_DYNAMIC) entry = reinterpret_cast<const ElfW(Dyn)*>(begin);
+    if (segment.p_type == PT_DYNAMIC) entry = At<const ElfW(Dyn)>(begin);
     if (segment.p_type != PT_GNU_RELRO) continue;
     references.sealed_begin = begin;
     references.sealed_end = begin + segment.p_memsz;
@@ -67,11 +73,11 @@ References ReadReferences(const dl_phdr_info& library) {
   size_t bytes[2] = {0, 0};
   for (; entry != nullptr && entry->d_tag != DT_NULL; ++entry) {
     const uintptr_t address = entry->d_un.d_ptr;
-    if (entry->d_tag == DT_SYMTAB) references.symbols = reinterpret_cast<const ElfW(Sym)*>(address);
-    if (entry->d_tag == DT_STRTAB) references.names = reinterpret_cast<const char*>(address);
-    if (entry->d_tag == DT_RELA) first[0] = reinterpret_cast<const ElfW(Rela)*>(address);
+    if (entry->d_tag == DT_SYMTAB) references.symbols = At<const ElfW(Sym)>(address);
+    if (entry->d_tag == DT_STRTAB) references.names = At<const char>(address);
+    if (entry->d_tag == DT_RELA) first[0] = At<const ElfW(Rela)>(address);
     if (entry->d_tag == DT_RELASZ) bytes[0] = entry->d_un.d_val;
-    if (entry->d_tag == DT_JMPREL) first[1] = reinterpret_cast<const ElfW(Rela)*>(address);
+    if (entry->d_tag == DT_JMPREL) first[1] = At<const ElfW(Rela)>(address);
     if (entry->d_tag == DT_PLTRELSZ) bytes[1] = entry->d_un.d_val;
   }
   for (int i = 0; i < 2; ++i) references.tables[i] = {first[i], bytes[i] / sizeof(ElfW(Rela))};
@@ -92,10 +98,10 @@ bool IsAddressOfSymbol(const ElfW(Rela) & entry) {
 
 bool Write(const References& references, uintptr_t address, uintptr_t target) {
   const auto page_bytes = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-  void* page = reinterpret_cast<void*>(address & ~(page_bytes - 1));
+  void* page = At<void>(address & ~(page_bytes - 1));
   const bool is_sealed = address >= references.sealed_begin && address < references.sealed_end;
   if (is_sealed && mprotect(page, page_bytes, PROT_READ | PROT_WRITE) != 0) return false;
-  *reinterpret_cast<uintptr_t*>(address) = target;
+  *At<uintptr_t>(address) = target;
   return !is_sealed || mprotect(page, page_bytes, PROT_READ) == 0;
 }
 

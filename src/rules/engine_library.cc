@@ -1,6 +1,5 @@
 #include "rules/engine_library.h"
 
-#include <js/Initialization.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -8,6 +7,7 @@
 #include <mutex>
 
 #include "rules/engine_allocations.h"
+#include "rules/spidermonkey.h"
 
 namespace signalbox::rules {
 namespace {

@@ -1,10 +1,6 @@
 #include "rules/engine_memory.h"
 
-#include <js/GCAPI.h>
-#include <js/GlobalObject.h>
-#include <js/PropertyAndElement.h>
-#include <js/RealmOptions.h>
-#include <jsapi.h>
+#include "rules/spidermonkey.h"
 
 namespace signalbox::rules {
 namespace {

@@ -1,10 +1,9 @@
 // How much memory an engine's objects hold.
 #pragma once
 
-#include <js/RootingAPI.h>
-#include <js/TypeDecls.h>
-
 #include <cstddef>
+
+#include "rules/spidermonkey.h"
 
 namespace signalbox::rules {
 

@@ -73,7 +73,7 @@ Field FieldReader::Key(const Field& object, std::string_view key) const {
       if (property == key) field.value = &value;
     }
   }
-  if (object.node != nullptr) field.node = object.node->Find(name);
+  if (object.node != nullptr) field.node = object.node->Find(key);
   if (field.node != nullptr && field.node->place.line != 0) field.place = field.node->place;
   return field;
 }

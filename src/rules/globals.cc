@@ -1,21 +1,10 @@
 #include "rules/globals.h"
 
 #include <fmt/format.h>
-#include <js/Array.h>
-#include <js/CallAndConstruct.h>
-#include <js/CharacterEncoding.h>
-#include <js/ErrorReport.h>
-#include <js/GlobalObject.h>
-#include <js/Object.h>
-#include <js/Principals.h>
-#include <js/PropertyAndElement.h>
-#include <js/PropertySpec.h>
-#include <js/RealmOptions.h>
-#include <js/String.h>
-#include <jsapi.h>
 
 #include <array>
 
+#include "rules/spidermonkey.h"
 #include "rules/suggestion.h"
 
 namespace signalbox::rules {

@@ -1,15 +1,6 @@
 #include "rules/rule_file.h"
 
 #include <fmt/format.h>
-#include <js/Array.h>
-#include <js/CallAndConstruct.h>
-#include <js/CompilationAndEvaluation.h>
-#include <js/Modules.h>
-#include <js/Promise.h>
-#include <js/PropertyAndElement.h>
-#include <js/SourceText.h>
-#include <js/friend/ErrorMessages.h>
-#include <jsapi.h>
 
 #include <algorithm>
 #include <tuple>
@@ -20,6 +11,7 @@
 #include "rules/rule_names.h"
 #include "rules/script_error.h"
 #include "rules/source_map.h"
+#include "rules/spidermonkey.h"
 
 namespace signalbox::rules {
 namespace {

@@ -1,12 +1,8 @@
 #include "rules/rule_names.h"
 
-#include <js/CharacterEncoding.h>
-#include <js/Id.h>
-#include <js/PropertyAndElement.h>
-#include <js/String.h>
-#include <jsapi.h>
-
 #include <algorithm>
+
+#include "rules/spidermonkey.h"
 
 namespace signalbox::rules {
 namespace {

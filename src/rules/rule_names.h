@@ -1,12 +1,11 @@
 // Which of a script's top-level names are those of rules.
 #pragma once
 
-#include <js/RootingAPI.h>
-#include <js/TypeDecls.h>
-
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "rules/spidermonkey.h"
 
 namespace signalbox::rules {
 

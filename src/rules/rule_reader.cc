@@ -190,7 +190,8 @@ class RuleReader {
   // Cells without a model of their own get the Objective's default model.
   void AddCells(const Field& field, v1::Experiment& experiment) {
     if (field.AsObject() == nullptr) return;
-    for (const auto& [name, value] : *field.AsObject()) {
+    for (const RuleProperty& property : *field.AsObject()) {
+      const std::string& name = property.name;
       const auto& cells = experiment.cells();
       if (std::any_of(cells.begin(), cells.end(), [&](const v1::Cell& cell) { return cell.name() == name; })) continue;
       if (!IsName(name, "._-")) {

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 #include <string>
-#include <utility>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -26,27 +26,44 @@ struct Unusable {
   std::string what;
 };
 
+struct RuleProperty;
+
 struct RuleValue {
   struct Nothing {};  // undefined and null
   using Array = std::vector<RuleValue>;
-  using Object = std::vector<std::pair<std::string, RuleValue>>;  // in the order of the script's keys
+  using Object = std::vector<RuleProperty>;  // in the order of the script's keys
 
   std::variant<Nothing, bool, double, std::string, ObjectiveName, Unusable, Array, Object> data;
 };
 
+struct RuleProperty {
+  std::string name;
+  RuleValue value;
+};
+
+struct SourceKey;
+
 // Where the parts of an expression stand in the source, as far as that can be told without running it.
 struct SourceNode {
   Place place;
-  std::vector<std::pair<std::string, SourceNode>> keys;
+  std::vector<SourceKey> keys;
   std::vector<SourceNode> items;
 
-  const SourceNode* Find(const std::string& key) const {
-    for (const auto& [name, node] : keys) {
-      if (name == key) return &node;
-    }
-    return nullptr;
-  }
+  // nullptr when there is no such key.
+  const SourceNode* Find(std::string_view key) const;
 };
+
+struct SourceKey {
+  std::string name;
+  SourceNode node;
+};
+
+inline const SourceNode* SourceNode::Find(std::string_view key) const {
+  for (const SourceKey& one : keys) {
+    if (one.name == key) return &one.node;
+  }
+  return nullptr;
+}
 
 struct DeclaredRule {
   std::string file;

@@ -1,13 +1,8 @@
 #include "rules/script_error.h"
 
 #include <fmt/format.h>
-#include <js/Conversions.h>
-#include <js/ErrorReport.h>
-#include <js/Exception.h>
-#include <js/SavedFrameAPI.h>
-#include <js/String.h>
-#include <js/friend/ErrorMessages.h>
-#include <jsapi.h>
+
+#include "rules/spidermonkey.h"
 
 namespace signalbox::rules {
 namespace {

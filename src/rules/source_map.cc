@@ -1,19 +1,11 @@
 #include "rules/source_map.h"
 
-#include <js/CallAndConstruct.h>
-#include <js/CharacterEncoding.h>
-#include <js/CompilationAndEvaluation.h>
-#include <js/GlobalObject.h>
-#include <js/RealmOptions.h>
-#include <js/SourceText.h>
-#include <js/String.h>
-#include <jsapi.h>
-
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "rules/rule_names.h"
 #include "rules/source_map_script.h"
+#include "rules/spidermonkey.h"
 
 namespace signalbox::rules {
 namespace {
@@ -57,7 +49,7 @@ SourceNode ReadNode(const Json& json, const SourceLines& lines) {
     node.place = lines.AtCodePoint(at->at(0).get<uint32_t>(), at->at(1).get<uint32_t>());
   if (const auto keys = json.find("keys"); keys != json.end()) {
     // Each begins with a dot, so that none is special in the script (`__proto__`).
-    for (const auto& [key, child] : keys->items()) node.keys.emplace_back(key.substr(1), ReadNode(child, lines));
+    for (const auto& [key, child] : keys->items()) node.keys.push_back({key.substr(1), ReadNode(child, lines)});
   }
   if (const auto items = json.find("items"); items != json.end()) {
     for (const Json& child : *items) node.items.push_back(ReadNode(child, lines));

@@ -1,17 +1,7 @@
 #include "rules/value_copy.h"
 
-#include <js/Array.h>
-#include <js/BigInt.h>
-#include <js/CharacterEncoding.h>
-#include <js/Conversions.h>
-#include <js/ErrorReport.h>
-#include <js/Id.h>
-#include <js/Object.h>
-#include <js/PropertyAndElement.h>
-#include <js/String.h>
-#include <jsapi.h>
-
 #include "rules/globals.h"
+#include "rules/spidermonkey.h"
 
 namespace signalbox::rules {
 namespace {

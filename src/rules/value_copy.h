@@ -1,15 +1,12 @@
 // From values of the engine to plain data.
 #pragma once
 
-#include <js/RootingAPI.h>
-#include <js/TypeDecls.h>
-#include <js/Value.h>
-
 #include <cstddef>
 #include <optional>
 #include <string>
 
 #include "rules/rule_value.h"
+#include "rules/spidermonkey.h"
 
 namespace signalbox::rules {
 
