@@ -123,11 +123,12 @@ absl::StatusOr<std::string> DemoSystem::PublishRules() {
 }
 
 absl::StatusOr<std::string> DemoSystem::StartProxy() {
-  ASSIGN_OR_RETURN(ChildProcess * child,
-                   StartChild("proxy", {"proxy", "--control", control_address_, "--state-dir", paths_.proxy_state,
-                                        "--node-id", "demo-proxy", "--listen", options_.listen, "--port-file",
-                                        PortFile("proxy"), "--admin", options_.admin, "--admin-port-file",
-                                        PortFile("admin"), "--decision-log", paths_.decision_log}));
+  ASSIGN_OR_RETURN(
+      ChildProcess * child,
+      StartChild("proxy", {"proxy", "--control", control_address_, "--state-dir", paths_.proxy_state, "--node-id",
+                           "demo-proxy", "--listen", options_.listen, "--port-file", PortFile("proxy"), "--admin",
+                           options_.admin, "--admin-port-file", PortFile("admin"), "--decision-log",
+                           paths_.decision_log, "--drain-timeout", kProxyDrainSeconds}));
   ASSIGN_OR_RETURN(int port, WaitForPort(*child, PortFile("proxy")));
   ASSIGN_OR_RETURN(int admin_port, WaitForPort(*child, PortFile("admin")));
   proxy_address_ = fmt::format("{}:{}", HostOf(options_.listen), port);
