@@ -86,7 +86,7 @@ class Transaction {
  public:
   // `begin`: "BEGIN" to read at one moment, "BEGIN IMMEDIATE" to write.
   static absl::StatusOr<Transaction> Begin(const Database& database, const char* begin);
-  Transaction(Transaction&& other) : database_(std::exchange(other.database_, nullptr)) {}
+  Transaction(Transaction&& other) noexcept : database_(std::exchange(other.database_, nullptr)) {}
   Transaction& operator=(Transaction&&) = delete;
   ~Transaction();
 

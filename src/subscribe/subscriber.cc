@@ -162,7 +162,7 @@ class SubscriberImpl : public Subscriber {
     if (state_ == nullptr) return;
     absl::StatusOr<std::optional<v1::SnapshotUpdate>> kept = state_->Load();
     if (kept.ok() && !kept->has_value()) return;
-    const v1::SnapshotUpdate update = kept.ok() ? **std::move(kept) : v1::SnapshotUpdate();
+    const v1::SnapshotUpdate update = kept.ok() ? std::move(**kept) : v1::SnapshotUpdate();
     absl::Status status = kept.ok() ? PutIntoUse(update, /*from_disk=*/true) : kept.status();
     if (!status.ok()) Refuse(update, fmt::format("{}: {}", state_->file(), Message(status)));
   }

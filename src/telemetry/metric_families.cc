@@ -192,7 +192,7 @@ std::vector<MetricFamily> MetricFamilies::Collect(const std::vector<const Worker
   return families;
 }
 
-MetricFamily CounterFamily(std::string name, std::string help, std::string label,
+MetricFamily CounterFamily(std::string name, std::string help, const std::string& label,
                            const std::vector<std::pair<std::string, uint64_t>>& values) {
   MetricFamily family = Family(std::move(name), std::move(help), MetricType::Counter);
   for (const auto& [label_value, value] : values) {

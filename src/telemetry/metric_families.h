@@ -48,7 +48,7 @@ class MetricFamilies {
 };
 
 // A family of one counter per element of `values`, told apart by `label` (or one without labels, when it is empty).
-prometheus::MetricFamily CounterFamily(std::string name, std::string help, std::string label,
+prometheus::MetricFamily CounterFamily(std::string name, std::string help, const std::string& label,
                                        const std::vector<std::pair<std::string, uint64_t>>& values);
 
 }  // namespace signalbox::telemetry
