@@ -11,6 +11,14 @@ add_compile_options(-ffile-prefix-map=${PROJECT_SOURCE_DIR}=. -fno-omit-frame-po
 if(SIGNALBOX_SANITIZE)
   add_compile_options(-fsanitize=${SIGNALBOX_SANITIZE} -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${SIGNALBOX_SANITIZE})
+  if(SIGNALBOX_SANITIZE MATCHES thread)
+    # protobuf's headers give its maps another layout where this is set, which Debian's libprotobuf was not built with.
+    add_compile_options(-U__SANITIZE_THREAD__)
+  endif()
+endif()
+if(SIGNALBOX_FUZZ)
+  # Coverage of everything that a fuzz target calls, not of its own file alone.
+  add_compile_options(-fsanitize=fuzzer-no-link)
 endif()
 
 # signalbox_library(NAME SOURCES a.cc b.cc LIBRARIES x y): the code of one folder of src/.
@@ -33,4 +41,8 @@ function(signalbox_test name)
   target_link_libraries(${name} PRIVATE ${ARG_LIBRARIES} GTest::gtest GTest::gmock GTest::gtest_main signalbox_warnings)
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT})
+  if(SIGNALBOX_SANITIZE MATCHES thread)
+    set_tests_properties(${name} PROPERTIES ENVIRONMENT
+      "TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/tsan_suppressions.txt ignore_noninstrumented_modules=1")
+  endif()
 endfunction()

@@ -308,6 +308,8 @@ void Request::OnHostGone(const absl::Status& why) {
   last_failure_ = why;
   if (body_was_taken_ || response_begun_) return Fail(why);
   LetGoOfHost();
+  response_headers_.Clear();
+  response_too_large_ = false;
   if (absl::Status status = Dispatch(); !status.ok()) Fail(status);
 }
 

@@ -25,6 +25,8 @@ constexpr int kEventsPerRound = 256;
 // New connections in one round, so that a storm of them does not stop those that are there.
 constexpr int kAcceptsPerRoundMax = 64;
 constexpr std::chrono::milliseconds kCheckInterval{100};
+// 64 MiB that stay after a burst.
+constexpr size_t kFreeRequestsMax = 4096;
 
 // serverlive and serverready: field 1, a bool. A gRPC message with its prefix.
 constexpr std::string_view kYes("\0\0\0\0\2\x08\x01", 7);
@@ -44,7 +46,9 @@ Worker::Worker(uint32_t index, int listener, telemetry::WorkerTelemetry& telemet
       listener_(listener),
       telemetry_(telemetry),
       receive_buffer_(memory_),
-      decision_seed_(RandomSeed()) {}
+      decision_seed_(RandomSeed()) {
+  free_requests_.reserve(kFreeRequestsMax);
+}
 
 Worker::~Worker() {
   Stop();
@@ -217,20 +221,17 @@ uint64_t Worker::NextDecisionId() {
 }
 
 Request& Worker::NewRequest() {
-  if (free_requests_.empty()) {
-    all_requests_.push_back(std::make_unique<Request>(*this));
-    free_requests_.push_back(all_requests_.back().get());
-    free_requests_.reserve(all_requests_.capacity());
-  }
-  Request& request = *free_requests_.back();
-  free_requests_.pop_back();
   requests_open_.fetch_add(1, std::memory_order_relaxed);
-  return request;
+  if (free_requests_.empty()) return *new Request(*this);
+  Request* request = free_requests_.back().release();
+  free_requests_.pop_back();
+  return *request;
 }
 
 void Worker::Free(Request& request) {
-  free_requests_.push_back(&request);
   requests_open_.fetch_sub(1, std::memory_order_relaxed);
+  std::unique_ptr<Request> owned(&request);
+  if (free_requests_.size() < kFreeRequestsMax) free_requests_.push_back(std::move(owned));
 }
 
 Routes* Worker::UseRoutes() {

@@ -117,8 +117,8 @@ class Worker {
   bool draining_ = false;
   bool routes_unused_ = false;
 
-  std::vector<std::unique_ptr<Request>> all_requests_;
-  std::vector<Request*> free_requests_;
+  // Those that are open belong to their client's connection.
+  std::vector<std::unique_ptr<Request>> free_requests_;
   absl::flat_hash_map<std::string, std::unique_ptr<Host>> hosts_;
   std::vector<std::unique_ptr<Routes>> routes_;
   Routes* current_routes_ = nullptr;
