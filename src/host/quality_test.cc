@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
 #include <vector>
 
 namespace signalbox::host {
@@ -34,8 +36,8 @@ TEST(Quality, LogLossStaysFiniteForTheMostMistaken) {
 
 TEST(Quality, NdcgIsOneForTheIdealOrderAndLessForAnyOther) {
   const std::vector<float> ratings = {4, 5, 6, 7, 8, 9, 3, 2};
-  std::vector<float> reversed;
-  for (float rating : ratings) reversed.push_back(-rating);
+  std::vector<float> reversed(ratings.size());
+  std::transform(ratings.begin(), ratings.end(), reversed.begin(), std::negate<float>());
   EXPECT_DOUBLE_EQ(MeanNdcgAt10(ratings, ratings, 50, 5, /*seed=*/1), 1);
   EXPECT_LT(MeanNdcgAt10(reversed, ratings, 50, 5, /*seed=*/1), 0.8);
   EXPECT_DOUBLE_EQ(MeanNdcgAt10(reversed, ratings, 50, 5, /*seed=*/1), MeanNdcgAt10(reversed, ratings, 50, 5, 1));
