@@ -176,6 +176,7 @@ TEST_F(DistributionTest, OneThatDoesNotAnswerForTooLongLosesItsStream) {
 TEST_F(DistributionTest, SubscribersThatDoNotReadNeverMakeTheMemoryGrow) {
   Start();
   std::vector<std::unique_ptr<TestSubscriber>> stuck;
+  stuck.reserve(30);
   for (int i = 0; i < 30; ++i) stuck.push_back(Subscribe("stuck"));
   ASSERT_TRUE(Eventually([](const auto& status) { return status.subscribers.size() == 30; }));
   constexpr size_t kBytes = 2 << 20;
@@ -199,6 +200,7 @@ TEST_F(DistributionTest, HundredsOfSubscribersAreServedByOneThread) {
   constexpr size_t kSubscribers = 300;
   auto channel = ConnectTo(distribution_->port());
   std::vector<std::unique_ptr<TestSubscriber>> subscribers;
+  subscribers.reserve(kSubscribers);
   for (size_t i = 0; i < kSubscribers; ++i) {
     if (i % 50 == 0) channel = ConnectTo(distribution_->port());
     subscribers.push_back(std::make_unique<TestSubscriber>(channel, "node-" + std::to_string(i)));

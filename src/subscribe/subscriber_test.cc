@@ -68,13 +68,14 @@ class SubscriberTest : public testing::Test {
   }
 
   std::unique_ptr<Subscriber> Start(SubscriberOptions options) {
-    auto subscriber = Subscriber::Start(std::move(options), [this](std::shared_ptr<const decide::Snapshot> snapshot) {
-      std::lock_guard lock(mutex_);
-      if (!verdict_.ok()) return verdict_;
-      versions_.push_back(snapshot->version());
-      changed_.notify_all();
-      return absl::OkStatus();
-    });
+    auto subscriber =
+        Subscriber::Start(std::move(options), [this](const std::shared_ptr<const decide::Snapshot>& snapshot) {
+          std::lock_guard lock(mutex_);
+          if (!verdict_.ok()) return verdict_;
+          versions_.push_back(snapshot->version());
+          changed_.notify_all();
+          return absl::OkStatus();
+        });
     EXPECT_TRUE(subscriber.ok()) << subscriber.status();
     return *std::move(subscriber);
   }

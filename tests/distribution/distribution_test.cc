@@ -32,12 +32,12 @@ class Follower {
     options.state_dir = state_dir;
     options.node_id = "follower";
     options.keepalive = keepalive;
-    auto subscriber =
-        subscribe::Subscriber::Start(std::move(options), [this](std::shared_ptr<const decide::Snapshot> snapshot) {
-          std::lock_guard lock(mutex_);
-          versions_.push_back(snapshot->version());
-          return absl::OkStatus();
-        });
+    auto subscriber = subscribe::Subscriber::Start(std::move(options),
+                                                   [this](const std::shared_ptr<const decide::Snapshot>& snapshot) {
+                                                     std::lock_guard lock(mutex_);
+                                                     versions_.push_back(snapshot->version());
+                                                     return absl::OkStatus();
+                                                   });
     EXPECT_TRUE(subscriber.ok()) << subscriber.status();
     subscriber_ = *std::move(subscriber);
   }
