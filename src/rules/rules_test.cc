@@ -230,6 +230,7 @@ TEST(Rules, TheSameFilesGiveTheSameBytes) {
   EXPECT_EQ(Sha256Hex(first), "305a5be096b2fc1ffaae2c205617def85b0c741bdbff1765a5749c93bee9c75b");
   std::vector<std::string> others(8);
   std::vector<std::thread> threads;
+  threads.reserve(others.size());
   for (std::string& other : others) threads.emplace_back([&other, &canonical] { other = canonical(); });
   for (std::thread& thread : threads) thread.join();
   EXPECT_THAT(others, testing::Each(first));

@@ -3,6 +3,11 @@
 
 #if defined(__clang_analyzer__)
 // clang-tidy 14 reads C++20 a second time with a preprocessor that knows no builtins, which this header looks for.
+#include <mozilla/Assertions.h>
+#include <mozilla/Compiler.h>
+
+#include <algorithm>
+#include <cmath>
 #pragma push_macro("__clang__")
 #undef __clang__
 #include <mozilla/MathAlgorithms.h>
