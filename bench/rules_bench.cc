@@ -21,7 +21,7 @@ void RunEvaluations(benchmark::State& state, const std::vector<rules::SourceFile
   }
 }
 
-// The published example: three rules.
+// The published example: an experiment and its Objective.
 void EvaluateExample(benchmark::State& state) {
   const std::string path = SIGNALBOX_SOURCE_DIR "/examples/rules/netflix_example.js";
   const auto text = ReadFile(path, 1U << 20);
