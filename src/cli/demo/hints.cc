@@ -37,7 +37,7 @@ std::string Hints(const HintOptions& options, const DemoSystem& system) {
   };
   add("a canary: a tenth of HomePageRanking's users get title-ranker@3 (1, 10, 50 and 100 percent are there)",
       fmt::format("{} rules publish {} {}/10-percent.js {} --message 'canary at 10 %'", program, rules, canary, store));
-  add("what was published, and a rollback to the version before",
+  add("what was published, and, after the canary, a rollback to the version before it",
       fmt::format("{} rules history {} && {} rules rollback {}", program, store, program, store));
   add("an explanation: why this user gets this model",
       fmt::format("{} resolve --rules {} {}/10-percent.js --placement {} --namespace {} --objective HomePageRanking "
