@@ -63,8 +63,7 @@ class SnapshotInUse {
             const std::string& node_id) {
     for (const std::string& failure : proxy_.SetSnapshot(snapshot)) Report(failure);
     const int64_t created = snapshot->created_unix_ms();
-    Report(fmt::format("runs snapshot {} version {} from {}", snapshot->hash().substr(0, 16), snapshot->version(),
-                       source));
+    Report(fmt::format("runs snapshot {} version {}", snapshot->hash().substr(0, 16), snapshot->version()));
     std::lock_guard lock(mutex_);
     status_ = {.hash = snapshot->hash(),
                .version = snapshot->version(),

@@ -250,6 +250,8 @@ class SnapshotCompiler {
 
   void BuildObjectives(const v1::PublishedRuleSet& published) {
     const v1::RuleSet& rules = published.rule_set();
+    const auto experiments = ByObjective(rules.experiments());
+    const auto shifts = ByObjective(rules.traffic_shifts());
     for (const v1::Objective& rule : rules.objectives()) {
       auto objective = std::make_unique<Objective>();
       objective->rule = &rule;
@@ -257,21 +259,37 @@ class SnapshotCompiler {
       const std::vector<const Answer*> fallbacks = BuildFallbacks(rule);
       objective->default_choice =
           MakeChoice(AddAnswer(rule, rule.default_model(), {.reason = Reason::kDefault}), fallbacks);
-      for (const v1::Experiment& experiment : rules.experiments()) {
-        if (Targets(experiment, rule)) objective->experiments.push_back(BuildExperiment(rule, experiment, fallbacks));
+      for (const v1::Experiment* experiment : RulesOf(experiments, rule)) {
+        objective->experiments.push_back(BuildExperiment(rule, *experiment, fallbacks));
       }
       std::stable_sort(objective->experiments.begin(), objective->experiments.end(),
                        [](const auto& a, const auto& b) { return a.rule->priority() < b.rule->priority(); });
-      for (const v1::TrafficShift& shift : rules.traffic_shifts()) {
-        if (Targets(shift, rule)) objective->shifts.push_back(BuildShift(rule, shift, fallbacks));
+      for (const v1::TrafficShift* shift : RulesOf(shifts, rule)) {
+        objective->shifts.push_back(BuildShift(rule, *shift, fallbacks));
       }
       snapshot_->objectives_.emplace(rule.name(), std::move(objective));
     }
   }
 
+  // The rules that target each Objective, in order of declaration.
   template <typename Rule>
-  static bool Targets(const Rule& rule, const v1::Objective& objective) {
-    return std::find(rule.objectives().begin(), rule.objectives().end(), objective.name()) != rule.objectives().end();
+  static StringMap<std::vector<const Rule*>> ByObjective(const google::protobuf::RepeatedPtrField<Rule>& rules) {
+    StringMap<std::vector<const Rule*>> by_objective;
+    for (const Rule& rule : rules) {
+      for (const std::string& objective : rule.objectives()) {
+        std::vector<const Rule*>& targeting = by_objective[objective];
+        // Named twice by one rule is named once.
+        if (targeting.empty() || targeting.back() != &rule) targeting.push_back(&rule);
+      }
+    }
+    return by_objective;
+  }
+
+  template <typename Rule>
+  static std::vector<const Rule*> RulesOf(const StringMap<std::vector<const Rule*>>& by_objective,
+                                          const v1::Objective& objective) {
+    const auto found = by_objective.find(objective.name());
+    return found == by_objective.end() ? std::vector<const Rule*>() : found->second;
   }
 
   std::vector<const Answer*> BuildFallbacks(const v1::Objective& rule) {
