@@ -15,6 +15,8 @@ constexpr size_t kShownBytesMax = 80;
 // Whole numbers up to here are exact in JavaScript.
 constexpr double kWholeNumberMax = 9007199254740991.0;
 constexpr double kPpmOfPercent = 10'000;
+// Of keys in one object, and of Objectives in one rule. Work grows with their square.
+constexpr size_t kKeysMax = 1000;
 // decide/enrichment.h: parameters that begin so belong to signalbox.
 constexpr std::string_view kReservedPrefix = "sb_";
 
@@ -97,7 +99,15 @@ void FieldReader::ErrorExpected(const Field& field, std::string_view expected) {
   Error(field, fmt::format("expected {}, got {}", expected, InWords(*field.value)));
 }
 
+bool FieldReader::HasTooManyKeys(const Field& object) {
+  const size_t keys = object.AsObject()->size();
+  if (keys <= kKeysMax) return false;
+  Error(object, fmt::format("has {} keys, expected at most {}", keys, kKeysMax));
+  return true;
+}
+
 void FieldReader::CheckKeys(const Field& object, std::initializer_list<const char*> known) {
+  if (HasTooManyKeys(object)) return;
   const std::vector<std::string> names(known.begin(), known.end());
   for (const auto& [key, value] : *object.AsObject()) {
     if (std::find(names.begin(), names.end(), key) != names.end()) continue;
@@ -165,6 +175,7 @@ void FieldReader::Model(const Field& field, v1::ModelRef& model) {
 
 void FieldReader::Parameters(const Field& field, google::protobuf::Map<std::string, std::string>& parameters) {
   if (field.AsObject() == nullptr) return ErrorExpected(field, "an object of parameters: {name: value}");
+  if (HasTooManyKeys(field)) return;
   for (const auto& [key, value] : *field.AsObject()) {
     const Field parameter = Key(field, key);
     if (!IsName(key, "._-")) {
@@ -187,6 +198,9 @@ void FieldReader::Targets(const Field& field, std::vector<std::string>& names, s
   const RuleValue::Array* items = field.AsArray();
   if (items == nullptr) return Target(field, names, places);
   if (items->empty()) return Error(field, "is an empty array, expected at least one Objectives.Name");
+  if (items->size() > kKeysMax) {
+    return Error(field, fmt::format("names {} Objectives, expected at most {}", items->size(), kKeysMax));
+  }
   for (size_t i = 0; i < items->size(); ++i) Target(Item(field, i), names, places);
 }
 

@@ -49,6 +49,8 @@ class FieldReader {
 
   void Error(const Field& field, std::string_view what);
   void ErrorExpected(const Field& field, std::string_view expected);
+  // Reports an object of more than a thousand keys.
+  bool HasTooManyKeys(const Field& object);
   // Refuses every key of `object` that is not in `known`.
   void CheckKeys(const Field& object, std::initializer_list<const char*> known);
 

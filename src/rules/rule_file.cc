@@ -126,7 +126,8 @@ class RuleFile {
     return names;
   }
 
-  Place PlaceOfWord(const std::string& name) const {
+  Place PlaceOfWord(const std::string& name) {
+    if (++searches_ > kSearchesMax) return {1, 1};
     const size_t offset = file_.text.find(name);
     return offset == std::string::npos ? Place{1, 1} : scope_.lines.AtByte(offset);
   }
@@ -307,6 +308,8 @@ class RuleFile {
     }
   }
 
+  // Each walks through the text.
+  static constexpr int kSearchesMax = 1000;
   static constexpr uint32_t kRulesMax = 100'000;
 
   JSContext* context_;
@@ -316,6 +319,7 @@ class RuleFile {
   std::vector<DeclaredRule>& rules_;
   std::vector<Diagnostic>& diagnostics_;
   SourceMap map_;
+  int searches_ = 0;
   JS::RootedObject global_;
 };
 

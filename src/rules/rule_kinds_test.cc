@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
+
 #include "base/canonical_json.h"
 #include "base/status.h"
 #include "rules/cell_weights.h"
@@ -236,6 +238,28 @@ TEST(Rules, WhatIsNoRuleIsRefused) {
        "{objective: Objectives.Elsewhere, defaultModel: {name: '...'}}"},
   };
   for (const Case& one : cases) EXPECT_THAT(Wrong(one.rule), ElementsAre(one.problem)) << one.rule;
+}
+
+TEST(Rules, HugeOnesAreRefusedSoon) {
+  const std::string many_keys = "Object.fromEntries(Array.from({length: 50000}, (_, i) => ['k' + i, {name: 'm'}]))";
+  const std::string cases[] = {
+      many_keys,
+      Experiment("cellToModel: " + many_keys),
+      Experiment("cellToModel: {1: {name: 'a'}}, cellWeights: " + many_keys),
+      Experiment("cellParameters: {1: " + many_keys + "}"),
+      "{trafficShiftId: 's', targetObjectives: Array.from({length: 50000}, (_, i) => Objectives['O' + i]), toModel: "
+      "{name: 'm'}, percentage: 1}",
+      "...Array.from({length: 5000}, (_, i) => ({objective: Objectives['Name' + i], defaultModel: {name: 'm'}})),"
+      "...Array.from({length: 5000}, (_, i) => ({fallbackModels: [], targetObjectives: Objectives['Nome' + i + 'x']}))",
+      "...Array.from({length: 60}, (_, i) => ({objective: Objectives['N' + i], defaultModel: {name: 'm'}})),"
+      "...Array.from({length: 40}, (_, i) => ({abTestId: i, targetObjectives: Array.from({length: 60}, (_, i) => "
+      "Objectives['N' + i]), cellToModel: Object.fromEntries(Array.from({length: 100}, (_, i) => [i, {name: 'm'}]))}))",
+  };
+  for (const std::string& rules : cases) {
+    const auto start = std::chrono::steady_clock::now();
+    EXPECT_FALSE(Wrong(rules).empty()) << rules;
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10)) << rules;
+  }
 }
 
 TEST(Rules, ContradictionsNameBothPlaces) {

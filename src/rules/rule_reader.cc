@@ -173,6 +173,9 @@ class RuleReader {
       return reader_.ErrorExpected(models, "an object of cells: {1: {name: '...'}, 2: {name: '...'}}");
     if (parameters.IsPresent() && parameters.AsObject() == nullptr)
       return reader_.ErrorExpected(parameters, "an object of cells: {1: {parameter: value}}");
+    for (const Field& cells : {models, parameters}) {
+      if (cells.AsObject() != nullptr && reader_.HasTooManyKeys(cells)) return;
+    }
     AddCells(models, experiment);
     AddCells(parameters, experiment);
     if (experiment.cells().empty()) return reader_.Error(models, "has no cells, expected at least one");
@@ -215,6 +218,7 @@ class RuleReader {
       reader_.ErrorExpected(field, "an object of weights: {1: 0.5, 2: 0.5}");
       return false;
     }
+    if (reader_.HasTooManyKeys(field)) return false;
     bool complete = true;
     std::vector<std::string> names;
     std::vector<std::string> listed;

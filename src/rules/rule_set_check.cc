@@ -25,6 +25,11 @@ std::string ModelId(const v1::ModelRef& ref) {
 // The same limit as where snapshots are compiled.
 constexpr size_t kObjectiveConfigBytesMax = 4U << 10;
 
+// An answer is worked out in advance for every cell of every Objective.
+constexpr size_t kAnswersMax = 200'000;
+// More are not worth the search.
+constexpr int kSuggestionsMax = 100;
+
 // Size of the ObjectiveConfig that the snapshot will hold for this answer.
 size_t ConfigBytes(const v1::Objective& objective, const v1::ModelRef& model, const v1::Experiment* experiment,
                    const v1::Cell* cell) {
@@ -55,7 +60,7 @@ class RuleSetCheck {
     CheckExperiments();
     CheckShifts();
     CheckRefused();
-    CheckSizes();
+    if (CheckAnswers()) CheckSizes();
   }
 
  private:
@@ -98,7 +103,7 @@ class RuleSetCheck {
       at.set_line(place.line);
       at.set_column(place.column);
     }
-    std::string hint = DidYouMean(name, names_);
+    std::string hint = ++suggestions_ > kSuggestionsMax ? "" : DidYouMean(name, names_);
     if (hint.empty()) {
       if (draft_.is_incomplete) return nullptr;
       hint = names_.empty() ? "; no Objective is declared" : fmt::format("; declared are {}", FirstNames());
@@ -225,6 +230,18 @@ class RuleSetCheck {
     }
   }
 
+  bool CheckAnswers() {
+    size_t answers = 0;
+    for (const Draft<v1::Experiment>& draft : draft_.experiments)
+      answers += static_cast<size_t>(draft.rule.objectives_size()) * static_cast<size_t>(draft.rule.cells_size());
+    if (answers <= kAnswersMax) return true;
+    diagnostics_.push_back({"", 0, 0,
+                            fmt::format("the experiments have {} cells, each counted once for every Objective "
+                                        "that is targeted; expected at most {}",
+                                        answers, kAnswersMax)});
+    return false;
+  }
+
   // What travels with every request has to fit into its headers.
   void CheckSizes() {
     for (const auto& [name, objective] : objectives_) {
@@ -267,6 +284,7 @@ class RuleSetCheck {
   StringMap<v1::Objective*> objectives_;
   std::vector<std::string> names_;  // in order of declaration, for messages
   std::set<std::string> refused_;
+  int suggestions_ = 0;
   StringMap<const v1::Experiment*> parameters_;  // "Objective/parameter" -> who sets it first
 };
 

@@ -9,6 +9,8 @@ namespace {
 
 // Longer names are not compared: the work grows with the product of the lengths.
 constexpr size_t kLetters = 200;
+// The first ones have to do: a rule set may have a hundred thousand names.
+constexpr size_t kCandidatesMax = 2000;
 constexpr size_t kLetterCost = 2;
 constexpr size_t kCaseCost = 1;
 
@@ -39,10 +41,14 @@ size_t Distance(std::string_view a, std::string_view b) {
 std::string DidYouMean(std::string_view name, const std::vector<std::string>& known) {
   const std::string* nearest = nullptr;
   size_t nearest_distance = 0;
-  for (const std::string& candidate : known) {
-    if (name.size() > kLetters || candidate.size() > kLetters) continue;
+  for (size_t i = 0; i < std::min(known.size(), kCandidatesMax); ++i) {
+    const std::string& candidate = known[i];
+    const size_t longer = std::max(name.size(), candidate.size());
+    const size_t shorter = std::min(name.size(), candidate.size());
+    const size_t distance_max = longer * kLetterCost / 3;
+    if (longer > kLetters || (longer - shorter) * kLetterCost > distance_max) continue;
     const size_t distance = Distance(name, candidate);
-    if (distance > std::max(name.size(), candidate.size()) * kLetterCost / 3) continue;
+    if (distance > distance_max) continue;
     if (nearest != nullptr && distance >= nearest_distance) continue;
     nearest = &candidate;
     nearest_distance = distance;
