@@ -15,6 +15,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
+using testing::StartsWith;
 
 // The rule set of `rules`, items of an array in JavaScript.
 v1::RuleSet Read(const std::string& rules) {
@@ -273,7 +274,7 @@ TEST(Rules, ContradictionsNameBothPlaces) {
        "two rules"},
       {Experiment("cellToModel: {1: {name: 'a'}}") + ",\n" + Experiment("cellToModel: {1: {name: 'b'}}"),
        "rules.js:3:1: experiment 1 is declared twice, first at rules.js:2:1; give one of them another abTestId"},
-      {Experiment("cellParameters: {1: {depth: 1}}") +
+      {Experiment("cellParameters: {1: {depth: 1}}, allocationPercentage: 50") +
            ",\n{abTestId: 2, targetObjectives: Objectives.Home, cellParameters: {1: {depth: 2}}}",
        "rules.js:3:1: experiment 2 sets parameter depth of Objective Home, and so does experiment 1 at rules.js:2:1; "
        "only one may"},
@@ -289,6 +290,48 @@ TEST(Rules, ContradictionsNameBothPlaces) {
        "be the same"},
   };
   for (const Case& one : cases) EXPECT_THAT(Wrong(one.rules), ElementsAre(one.problem)) << one.rules;
+}
+
+TEST(Rules, OnesThatNobodyCanReachAreRefused) {
+  const std::string everybody = Experiment("cellToModel: {1: {name: 'a'}, 2: {name: 'b'}}");
+  const std::string later = "{abTestId: 2, targetObjectives: Objectives.Home, cellToModel: {1: {name: 'c'}}";
+  const std::string shift =
+      "{trafficShiftId: 's', targetObjectives: Objectives.Home, toModel: {name: 'd'}, percentage: 5}";
+  EXPECT_THAT(Wrong(everybody + ",\n" + later + "}"),
+              ElementsAre("rules.js:3:1: experiment 2 can never be reached for Objective Home: experiment 1 at "
+                          "rules.js:2:1 is asked before it and takes everybody; lower that one's allocationPercentage "
+                          "or remove one of the two"));
+  // Priority goes before declaration.
+  EXPECT_THAT(
+      Wrong(later + ", allocationPercentage: 1},\n" + Experiment("cellToModel: {1: {name: 'a'}}, priority: -1")),
+      ElementsAre(StartsWith("rules.js:2:1: experiment 2 can never be reached for Objective Home: experiment 1 "
+                             "at rules.js:3:1 is asked before it")));
+  EXPECT_THAT(Wrong(shift + ",\n" + everybody),
+              ElementsAre("rules.js:2:1: traffic shift s can never be reached for Objective Home: experiment 1 at "
+                          "rules.js:3:1 is asked before it, takes everybody, and all of its cells have models; lower "
+                          "that one's allocationPercentage or remove one of the two"));
+  // Cells of no weight are nobody's.
+  EXPECT_THAT(Wrong(shift + ",\n" +
+                    Experiment("cellToModel: {1: {name: 'a'}}, cellParameters: {2: {depth: 1}}, "
+                               "cellWeights: {1: 1, 2: 0}")),
+              ElementsAre(StartsWith("rules.js:2:1: traffic shift s can never be reached")));
+}
+
+TEST(Rules, OnesThatSomebodyCanReachAreFine) {
+  const std::string shift =
+      "{trafficShiftId: 's', targetObjectives: Objectives.Home, toModel: {name: 'd'}, percentage: 5}";
+  const std::string other = "{objective: Objectives.Other, defaultModel: {name: 'base'}},\n";
+  const std::string cases[] = {
+      Experiment("cellToModel: {1: {name: 'a'}}, allocationPercentage: 99.9999") + ",\n" + shift,
+      Experiment("cellToModel: {1: {name: 'a'}}, cellParameters: {2: {depth: 1}}") + ",\n" + shift,
+      // Asked last, it may take everybody who is left.
+      Experiment("cellToModel: {1: {name: 'a'}}, priority: 1") +
+          ",\n{abTestId: 2, targetObjectives: Objectives.Home, cellToModel: {1: {name: 'c'}}, allocationPercentage: "
+          "50}",
+      other + Experiment("cellToModel: {1: {name: 'a'}}") +
+          ",\n{abTestId: 2, targetObjectives: Objectives.Other, cellToModel: {1: {name: 'c'}}}",
+  };
+  for (const std::string& rules : cases) EXPECT_THAT(Wrong(rules), IsEmpty()) << rules;
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <set>
 #include <string>
@@ -25,6 +26,7 @@ std::string ModelId(const v1::ModelRef& ref) {
 // The same limit as where snapshots are compiled.
 constexpr size_t kObjectiveConfigBytesMax = 4U << 10;
 
+constexpr uint32_t kEverybodyPpm = 1'000'000;
 // An answer is worked out in advance for every cell of every Objective.
 constexpr size_t kAnswersMax = 200'000;
 // More are not worth the search.
@@ -60,7 +62,9 @@ class RuleSetCheck {
     CheckExperiments();
     CheckShifts();
     CheckRefused();
-    if (CheckAnswers()) CheckSizes();
+    if (!CheckAnswers()) return;
+    CheckSizes();
+    CheckReach();
   }
 
  private:
@@ -188,7 +192,6 @@ class RuleSetCheck {
 
   void CheckShifts() {
     StringMap<const v1::SourceLocation*> ids;
-    StringMap<const v1::TrafficShift*> shift_of_objective;
     for (const Draft<v1::TrafficShift>& draft : draft_.shifts) {
       const v1::TrafficShift& shift = draft.rule;
       const std::string subject = fmt::format("traffic shift {}", shift.id());
@@ -199,7 +202,7 @@ class RuleSetCheck {
         const std::string& name = shift.objectives(static_cast<int>(i));
         const v1::Objective* objective = Find(name, subject, shift.source(), draft.targets[i]);
         if (objective == nullptr) continue;
-        const auto [first, is_new] = shift_of_objective.try_emplace(name, &shift);
+        const auto [first, is_new] = shift_of_objective_.try_emplace(name, &shift);
         if (!is_new) {
           Error(shift.source(), fmt::format("Objective {} has two traffic shifts, {} here and {} at {}; one is allowed",
                                             name, shift.id(), first->second->id(), Where(first->second->source())));
@@ -228,6 +231,41 @@ class RuleSetCheck {
       for (size_t i = 0; i < rule.targets.size(); ++i)
         Find(rule.objectives[i], rule.subject, rule.source, rule.targets[i]);
     }
+  }
+
+  // A rule that no user can get to looks like one that works, to everybody but the users.
+  void CheckReach() {
+    StringMap<std::vector<const v1::Experiment*>> experiments;
+    for (const Draft<v1::Experiment>& draft : draft_.experiments) {
+      for (const std::string& name : draft.rule.objectives()) experiments[name].push_back(&draft.rule);
+    }
+    for (auto& [name, asked] : experiments) {
+      if (!objectives_.contains(name)) continue;
+      std::stable_sort(asked.begin(), asked.end(),
+                       [](const auto* a, const auto* b) { return a->priority() < b->priority(); });
+      const auto last = std::find_if(asked.begin(), asked.end(),
+                                     [](const auto* each) { return each->allocation_ppm() == kEverybodyPpm; });
+      if (last != asked.end()) CheckReachBehind(**last, name, {std::next(last), asked.end()});
+    }
+  }
+
+  void CheckReachBehind(const v1::Experiment& last, const std::string& objective,
+                        const std::vector<const v1::Experiment*>& later) {
+    constexpr const char* kMessage =
+        "{} can never be reached for Objective {}: experiment {} at {} is asked before it{}; lower that one's "
+        "allocationPercentage or remove one of the two";
+    for (const v1::Experiment* experiment : later) {
+      if (experiment->id() == last.id()) continue;  // told already
+      Error(experiment->source(), fmt::format(kMessage, fmt::format("experiment {}", experiment->id()), objective,
+                                              last.id(), Where(last.source()), " and takes everybody"));
+    }
+    const auto shift = shift_of_objective_.find(objective);
+    const bool chooses_all = std::all_of(last.cells().begin(), last.cells().end(),
+                                         [](const auto& cell) { return cell.has_model() || cell.weight_ppm() == 0; });
+    if (shift == shift_of_objective_.end() || !chooses_all) return;
+    Error(shift->second->source(),
+          fmt::format(kMessage, fmt::format("traffic shift {}", shift->second->id()), objective, last.id(),
+                      Where(last.source()), ", takes everybody, and all of its cells have models"));
   }
 
   bool CheckAnswers() {
@@ -285,6 +323,7 @@ class RuleSetCheck {
   std::vector<std::string> names_;  // in order of declaration, for messages
   std::set<std::string> refused_;
   int suggestions_ = 0;
+  StringMap<const v1::TrafficShift*> shift_of_objective_;
   StringMap<const v1::Experiment*> parameters_;  // "Objective/parameter" -> who sets it first
 };
 
