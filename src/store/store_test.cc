@@ -241,7 +241,7 @@ TEST_F(StoreTest, AWaitingWatchWakesUpForAChangeAndForStop) {
 
 TEST_F(StoreTest, WhatIsOutsideItsLimitsIsRefused) {
   auto store = Open();
-  auto code = [&](Publication publication) { return store->Publish(publication).status().code(); };
+  auto code = [&](const Publication& publication) { return store->Publish(publication).status().code(); };
   constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
   EXPECT_EQ(code({kHome, std::string(kContentBytesMax + 1, 'x'), "ada", "", {}}), kInvalid);
   EXPECT_EQ(code({kHome, "a", std::string(kAuthorBytesMax + 1, 'x'), "", {}}), kInvalid);

@@ -88,7 +88,8 @@ TEST(LogRecord, AnyBytesGiveOneLineOfValidJson) {
 }
 
 TEST(LogRecord, EscapedTextReadsBackAsItWas) {
-  const std::string user("quote \" backslash \\ newline \n tab \t zero \0 euro \xE2\x82\xAC end", 57);
+  using namespace std::string_literals;
+  const std::string user = "quote \" backslash \\ newline \n tab \t zero \0 euro \xE2\x82\xAC end"s;
   RequestRecord record;
   record.user = user;
   EXPECT_EQ(nlohmann::json::parse(Line(record))["user"], user);

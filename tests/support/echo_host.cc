@@ -23,8 +23,7 @@ std::string ToString(const grpc::ByteBuffer& buffer) {
 // One call at the host. Reads and writes alternate where the method streams, else all reads come first.
 class EchoHost::Call : public grpc::ServerGenericBidiReactor {
  public:
-  Call(EchoHost& host, grpc::GenericCallbackServerContext& context)
-      : host_(host), context_(context), method_(context.method()) {
+  Call(EchoHost& host, grpc::GenericCallbackServerContext& context) : host_(host), method_(context.method()) {
     ++host_.calls_;
     context.AddInitialMetadata("host-name", host.name_);
     for (const auto& [key, value] : context.client_metadata()) {
@@ -94,7 +93,6 @@ class EchoHost::Call : public grpc::ServerGenericBidiReactor {
   }
 
   EchoHost& host_;
-  grpc::GenericCallbackServerContext& context_;
   const std::string method_;
   grpc::ByteBuffer received_;
   grpc::ByteBuffer sending_;

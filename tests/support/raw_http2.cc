@@ -113,7 +113,7 @@ int32_t RawHttp2::Open(const Headers& headers, std::string body, bool end) {
                               nghttp2_data_source*, void* self) -> ssize_t {
     Outgoing& outgoing = Self(self).outgoing_[stream];
     const size_t count = std::min(size, outgoing.bytes.size() - outgoing.sent);
-    std::memcpy(out, outgoing.bytes.data() + outgoing.sent, count);
+    std::copy_n(outgoing.bytes.data() + outgoing.sent, count, out);
     outgoing.sent += count;
     const bool all = outgoing.sent == outgoing.bytes.size();
     if (all && outgoing.end) *flags |= NGHTTP2_DATA_FLAG_EOF;
@@ -125,7 +125,7 @@ int32_t RawHttp2::Open(const Headers& headers, std::string body, bool end) {
   return stream;
 }
 
-void RawHttp2::Send(int32_t stream, std::string body, bool end) {
+void RawHttp2::Send(int32_t stream, const std::string& body, bool end) {
   outgoing_[stream].bytes += body;
   outgoing_[stream].end = end;
   nghttp2_session_resume_data(session_, stream);

@@ -42,7 +42,7 @@ class RawHttp2 {
 
   // Opens a stream. Without `end` more is sent with Send.
   int32_t Open(const Headers& headers, std::string body = "", bool end = true);
-  void Send(int32_t stream, std::string body, bool end);
+  void Send(int32_t stream, const std::string& body, bool end);
   void Reset(int32_t stream, uint32_t error_code = NGHTTP2_CANCEL);
   // Bytes that no HTTP/2 session would send.
   void SendBytes(std::string_view bytes);
