@@ -50,7 +50,11 @@ absl::Status WriteAll(int fd, std::string_view content, const std::string& path)
 absl::StatusOr<std::string> ReadFile(const std::string& path, size_t bytes_max) {
   // Non-blocking: opening a FIFO by mistake must not hang.
   Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (file.get() < 0) return ErrnoStatus(errno, "open", path);
+  if (file.get() < 0) {
+    absl::Status status = ErrnoStatus(errno, "open", path);
+    // Too few file descriptors: nothing that the file could be changed for, as too large is.
+    return absl::IsResourceExhausted(status) ? absl::InternalError(status.message()) : status;
+  }
   struct stat info;
   if (fstat(file.get(), &info) != 0) return ErrnoStatus(errno, "stat", path);
   if (!S_ISREG(info.st_mode)) return absl::InvalidArgumentError(fmt::format("{}: not a regular file", path));

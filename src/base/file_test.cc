@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <filesystem>
@@ -45,6 +46,17 @@ TEST_F(FileTest, ATooLargeFileIsRefused) {
   ASSERT_TRUE(WriteFileAtomically(Path("a"), std::string(101, 'x')).ok());
   EXPECT_EQ(ReadFile(Path("a"), 100).status().code(), absl::StatusCode::kResourceExhausted);
   EXPECT_TRUE(ReadFile(Path("a"), 101).ok());
+}
+
+TEST_F(FileTest, WantOfFileDescriptorsIsNotAFileThatIsTooLarge) {
+  ASSERT_TRUE(WriteFileAtomically(Path("a"), "content").ok());
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{.rlim_cur = 0, .rlim_max = before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  const absl::StatusCode code = ReadFile(Path("a"), 100).status().code();
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_EQ(code, absl::StatusCode::kInternal);
 }
 
 TEST_F(FileTest, AFolderOrAPipeIsRefusedAndDoesNotHang) {

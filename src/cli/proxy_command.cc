@@ -27,8 +27,11 @@
 namespace signalbox::cli {
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
 // How soon a changed file is seen.
 constexpr std::chrono::milliseconds kFileCheckInterval{200};
+constexpr std::chrono::seconds kUnreadableRetryInterval{2};
 // What a start waits for the first snapshot before it goes on without one.
 constexpr std::chrono::seconds kFirstSnapshotTimeout{10};
 constexpr double kPpm = 1'000'000;
@@ -73,10 +76,16 @@ class SnapshotInUse {
                .last_refusal = ""};
   }
 
-  void Refuse(const std::string& why) {
+  void Refuse(std::string_view why) {
     Report(fmt::format("refused, what ran goes on: {}", why));
     std::lock_guard lock(mutex_);
     status_.last_refusal = why;
+  }
+
+  // What was offered last is what runs already.
+  void ClearRefusal() {
+    std::lock_guard lock(mutex_);
+    status_.last_refusal.clear();
   }
 
   telemetry::SnapshotStatus status() const {
@@ -96,17 +105,28 @@ class FileSource {
   FileSource(const ProxyOptions& options, SnapshotInUse& in_use)
       : options_(options), in_use_(in_use), watch_(Paths(options)) {}
 
+  // For the start. Takes the files, or says what is wrong with them.
   absl::Status Load() {
-    auto snapshot = SnapshotFromFiles(options_.rule_files, options_.placement_file, options_.namespace_name);
-    if (!snapshot.ok()) return snapshot.status();
-    if ((*snapshot)->hash() == in_use_.status().hash) return absl::OkStatus();
-    in_use_.Take(*snapshot, "files", options_.subscriber.node_id);
+    ASSIGN_OR_RETURN(auto snapshot,
+                     SnapshotFromFiles(options_.rule_files, options_.placement_file, options_.namespace_name));
+    if (snapshot->hash() == in_use_.status().hash) {
+      in_use_.ClearRefusal();
+    } else {
+      in_use_.Take(snapshot, "files", options_.subscriber.node_id);
+    }
     return absl::OkStatus();
   }
 
+  // From then on, often.
   void LoadIfChanged() {
-    if (!watch_.Changed()) return;
-    if (absl::Status status = Load(); !status.ok()) in_use_.Refuse(std::string(Message(status)));
+    if (!watch_.Changed() && Clock::now() < retry_) return;
+    const absl::Status status = Load();
+    // What could not be read (for want of file descriptors, say) may become readable without a change of the files.
+    const bool unreadable = !status.ok() && ExitCodeOf(status) == 2;
+    retry_ = unreadable ? Clock::now() + kUnreadableRetryInterval : Clock::time_point::max();
+    if (!status.ok() && status != last_) in_use_.Refuse(Message(status));
+    if (status.ok() && !last_.ok()) Report("the files are good again");
+    last_ = status;
   }
 
  private:
@@ -119,6 +139,8 @@ class FileSource {
   const ProxyOptions& options_;
   SnapshotInUse& in_use_;
   FileWatch watch_;
+  absl::Status last_;
+  Clock::time_point retry_ = Clock::time_point::max();
 };
 
 absl::StatusOr<std::unique_ptr<subscribe::Subscriber>> Subscribe(const ProxyOptions& options, SnapshotInUse& in_use) {
