@@ -12,9 +12,11 @@
 namespace signalbox::control {
 namespace {
 
-// How far back a start looks for a moment at which everything was well. Each step is a compilation, of some
-// milliseconds.
+// How far back a start looks for a moment at which all topics went together, when now they do not. Each step is a
+// compilation, of some milliseconds.
 constexpr int64_t kReplayMax = 200;
+// How far back a topic is followed to a version that compiles by itself. Each step reads and compiles one.
+constexpr int64_t kVersionsBackMax = 200;
 
 int64_t NowUnixMs() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
@@ -80,30 +82,54 @@ absl::Status Composition::Advance() {
   }
   cache_ = std::move(cache);
   ASSIGN_OR_RETURN(State state, NewestOfAll(versions, latest.sequence));
-  if (!state.refused.empty()) {
+  if (state.snapshot == nullptr) {
     ASSIGN_OR_RETURN(state, Replay(latest));
   }
   Adopt(std::move(state), latest);
   return absl::OkStatus();
 }
 
-// Without what cannot be read. `refused` is empty exactly when this is the whole and compiles.
+// No snapshot: they do not go together, and `parts` is what each topic would bring.
 absl::StatusOr<Composition::State> Composition::NewestOfAll(const Versions& versions, int64_t sequence) {
   State state;
+  bool all_readable = true;
   for (const auto& [topic, version] : versions) {
     if (version == 0) continue;
     ASSIGN_OR_RETURN(Part part, Load(topic, version));
-    if (!part.fault.ok()) {
-      state.refused[topic] = part.fault;
+    all_readable = all_readable && part.fault.ok();
+    state.parts[topic] = std::move(part);
+  }
+  if (all_readable) {
+    absl::StatusOr<std::shared_ptr<const decide::Snapshot>> snapshot = Compile(state.parts, sequence);
+    if (snapshot.ok()) {
+      state.snapshot = *std::move(snapshot);
       return state;
     }
-    state.parts[topic] = std::move(part);
+  }
+  // Only now: each by itself takes another compilation.
+  return SoundOfAll(versions, sequence);
+}
+
+absl::StatusOr<Composition::State> Composition::SoundOfAll(const Versions& versions, int64_t sequence) {
+  State state;
+  Parts older;
+  for (const auto& [topic, newest] : versions) {
+    for (int64_t version = newest; version > std::max<int64_t>(0, newest - kVersionsBackMax); --version) {
+      ASSIGN_OR_RETURN(Part part, LoadAndTryAlone(topic, version));
+      if (part.fault.ok()) {
+        (version == newest ? state.parts : older)[topic] = std::move(part);
+        break;
+      }
+      state.refused.try_emplace(topic, part.fault);
+    }
   }
   absl::StatusOr<std::shared_ptr<const decide::Snapshot>> snapshot = Compile(state.parts, sequence);
   if (snapshot.ok()) {
     state.snapshot = *std::move(snapshot);
+    // What comes back may not take from others what they have taken over since.
+    for (const auto& [topic, part] : older) TryPart(topic, part, sequence, state);
   } else {
-    state.refused[""] = snapshot.status();
+    state.parts.merge(older);
   }
   return state;
 }
@@ -122,17 +148,17 @@ absl::StatusOr<Composition::State> Composition::Replay(const store::LatestVersio
     --versions[next->topic];
     if (!is_start) continue;
     ASSIGN_OR_RETURN(State earlier, NewestOfAll(versions, next->sequence - 1));
-    if (earlier.refused.empty()) {
+    if (earlier.snapshot != nullptr) {
       state = std::move(earlier);
       break;
     }
   }
   if (state.snapshot == nullptr) {
-    // Nothing was well as far back as we look: begin with nothing, and take what compiles in the order of topics.
+    // They did not go together as far back as we look: begin with nothing, and take what compiles in the order of
+    // topics.
+    ASSIGN_OR_RETURN(State candidates, SoundOfAll(versions, base));
     ASSIGN_OR_RETURN(state.snapshot, Compile({}, base));
-    for (const auto& [topic, version] : versions) {
-      if (version > 0) RETURN_IF_ERROR(TryPart(topic, version, base, state));
-    }
+    for (const auto& [topic, part] : candidates.parts) TryPart(topic, part, base, state);
   }
   for (; next != changes.end(); ++next) {
     ++versions[next->topic];
@@ -143,41 +169,37 @@ absl::StatusOr<Composition::State> Composition::Replay(const store::LatestVersio
 
 absl::Status Composition::Step(const Versions& versions, const store::VersionInfo& change, State& state) {
   ASSIGN_OR_RETURN(State whole, NewestOfAll(versions, change.sequence));
-  if (whole.refused.empty()) {
+  if (whole.snapshot != nullptr) {
     state = std::move(whole);
     return absl::OkStatus();
   }
-  RETURN_IF_ERROR(TryPart(change.topic, change.version, change.sequence, state));
+  state.refused = std::move(whole.refused);
+  if (const auto changed = whole.parts.find(change.topic); changed != whole.parts.end()) {
+    TryPart(change.topic, changed->second, change.sequence, state);
+  }
   // What stood in the way of another topic may be gone now.
-  for (const auto& [topic, version] : versions) {
-    const auto running = state.parts.find(topic);
-    const bool runs = running != state.parts.end() && running->second.version == version;
-    if (version > 0 && !runs && topic != change.topic) {
-      RETURN_IF_ERROR(TryPart(topic, version, change.sequence, state));
-    }
+  for (const auto& [topic, part] : whole.parts) {
+    if (topic != change.topic) TryPart(topic, part, change.sequence, state);
   }
   // Also when nothing of this change runs, the snapshot is the one of this sequence.
   ASSIGN_OR_RETURN(state.snapshot, Compile(state.parts, change.sequence));
   return absl::OkStatus();
 }
 
-absl::Status Composition::TryPart(const std::string& topic, int64_t version, int64_t sequence, State& state) {
-  ASSIGN_OR_RETURN(Part part, Load(topic, version));
-  if (!part.fault.ok()) {
-    state.refused[topic] = part.fault;
-    return absl::OkStatus();
+void Composition::TryPart(const std::string& topic, const Part& part, int64_t sequence, State& state) {
+  if (const auto running = state.parts.find(topic);
+      running != state.parts.end() && running->second.version == part.version) {
+    return;
   }
   Parts parts = state.parts;
-  parts[topic] = std::move(part);
+  parts[topic] = part;
   absl::StatusOr<std::shared_ptr<const decide::Snapshot>> snapshot = Compile(parts, sequence);
-  if (!snapshot.ok()) {
-    state.refused[topic] = snapshot.status();
-    return absl::OkStatus();
+  if (snapshot.ok()) {
+    state.parts = std::move(parts);
+    state.snapshot = *std::move(snapshot);
+  } else {
+    state.refused.try_emplace(topic, snapshot.status());
   }
-  state.parts = std::move(parts);
-  state.snapshot = *std::move(snapshot);
-  state.refused.erase(topic);
-  return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<store::VersionInfo>> Composition::ChangesAfter(int64_t sequence, int64_t up_to) {
@@ -201,6 +223,15 @@ absl::StatusOr<Composition::Part> Composition::Load(const std::string& topic, in
   Part part =
       Parse(topic, version, stored.ok() ? std::move(stored->content) : absl::StatusOr<std::string>(stored.status()));
   cache_.emplace(key, part);
+  return part;
+}
+
+absl::StatusOr<Composition::Part> Composition::LoadAndTryAlone(const std::string& topic, int64_t version) {
+  ASSIGN_OR_RETURN(Part part, Load(topic, version));
+  if (part.tried_alone || !part.fault.ok()) return part;
+  part.fault = Compile({{topic, part}}, 0).status();
+  part.tried_alone = true;
+  cache_.insert_or_assign(std::pair(topic, version), part);
   return part;
 }
 

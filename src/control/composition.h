@@ -1,14 +1,16 @@
 // What the store holds, put together: the one snapshot that every data plane runs.
 //
-// As a rule that is the newest version of every topic. Where these do not compile together (content that is damaged, or
-// was written by another release, or past the checks of `signalbox rules publish`), the topics at fault are held back
-// at the version that was good, and all others go on to their newest. What is held back is a function of the store's
+// As a rule that is the newest version of every topic. Content that is damaged, or was written by another release, or
+// past the checks of `signalbox rules publish`, is held back: its topic runs its newest version that compiles by
+// itself, however much the others have published since. Where topics do not compile together (two that declare one
+// Objective), those that ran go on, and what came later is held back. What is held back is a function of the store's
 // content alone, not of when this process was started, so that a restart changes nothing and two control planes on one
 // store agree:
 //
-//   State(n) = the newest of every topic at sequence n                     when that compiles
-//            = State(n - 1), with change n and whatever was held back,     otherwise
-//              each if it compiles with the rest
+//   Sound(t, n) = the newest version of topic t at sequence n that compiles by itself
+//   State(n)    = Sound(t, n) of every t where it is the newest of all, and of the others what compiles with these
+//                 when the former go together; otherwise
+//               = State(n - 1), with each Sound(t, n) that compiles with the rest; the topic of change n is asked first
 #pragma once
 
 #include <cstdint>
@@ -62,6 +64,7 @@ class Composition {
     std::shared_ptr<const v1::RuleSet> rule_set;
     std::shared_ptr<const v1::Placement> placement;
     absl::Status fault;
+    bool tried_alone = false;  // `fault` also says whether it compiles by itself
   };
   using Parts = std::map<std::string, Part, std::less<>>;        // by topic
   using Versions = std::map<std::string, int64_t, std::less<>>;  // newest version by topic
@@ -72,16 +75,18 @@ class Composition {
   struct State {
     Parts parts;
     std::shared_ptr<const decide::Snapshot> snapshot;
-    std::map<std::string, absl::Status, std::less<>> refused;  // topics at fault, and why
+    std::map<std::string, absl::Status, std::less<>> refused;  // why a topic's newest version is not in `parts`
   };
 
   absl::StatusOr<State> Replay(const store::LatestVersions& latest);
   absl::StatusOr<State> NewestOfAll(const Versions& versions, int64_t sequence);
+  absl::StatusOr<State> SoundOfAll(const Versions& versions, int64_t sequence);
   absl::Status Step(const Versions& versions, const store::VersionInfo& change, State& state);
-  absl::Status TryPart(const std::string& topic, int64_t version, int64_t sequence, State& state);
+  static void TryPart(const std::string& topic, const Part& part, int64_t sequence, State& state);
   absl::StatusOr<std::vector<store::VersionInfo>> ChangesAfter(int64_t sequence, int64_t up_to);
   // A fault of the content is in the part, one of the store's in the status.
   absl::StatusOr<Part> Load(const std::string& topic, int64_t version);
+  absl::StatusOr<Part> LoadAndTryAlone(const std::string& topic, int64_t version);
   void Adopt(State state, const store::LatestVersions& latest);
 
   store::Store& store_;

@@ -37,6 +37,15 @@ class CompositionTest : public testing::Test {
     EXPECT_TRUE(composition.Advance().ok());
     return composition;
   }
+  void Damage(const std::string& topic, int version) {
+    sqlite3* connection = nullptr;
+    ASSERT_EQ(sqlite3_open(folder_.File("store.db").c_str(), &connection), SQLITE_OK);
+    const std::string statement =
+        "DROP TRIGGER IF EXISTS versions_are_never_changed; UPDATE versions SET content = x'00' WHERE topic = '" +
+        topic + "' AND version = " + std::to_string(version);
+    ASSERT_EQ(sqlite3_exec(connection, statement.c_str(), nullptr, nullptr, nullptr), SQLITE_OK);
+    sqlite3_close(connection);
+  }
   static int64_t RunningVersion(const Composition& composition, std::string_view namespace_name) {
     for (const auto& published : composition.snapshot()->proto().rule_sets()) {
       if (published.rule_set().namespace_() == namespace_name) return published.version();
@@ -120,18 +129,39 @@ TEST_F(CompositionTest, ADamagedVersionIsHeldBack) {
   Publish("rules/home", Rules("home", "Ranking"));
   Publish("rules/risk", Rules("risk", "Fraud"));
   Publish("rules/home", Rules("home", "Ranking", "new"));
-  sqlite3* connection = nullptr;
-  ASSERT_EQ(sqlite3_open(folder_.File("store.db").c_str(), &connection), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(connection,
-                         "DROP TRIGGER versions_are_never_changed; UPDATE versions SET content = x'00' WHERE topic = "
-                         "'rules/home' AND version = 2",
-                         nullptr, nullptr, nullptr),
-            SQLITE_OK);
-  sqlite3_close(connection);
+  Damage("rules/home", 2);
   Composition composition = Fresh();
   EXPECT_EQ(RunningVersion(composition, "home"), 1);
   EXPECT_EQ(RunningVersion(composition, "risk"), 1);
   EXPECT_THAT(composition.held_back().at(0).reason, HasSubstr("damaged"));
+}
+
+TEST_F(CompositionTest, AFaultIsHeldBackAloneHoweverMuchTheOthersHavePublishedSince) {
+  Publish("rules/damaged", Rules("damaged", "Ranking"));
+  Publish("rules/damaged", Rules("damaged", "Ranking", "new"));
+  Publish("rules/foreign", Rules("foreign", "Feed"));
+  Publish("rules/foreign", Rules("foreign", "two words"));  // readable, but does not compile
+  for (int i = 0; i < 250; ++i) Publish("rules/busy", Rules("busy", "Fraud", "model" + std::to_string(i)));
+  Damage("rules/damaged", 2);
+  Composition composition = Fresh();
+  EXPECT_EQ(RunningVersion(composition, "damaged"), 1);
+  EXPECT_EQ(RunningVersion(composition, "foreign"), 1);
+  EXPECT_EQ(RunningVersion(composition, "busy"), 250);
+  ASSERT_EQ(composition.held_back().size(), 2u);
+  EXPECT_EQ(composition.held_back()[0].running_version, 1);
+  EXPECT_THAT(composition.held_back()[0].reason, HasSubstr("version 2 is damaged"));
+  EXPECT_THAT(composition.held_back()[1].reason, HasSubstr("two words"));
+}
+
+// An older version comes back because of damage, and declares what another namespace has taken over since.
+TEST_F(CompositionTest, AnOlderVersionThatComesBackTakesNothingFromOthers) {
+  Publish("rules/home", Rules("home", "Ranking"));
+  Publish("rules/home", Rules("home", "Other"));
+  Publish("rules/risk", Rules("risk", "Ranking"));
+  Damage("rules/home", 2);
+  Composition composition = Fresh();
+  EXPECT_EQ(RunningVersion(composition, "risk"), 1);
+  EXPECT_EQ(RunningVersion(composition, "home"), 0);
 }
 
 // Publishes at random what is good, broken, or in conflict with others; whoever follows along, at whatever steps, and
