@@ -7,6 +7,7 @@
 #include "cli/published_rules.h"
 #include "cli/rules_subcommands.h"
 #include "rules/rules.h"
+#include "rules/source_folder.h"
 
 namespace signalbox::cli {
 namespace {
@@ -23,6 +24,7 @@ absl::StatusOr<control::PublishedRules> Publish(const PublishOptions& options) {
   RETURN_IF_ERROR(store::CheckNamespace(options.common.namespace_name));
   ASSIGN_OR_RETURN(std::vector<rules::SourceFile> files, rules::ReadSourceFiles(options.files));
   ASSIGN_OR_RETURN(v1::RuleSet rule_set, rules::Evaluate(options.common.namespace_name, files));
+  rules::NameSourcesBelowTheirFolder(rule_set, options.files);
   // Only now: rules with errors leave no trace, not even an empty store.
   ASSIGN_OR_RETURN(auto store, store::OpenStore(options.common.store, store::OpenMode::kCreateIfMissing));
   return control::PublishRules(*store,

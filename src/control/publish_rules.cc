@@ -9,6 +9,7 @@
 #include "base/canonical_json.h"
 #include "base/status.h"
 #include "control/composition.h"
+#include "decide/content_hash.h"
 
 namespace signalbox::control {
 namespace {
@@ -49,13 +50,26 @@ std::vector<std::string> Warnings(const v1::RuleSet& rules, const decide::Snapsh
   return warnings;
 }
 
-// The newest rules of a topic, for showing what changes. Nobody may be kept from publishing because they cannot be
-// read.
-v1::RuleSet NewestRules(store::Store& store, std::string_view topic) {
+// Rules as they are in the store.
+struct StoredRules {
+  std::string content;
   v1::RuleSet rules;
-  absl::StatusOr<store::Version> newest = store.Get(topic, std::nullopt);
-  if (!newest.ok() || !ParseJson(newest->content, rules).ok()) rules.Clear();
-  return rules;
+};
+
+// The newest of a topic, or of an older version. nullopt when they cannot be read, which may keep nobody from
+// publishing.
+std::optional<StoredRules> ReadRules(store::Store& store, std::string_view topic, std::optional<int64_t> version) {
+  absl::StatusOr<store::Version> stored = store.Get(topic, version);
+  StoredRules result;
+  if (!stored.ok() || !ParseJson(stored->content, result.rules).ok()) return std::nullopt;
+  result.content = std::move(stored->content);
+  return result;
+}
+
+bool DecideTheSame(const v1::RuleSet& a, const v1::RuleSet& b) {
+  const absl::StatusOr<std::string> hash_a = decide::RuleSetHash(a);
+  const absl::StatusOr<std::string> hash_b = decide::RuleSetHash(b);
+  return hash_a.ok() && hash_b.ok() && *hash_a == *hash_b;
 }
 
 // Whether it is worth trying again: the topic is as expected, so that it was another one that was published to.
@@ -65,7 +79,8 @@ bool HoldsStill(store::Store& store, std::string_view topic, const std::optional
   return newest.ok() ? newest->info.version == *expected_version : *expected_version == 0;
 }
 
-// Checks `content` against everything as it is at one sequence, and has `write` write it at the same.
+// Checks `content` against everything as it is at one sequence, and has `write` write it at the same: `content`, or
+// what the newest version holds already when that decides the same.
 template <typename Write>
 absl::StatusOr<PublishedRules> CheckAndWrite(store::Store& store, const std::string& topic, const std::string& content,
                                              const std::optional<int64_t>& expected_version, Write write) {
@@ -75,9 +90,12 @@ absl::StatusOr<PublishedRules> CheckAndWrite(store::Store& store, const std::str
   for (int attempt = 1;; ++attempt) {
     RETURN_IF_ERROR(composition.Advance());
     ASSIGN_OR_RETURN(auto snapshot, composition.Try(topic, content));
-    result.before = NewestRules(store, topic);
+    const std::optional<StoredRules> newest = ReadRules(store, topic, std::nullopt);
+    result.before = newest ? newest->rules : v1::RuleSet();
+    const bool is_the_same = newest && DecideTheSame(newest->rules, result.after);
     absl::StatusOr<store::Published> published =
-        write(store::Expected{.version = expected_version, .sequence = composition.sequence()});
+        write(is_the_same ? newest->content : content,
+              store::Expected{.version = expected_version, .sequence = composition.sequence()});
     if (published.ok()) {
       result.published = *std::move(published);
       result.warnings = Warnings(result.after, *snapshot);
@@ -94,9 +112,10 @@ absl::StatusOr<PublishedRules> PublishRules(store::Store& store, const RulesPubl
   RETURN_IF_ERROR(store::CheckNamespace(publication.rule_set.namespace_()));
   const std::string topic = store::RulesTopic(publication.rule_set.namespace_());
   ASSIGN_OR_RETURN(std::string content, CanonicalJson(publication.rule_set));
-  return CheckAndWrite(store, topic, content, publication.expected_version, [&](const store::Expected& expected) {
-    return store.Publish({topic, content, publication.author, publication.message, expected});
-  });
+  return CheckAndWrite(store, topic, content, publication.expected_version,
+                       [&](const std::string& to_write, const store::Expected& expected) {
+                         return store.Publish({topic, to_write, publication.author, publication.message, expected});
+                       });
 }
 
 absl::StatusOr<PublishedRules> RollBackRules(store::Store& store, const RulesRestoration& restoration) {
@@ -109,9 +128,12 @@ absl::StatusOr<PublishedRules> RollBackRules(store::Store& store, const RulesRes
         "namespace {}: version 1 is its only version: there is nothing to roll back to", restoration.namespace_name));
   }
   ASSIGN_OR_RETURN(store::Version old, store.Get(topic, target));
-  return CheckAndWrite(store, topic, old.content, restoration.expected_version, [&](const store::Expected& expected) {
-    return store.Rollback({topic, target, restoration.author, restoration.message, expected});
-  });
+  return CheckAndWrite(store, topic, old.content, restoration.expected_version,
+                       [&](const std::string& to_write, const store::Expected& expected) {
+                         if (to_write != old.content)
+                           return store.Publish({topic, to_write, restoration.author, restoration.message, expected});
+                         return store.Rollback({topic, target, restoration.author, restoration.message, expected});
+                       });
 }
 
 }  // namespace signalbox::control

@@ -36,6 +36,9 @@ struct PublishedRules {
   std::vector<std::string> warnings;
 };
 
+// Rules that decide as the newest version does are not published again, even when they stand elsewhere in their files:
+// `published.unchanged`, and the store is left as it is.
+//
 // Publishes when the rule set compiles together with what all other namespaces run and the placement, as they are at
 // the moment of the publish. INVALID_ARGUMENT lists why it does not; ABORTED: `expected_version` does not hold, or
 // others published without a pause; else as store::Store::Publish.

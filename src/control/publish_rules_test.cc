@@ -57,6 +57,18 @@ TEST_F(PublishRulesTest, GoodRulesArePublishedAndTellWhatTheyReplace) {
   EXPECT_EQ(second->after.objectives(0).default_model().name(), "b");
 }
 
+TEST_F(PublishRulesTest, RulesThatOnlyMovedWithinTheirFilesAreNotPublishedAgain) {
+  v1::RuleSet rules = Rules("home", "Ranking");
+  rules.mutable_objectives(0)->mutable_source()->set_file("home.js");
+  ASSERT_TRUE(Publish(rules).ok());
+  rules.mutable_objectives(0)->mutable_source()->set_file("other.js");
+  auto again = Publish(rules);
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_TRUE(again->published.unchanged);
+  EXPECT_EQ(Publish(rules, 7).status().code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(store_->Latest()->sequence, 1);
+}
+
 TEST_F(PublishRulesTest, WhatDoesNotCompileTogetherWithOtherNamespacesIsRefused) {
   ASSERT_TRUE(Publish(Rules("home", "Ranking")).ok());
   absl::Status status = Publish(Rules("risk", "Ranking")).status();

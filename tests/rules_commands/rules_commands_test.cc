@@ -48,6 +48,22 @@ TEST(RulesCommands, ForProgramsEverythingIsJson) {
   EXPECT_EQ(missing["code"], "NOT_FOUND");
 }
 
+TEST(RulesCommands, TheSameFilesAreTheSameRulesHoweverTheirPathsAreWritten) {
+  RulesFolder folder;
+  const std::string file = folder.WriteRules("one");
+  ASSERT_EQ(folder.Run("publish " + file).exit_code, 0);
+  auto run_in = [&](const std::string& directory, const std::string& path) {
+    return RunShell(fmt::format("cd '{}' && {}", directory, folder.Command("publish " + path)));
+  };
+  const std::string name = std::filesystem::path(folder.path()).filename();
+  for (const CommandResult& again : {run_in(folder.path(), "rules.js"), run_in(folder.path(), "./rules.js"),
+                                     run_in("/", file), run_in(folder.path() + "/..", name + "/rules.js")}) {
+    EXPECT_EQ(again.exit_code, 0) << again.output;
+    EXPECT_THAT(again.output, HasSubstr("nothing to publish, version 1 is the same"));
+  }
+  EXPECT_THAT(folder.Run("show").output, testing::Not(HasSubstr(folder.path())));
+}
+
 TEST(RulesCommands, RulesWithErrorsAreRefusedWithTheirPlaceAndLeaveNoStore) {
   RulesFolder folder;
   const std::string file = folder.File("bad.js");
