@@ -34,6 +34,7 @@ constexpr std::chrono::milliseconds kFileCheckInterval{200};
 constexpr std::chrono::seconds kUnreadableRetryInterval{2};
 // What a start waits for the first snapshot before it goes on without one.
 constexpr std::chrono::seconds kFirstSnapshotTimeout{10};
+constexpr std::chrono::milliseconds kStopCheckInterval{50};
 constexpr double kPpm = 1'000'000;
 
 struct ProxyOptions {
@@ -144,17 +145,23 @@ class FileSource {
 };
 
 absl::StatusOr<std::unique_ptr<subscribe::Subscriber>> Subscribe(const ProxyOptions& options, SnapshotInUse& in_use) {
-  ASSIGN_OR_RETURN(
-      auto subscriber,
-      subscribe::Subscriber::Start(options.subscriber, [&](const std::shared_ptr<const decide::Snapshot>& snapshot) {
-        in_use.Take(snapshot, fmt::format("control {}", options.subscriber.control), options.subscriber.node_id);
-        return absl::OkStatus();
-      }));
-  if (!subscriber->WaitForSnapshot(kFirstSnapshotTimeout)) {
+  return subscribe::Subscriber::Start(options.subscriber, [&](const std::shared_ptr<const decide::Snapshot>& snapshot) {
+    in_use.Take(snapshot, fmt::format("control {}", options.subscriber.control), options.subscriber.node_id);
+    return absl::OkStatus();
+  });
+}
+
+// Goes on without a snapshot after a while. True when a signal came first.
+bool StoppedBeforeFirstSnapshot(const subscribe::Subscriber& subscriber, StopSignal& stop) {
+  const auto give_up = Clock::now() + kFirstSnapshotTimeout;
+  while (!subscriber.WaitForSnapshot(kStopCheckInterval)) {
+    if (stop.WaitFor(std::chrono::nanoseconds(0))) return true;
+    if (Clock::now() < give_up) continue;
     Report(fmt::format("no snapshot after {}: {}; requests are refused until there is one", kFirstSnapshotTimeout,
-                       subscriber->status().connection_error));
+                       subscriber.status().connection_error));
+    break;
   }
-  return subscriber;
+  return false;
 }
 
 // Of a subscriber, which knows more than what was handed out.
@@ -176,8 +183,9 @@ absl::StatusOr<std::unique_ptr<telemetry::AdminServer>> StartAdmin(
   pages.healthz = [] { return absl::OkStatus(); };
   pages.readyz = [&]() -> absl::Status {
     if (draining) return absl::UnavailableError("stopping");
-    if (in_use.status().hash.empty()) return absl::UnavailableError("no snapshot yet");
-    return absl::OkStatus();
+    if (!in_use.status().hash.empty()) return absl::OkStatus();
+    const std::string why = subscriber == nullptr ? "" : subscriber->status().connection_error;
+    return absl::UnavailableError(fmt::format("no snapshot yet{}{}", why.empty() ? "" : ": ", why));
   };
   pages.snapshot = [&] { return StatusOf(in_use, subscriber.get()); };
   ASSIGN_OR_RETURN(auto server, telemetry::AdminServer::Start(options.admin, {&telemetry}, std::move(pages)));
@@ -204,6 +212,27 @@ absl::Status CheckOptions(const ProxyOptions& options) {
   return absl::OkStatus();
 }
 
+absl::Status Announce(const ProxyOptions& options, const proxy::Proxy& proxy, const telemetry::AdminServer* admin) {
+  if (!options.port_file.empty())
+    RETURN_IF_ERROR(WriteFileAtomically(options.port_file, fmt::format("{}\n", proxy.port())));
+  fmt::print("listening on port {}{}\n", proxy.port(),
+             admin == nullptr ? "" : fmt::format(", admin on port {}", admin->port()));
+  std::fflush(stdout);
+  return absl::OkStatus();
+}
+
+void WatchUntilStopped(FileSource& files, const subscribe::Subscriber* subscriber, telemetry::Telemetry& telemetry,
+                       StopSignal& stop, HangupSignal& hangup) {
+  SubscriptionReport subscription(Report);
+  while (!stop.WaitFor(kFileCheckInterval)) {
+    files.LoadIfChanged();
+    if (subscriber != nullptr) subscription.Look(subscriber->status());
+    if (!hangup.Came()) continue;
+    absl::Status status = telemetry.ReopenDecisionLog();
+    Report(status.ok() ? "opened the decision log anew" : Message(status));
+  }
+}
+
 absl::Status Run(ProxyOptions options) {
   RETURN_IF_ERROR(CheckOptions(options));
   StopSignal stop;  // before the first thread starts: threads inherit what is blocked
@@ -212,30 +241,18 @@ absl::Status Run(ProxyOptions options) {
   ASSIGN_OR_RETURN(auto telemetry, telemetry::Telemetry::Create(options.telemetry));
   ASSIGN_OR_RETURN(auto proxy, proxy::Proxy::Start(options.proxy, *telemetry));
   SnapshotInUse in_use(*proxy);
-  std::unique_ptr<subscribe::Subscriber> subscriber;
-  std::atomic<bool> draining{false};
-  // Once the subscriber is there: the pages refer to it. A start without a control plane answers its pages late, but
-  // listens.
   FileSource files(options, in_use);
-  if (!options.rule_files.empty()) {
-    RETURN_IF_ERROR(files.Load());
-  } else {
+  std::unique_ptr<subscribe::Subscriber> subscriber;  // before the pages, which refer to it
+  if (options.rule_files.empty()) {
     ASSIGN_OR_RETURN(subscriber, Subscribe(options, in_use));
   }
+  std::atomic<bool> draining{false};
+  // Before the first snapshot: it can be a while until there is one, and then the pages say why.
   ASSIGN_OR_RETURN(auto admin, StartAdmin(options, *telemetry, in_use, subscriber, draining));
-  if (!options.port_file.empty())
-    RETURN_IF_ERROR(WriteFileAtomically(options.port_file, fmt::format("{}\n", proxy->port())));
-  fmt::print("listening on port {}{}\n", proxy->port(),
-             admin == nullptr ? "" : fmt::format(", admin on port {}", admin->port()));
-  std::fflush(stdout);
-
-  SubscriptionReport subscription(Report);
-  while (!stop.WaitFor(kFileCheckInterval)) {
-    files.LoadIfChanged();
-    if (subscriber != nullptr) subscription.Look(subscriber->status());
-    if (!hangup.Came()) continue;
-    absl::Status status = telemetry->ReopenDecisionLog();
-    Report(status.ok() ? "opened the decision log anew" : Message(status));
+  if (subscriber == nullptr) RETURN_IF_ERROR(files.Load());
+  if (subscriber == nullptr || !StoppedBeforeFirstSnapshot(*subscriber, stop)) {
+    RETURN_IF_ERROR(Announce(options, *proxy, admin.get()));
+    WatchUntilStopped(files, subscriber.get(), *telemetry, stop, hangup);
   }
   draining = true;
   fmt::print("stopping: no new requests, waiting for {} in flight\n", proxy->requests_open());
@@ -268,7 +285,7 @@ void AddProxy(CLI::App& app, Outcome& outcome) {
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
   command->add_option("--port-file", options->port_file, "Write the bound port here once requests can be answered");
-  command->add_option("--admin-port-file", options->admin_port_file, "Write the bound port of --admin here");
+  command->add_option("--admin-port-file", options->admin_port_file, "Write the bound port of --admin here, at once");
   command->add_option("--drain-timeout", options->drain_seconds, "Seconds that requests in flight have at a stop")
       ->capture_default_str();
   command->callback([options, &outcome] {

@@ -103,11 +103,13 @@ class DistributionTest : public testing::Test {
     return proxy;
   }
 
-  nlohmann::json ProxySnapshot() const {
+  // Status and body; 0 when there is no answer.
+  std::pair<int, std::string> Page(const std::string& path) const {
     httplib::Client client("127.0.0.1", admin_port_);
-    const httplib::Result page = client.Get("/snapshot");
-    return page ? nlohmann::json::parse(page->body, nullptr, false) : nlohmann::json();
+    const httplib::Result page = client.Get(path);
+    return page ? std::pair(page->status, page->body) : std::pair(0, std::string());
   }
+  nlohmann::json ProxySnapshot() const { return nlohmann::json::parse(Page("/snapshot").second, nullptr, false); }
 
   // The sequence of what was published.
   int64_t Publish(const std::string& mark) {
@@ -168,6 +170,25 @@ TEST_F(DistributionTest, AProxyStartsFromDiskWhileTheControlPlaneIsAwayAndCatche
   ChildProcess again = StartControl(control_port_);
   ASSERT_TRUE(WaitUntil([&] { return ProxySnapshot().value("version", int64_t{0}) == after; }));
   EXPECT_THAT(ProxySnapshot().dump(), HasSubstr("control " + control_address_));
+}
+
+TEST_F(DistributionTest, AProxyThatWaitsForItsFirstSnapshotShowsItsPagesAndStopsAtOnce) {
+  ChildProcess proxy =
+      Start("proxy", {"proxy", "--workers", "1", "--listen", "127.0.0.1:0", "--port-file", folder_.File("proxy.port"),
+                      "--admin", "127.0.0.1:0", "--admin-port-file", folder_.File("proxy.admin"), "--control",
+                      "127.0.0.1:1", "--state-dir", folder_.File("state")});
+  const auto start = Clock::now();
+  admin_port_ = PortOf(proxy, "proxy.admin");
+  EXPECT_FALSE(std::filesystem::exists(folder_.File("proxy.port"))) << "the test is about a proxy that still waits";
+  EXPECT_LT(Clock::now() - start, 5s);
+  EXPECT_EQ(Page("/healthz").first, 200);
+  ASSERT_TRUE(WaitUntil([&] { return Page("/readyz").second.find("127.0.0.1:1") != std::string::npos; }));
+  EXPECT_EQ(Page("/readyz").first, 503);
+  EXPECT_THAT(Page("/readyz").second, HasSubstr("no snapshot yet"));
+
+  const auto asked = Clock::now();
+  EXPECT_TRUE(proxy.Stop(9s)) << proxy.Report();
+  EXPECT_LT(Clock::now() - asked, 3s);
 }
 
 TEST_F(DistributionTest, TheControlPlaneMayBeKilledAtAnyTimeAndVersionsNeverGoBack) {
