@@ -77,6 +77,13 @@ void BodyQueue::MoveTo(BodyQueue& to, size_t bytes) {
   }
 }
 
+void BodyQueue::KeepFront(size_t bytes) {
+  BodyQueue kept(*memory_);
+  MoveTo(kept, bytes);
+  Clear();
+  kept.MoveTo(*this, bytes);
+}
+
 void BodyQueue::Clear() {
   memory_->queued_bytes -= bytes_;
   bytes_ = 0;

@@ -43,6 +43,8 @@ class BodyQueue {
   void Drop(size_t bytes);
   // Moves the first `bytes`, which must be there, to the end of `to`, by reference.
   void MoveTo(BodyQueue& to, size_t bytes);
+  // Removes all but the first `bytes`, which must be there.
+  void KeepFront(size_t bytes);
   void Clear();
 
  private:

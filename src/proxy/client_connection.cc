@@ -118,6 +118,9 @@ void ClientConnection::OnFrame(const nghttp2_frame& frame) {
 }
 
 void ClientConnection::OnFrameSent(const nghttp2_frame& frame) {
+  if (frame.hd.type == NGHTTP2_HEADERS) {
+    if (Request* request = RequestOf(frame.hd.stream_id)) request->OnResponseHeadersSent();
+  }
   const bool ends = (frame.hd.type == NGHTTP2_HEADERS || frame.hd.type == NGHTTP2_DATA) &&
                     (frame.hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
   if (!ends) return;

@@ -114,7 +114,10 @@ void Connection::Flush() {
     FillBatch();
     if (close_pending_) return FinishClosing(pending_close_);
     if (batch_.empty()) break;
-    switch (batch_.Send(socket_)) {
+    const size_t waiting_bytes = batch_.bytes();
+    const SendBatch::Result result = batch_.Send(socket_);
+    if (batch_.bytes() < waiting_bytes) send_blocked_since_ms_ = 0;
+    switch (result) {
       case SendBatch::Result::kAllSent:
         send_blocked_since_ms_ = 0;
         continue;
@@ -150,6 +153,9 @@ void Connection::FillBatch() {
 int Connection::SendData(const uint8_t* frame_header, BodyQueue& from, size_t bytes) {
   constexpr size_t kFrameHeaderBytes = 9;
   if (!batch_.HasRoom()) return NGHTTP2_ERR_WOULDBLOCK;
+  // Never: what was announced stays in its queue (Request::DropResponseBody). If it did not, only the stream may
+  // suffer.
+  if (from.bytes() < bytes) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
   batch_.AppendCopy({reinterpret_cast<const char*>(frame_header), kFrameHeaderBytes});
   while (bytes > 0) {
     Piece piece = from.TakeFront(bytes);

@@ -22,14 +22,14 @@ void Host::SetAddress(HostAddress address) {
 absl::Status Host::Submit(Request& request) {
   HostConnection* best = BestConnection();
   if (best != nullptr && best->HasWindow()) return best->Open(request);
-  const bool may_connect = connections_.size() < kConnectionsPerHostMax && worker_.now() >= retry_at_;
-  if (!connecting() && may_connect) {
-    absl::Status status = Connect();
-    if (!status.ok() && best == nullptr) return status;
-  }
+  absl::Status status;
+  const bool may_connect = UsableConnections() < kConnectionsPerHostMax && worker_.now() >= retry_at_;
+  if (!connecting() && may_connect) status = Connect();
   // A stream that the host does not read can hold the whole window of its connection: better to wait for the next.
   if (best != nullptr && !connecting()) return best->Open(request);
-  if (connections_.empty()) return absl::UnavailableError(fmt::format("host {} cannot be reached", name()));
+  if (UsableConnections() == 0) {
+    return status.ok() ? absl::UnavailableError(fmt::format("host {} cannot be reached", name())) : status;
+  }
   if (waiting_.size() >= kWaitingRequestsMax) {
     return absl::UnavailableError(fmt::format("host {}: {} requests wait for it already", name(), waiting_.size()));
   }
@@ -37,22 +37,33 @@ absl::Status Host::Submit(Request& request) {
   return absl::OkStatus();
 }
 
-void Host::OnConnected(HostConnection& connection) {
+void Host::OnConnected() {
   backoff_ = kBackoffFirst;
-  ServeWaiting(connection);
+  ServeWaiting();
 }
 
 void Host::OnConnectFailed(HostConnection& connection, const absl::Status& why) {
   std::erase(connections_, &connection);
   retry_at_ = worker_.now() + backoff_;
   backoff_ = std::min(backoff_ * 2, kBackoffMax);
-  if (connections_.empty()) FailWaiting(why);
+  Reconsider(why);
 }
 
-void Host::OnConnectionClosed(HostConnection& connection) {
+void Host::OnConnectionClosed(HostConnection& connection, const absl::Status& why) {
   std::erase(connections_, &connection);
-  if (waiting_.empty() || !connections_.empty()) return;
-  if (absl::Status status = Connect(); !status.ok()) FailWaiting(status);
+  Reconsider(why);
+}
+
+void Host::OnConnectionUnusable() { Reconsider(absl::UnavailableError(fmt::format("host {} is going away", name()))); }
+
+void Host::Reconsider(const absl::Status& why) {
+  ServeWaiting();
+  if (UsableConnections() == 0) FailWaiting(why);
+}
+
+size_t Host::UsableConnections() const {
+  return static_cast<size_t>(std::count_if(connections_.begin(), connections_.end(),
+                                           [](const HostConnection* connection) { return connection->Usable(); }));
 }
 
 void Host::CloseConnections() {
@@ -92,16 +103,20 @@ absl::Status Host::Connect() {
   return absl::OkStatus();
 }
 
-void Host::ServeWaiting(HostConnection& connection) {
-  while (!waiting_.empty() && connection.HasRoom()) {
+void Host::ServeWaiting() {
+  while (!waiting_.empty()) {
+    HostConnection* best = BestConnection();
+    // With a connection on its way, one without a window is not better than waiting.
+    if (best == nullptr || (!best->HasWindow() && connecting())) return;
     Request& request = *waiting_.PopFront();
-    if (absl::Status status = connection.Open(request); !status.ok()) request.OnHostGone(status);
+    if (absl::Status status = best->Open(request); !status.ok()) request.OnHostGone(status, Request::Processed::kNo);
   }
 }
 
 void Host::FailWaiting(const absl::Status& why) {
   // Only those that wait now: a request that fails here may come back.
-  for (size_t count = waiting_.size(); count > 0 && !waiting_.empty(); --count) waiting_.PopFront()->OnHostGone(why);
+  for (size_t count = waiting_.size(); count > 0 && !waiting_.empty(); --count)
+    waiting_.PopFront()->OnHostGone(why, Request::Processed::kNo);
 }
 
 }  // namespace signalbox::proxy

@@ -46,10 +46,12 @@ class Host {
   void Forget(Request& request) { waiting_.Remove(request); }
 
   // --- What its connections report.
-  void OnConnected(HostConnection& connection);
+  void OnConnected();
   void OnConnectFailed(HostConnection& connection, const absl::Status& why);
-  void OnConnectionClosed(HostConnection& connection);
-  void OnStreamClosed(HostConnection& connection) { ServeWaiting(connection); }
+  void OnConnectionClosed(HostConnection& connection, const absl::Status& why);
+  void OnConnectionUnusable();
+  // A stream ended, or a window grew.
+  void OnRoom() { ServeWaiting(); }
 
   // Ends all connections: no snapshot in use names the host any more.
   void CloseConnections();
@@ -57,8 +59,12 @@ class Host {
  private:
   HostConnection* BestConnection() const;
   bool connecting() const;
+  // Those that take streams now, may take some later, or are on their way.
+  size_t UsableConnections() const;
   absl::Status Connect();
-  void ServeWaiting(HostConnection& connection);
+  void ServeWaiting();
+  // After a connection was lost for new streams: those who have nothing to wait for any more look elsewhere.
+  void Reconsider(const absl::Status& why);
   void FailWaiting(const absl::Status& why);
 
   Worker& worker_;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 
 #include <cstring>
 
@@ -42,6 +43,20 @@ absl::StatusOr<HostAddress> ParseListenAddress(const std::string& text) {
   HostAddress address = ResolveHostAddress(text);
   if (!address.status.ok()) return address.status;
   return address;
+}
+
+void PrepareSocket(int socket) {
+  const int on = 1;
+  const int idle_s = 60;
+  const int interval_s = 10;
+  const int probes = 3;
+  const int unacknowledged_ms = 30'000;
+  setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  setsockopt(socket, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+  setsockopt(socket, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
+  setsockopt(socket, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof(interval_s));
+  setsockopt(socket, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
+  setsockopt(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacknowledged_ms, sizeof(unacknowledged_ms));
 }
 
 int PortOf(int socket) {

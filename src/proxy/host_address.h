@@ -24,6 +24,10 @@ HostAddress ResolveHostAddress(const std::string& text);
 // The same as an error, with `text` in it: for addresses to listen on.
 absl::StatusOr<HostAddress> ParseListenAddress(const std::string& text);
 
+// What every connection's socket gets: no delay of small writes, and an end when the other machine is gone without a
+// word (a minute of silence, or 30 s without an acknowledgement of what was sent).
+void PrepareSocket(int socket);
+
 // The port of a bound socket.
 int PortOf(int socket);
 

@@ -20,6 +20,9 @@ namespace {
 // A host from which nothing came for so long while it owes answers is asked whether it lives, and given as long again
 // to say so.
 constexpr int64_t kSilenceMsMax = 5000;
+// gRPC servers end a connection at the third PING without data in between: it is not asked more often in one silence.
+// After that, TCP's keepalive and the request's deadline watch.
+constexpr int kPingsInSilenceMax = 2;
 constexpr size_t kFrameBytesMax = 16 << 10;
 
 HostConnection& Self(void* user_data) { return *static_cast<HostConnection*>(user_data); }
@@ -35,8 +38,7 @@ absl::StatusOr<int> HostConnection::StartConnecting(const HostAddress& address) 
   const int socket = ::socket(address.address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (socket < 0)
     return absl::UnavailableError(fmt::format("host {}: no socket: {}", address.text, std::strerror(errno)));
-  const int on = 1;
-  setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  PrepareSocket(socket);
   if (connect(socket, reinterpret_cast<const sockaddr*>(&address.address), address.length) == 0 ||
       errno == EINPROGRESS) {
     return socket;
@@ -67,7 +69,12 @@ void HostConnection::FinishConnecting() {
   if (!status.ok()) return Close(status);
   connecting_ = false;
   worker_.ChangeWatch(*this, socket_, EPOLLIN);
-  host_->OnConnected(*this);
+}
+
+void HostConnection::OnSettings() {
+  if (settings_received_) return;
+  settings_received_ = true;
+  if (host_ != nullptr) host_->OnConnected();
 }
 
 absl::Status HostConnection::StartSession() {
@@ -80,8 +87,13 @@ absl::Status HostConnection::StartSession() {
   return SubmitSettings(settings, std::size(settings));
 }
 
+bool HostConnection::Usable() const {
+  if (closed() || draining_) return false;
+  return session_ == nullptr || nghttp2_session_check_request_allowed(session_) != 0;
+}
+
 bool HostConnection::HasRoom() const {
-  return !connecting_ && !draining_ && !closed() && nghttp2_session_check_request_allowed(session_) != 0 &&
+  return settings_received_ && Usable() &&
          open_streams_ < nghttp2_session_get_remote_settings(session_, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
 }
 
@@ -123,15 +135,18 @@ void HostConnection::Abandon() {
 }
 
 void HostConnection::CheckLiveness(int64_t now_ms) {
-  if (connecting_) {
+  if (!settings_received_) {
     if (now_ms - started_ms_ >= kConnectTimeout.count()) Close(absl::UnavailableError("cannot connect: timed out"));
     return;
   }
+  if (open_streams_ == 0 && !Usable()) return Close(absl::UnavailableError("it takes no more streams"));
   if (open_streams_ == 0 || now_ms - last_received_ms_ < kSilenceMsMax) {
     ping_sent_ms_ = 0;
     return;
   }
   if (ping_sent_ms_ == 0) {
+    if (pings_in_silence_ == kPingsInSilenceMax) return;
+    ++pings_in_silence_;
     ping_sent_ms_ = now_ms;
     nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, nullptr);
     return ScheduleFlush();
@@ -143,17 +158,21 @@ void HostConnection::OnClosed(const absl::Status& why) {
   const std::string name = host_ == nullptr ? "" : host_->name();
   const absl::Status status(why.code(), fmt::format("host {}: {}", name, Message(why)));
   if (host_ != nullptr) {
-    connecting_ ? host_->OnConnectFailed(*this, status) : host_->OnConnectionClosed(*this);
+    settings_received_ ? host_->OnConnectionClosed(*this, status) : host_->OnConnectFailed(*this, status);
   }
-  while (Request* request = requests_.PopFront()) request->OnHostGone(status);
+  while (Request* request = requests_.PopFront()) request->OnHostGone(status, Request::Processed::kMaybe);
 }
 
 void HostConnection::OnFrame(const nghttp2_frame& frame) {
   if (frame.hd.type == NGHTTP2_GOAWAY) {
     draining_ = true;
+    if (host_ != nullptr) host_->OnConnectionUnusable();
     return;
   }
+  if (frame.hd.type == NGHTTP2_SETTINGS && (frame.hd.flags & NGHTTP2_FLAG_ACK) == 0) return OnSettings();
+  if (frame.hd.type == NGHTTP2_WINDOW_UPDATE && host_ != nullptr) return host_->OnRoom();
   if (frame.hd.type != NGHTTP2_HEADERS && frame.hd.type != NGHTTP2_DATA) return;
+  pings_in_silence_ = 0;
   Request* request = RequestOf(frame.hd.stream_id);
   if (request == nullptr) return;
   const bool end_stream = (frame.hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
@@ -170,14 +189,33 @@ void HostConnection::OnStreamClosed(int32_t stream_id, uint32_t error_code) {
   if (request != nullptr) {
     nghttp2_session_set_stream_user_data(session_, stream_id, nullptr);
     // The usual end first: a message for it would cost more than the rest of its closing.
-    request->OnHostGone(request->response_ended() ? absl::OkStatus() : ResetError(error_code));
+    request->OnHostGone(request->response_ended() ? absl::OkStatus() : ResetError(error_code),
+                        error_code == NGHTTP2_REFUSED_STREAM ? Request::Processed::kNo : Request::Processed::kMaybe);
   }
-  if (host_ != nullptr) host_->OnStreamClosed(*this);
+  if (host_ != nullptr) host_->OnRoom();
 }
 
+// As gRPC maps HTTP/2's error codes, so that clients see what they would see without a proxy.
 absl::Status HostConnection::ResetError(uint32_t error_code) const {
-  return absl::UnavailableError(fmt::format("host {} reset the stream ({})", host_ == nullptr ? "" : host_->name(),
-                                            nghttp2_http2_strerror(error_code)));
+  const std::string message = fmt::format("host {} reset the stream ({})", host_ == nullptr ? "" : host_->name(),
+                                          nghttp2_http2_strerror(error_code));
+  switch (error_code) {
+    case NGHTTP2_REFUSED_STREAM:
+      return absl::UnavailableError(message);
+    case NGHTTP2_CANCEL:
+      return absl::CancelledError(message);
+    case NGHTTP2_ENHANCE_YOUR_CALM:
+      return absl::ResourceExhaustedError(message);
+    case NGHTTP2_INADEQUATE_SECURITY:
+      return absl::PermissionDeniedError(message);
+    default:
+      return absl::InternalError(message);
+  }
+}
+
+void HostConnection::OnFrameSent(const nghttp2_frame& frame) {
+  if (frame.hd.type != NGHTTP2_HEADERS) return;
+  if (Request* request = RequestOf(frame.hd.stream_id)) request->OnHeadersSentToHost();
 }
 
 ssize_t HostConnection::ReadRequestBody(int32_t stream_id, size_t bytes_max, uint32_t* flags) {
@@ -204,6 +242,11 @@ nghttp2_session_callbacks* HostConnection::Callbacks() {
     nghttp2_session_callbacks_set_on_frame_recv_callback(made,
                                                          [](nghttp2_session*, const nghttp2_frame* frame, void* self) {
                                                            Self(self).OnFrame(*frame);
+                                                           return 0;
+                                                         });
+    nghttp2_session_callbacks_set_on_frame_send_callback(made,
+                                                         [](nghttp2_session*, const nghttp2_frame* frame, void* self) {
+                                                           Self(self).OnFrameSent(*frame);
                                                            return 0;
                                                          });
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(made, [](nghttp2_session* session, uint8_t,

@@ -22,7 +22,11 @@ class HostConnection : public Connection {
   // `socket` is still connecting.
   HostConnection(Worker& worker, Host& host, int socket);
 
-  bool connecting() const { return connecting_; }
+  // From the socket's opening to the host's first SETTINGS, which say how many streams it takes: what it would refuse
+  // is not sent.
+  bool connecting() const { return !settings_received_ && !draining_ && !closed(); }
+  // False once it will take no further streams: the host said GOAWAY, or the stream ids are used up.
+  bool Usable() const;
   size_t streams() const { return open_streams_; }
   // Whether the host lets us open one more stream on it.
   bool HasRoom() const;
@@ -52,14 +56,18 @@ class HostConnection : public Connection {
   absl::Status StartSession();
   void OnFrame(const nghttp2_frame& frame);
   void OnStreamClosed(int32_t stream_id, uint32_t error_code);
+  void OnSettings();
+  void OnFrameSent(const nghttp2_frame& frame);
   absl::Status ResetError(uint32_t error_code) const;
   ssize_t ReadRequestBody(int32_t stream_id, size_t bytes_max, uint32_t* flags);
 
   Host* host_;
-  bool connecting_ = true;
+  bool connecting_ = true;  // the socket
+  bool settings_received_ = false;
   bool draining_ = false;  // GOAWAY came
   int64_t started_ms_;
   int64_t ping_sent_ms_ = 0;  // 0: none is under way
+  int pings_in_silence_ = 0;
   size_t open_streams_ = 0;
   // Those with an open stream, and those for which bytes from here still wait.
   IntrusiveList<Request, &Request::host_hook> requests_;

@@ -155,6 +155,11 @@ TEST_F(BadInputTest, WhatIsNotGrpc) {
   RawStream stream = Send({{":method", "GET"}, {":scheme", "http"}, {":path", "/"}, {":authority", "x"}}, "");
   EXPECT_EQ(stream.headers[":status"], "415");
   EXPECT_THAT(stream.headers["grpc-message"], HasSubstr("application/grpc"));
+  Headers web = GrpcHeaders("/acme.Ranker/Rank", {{"sb-objective", "Echo"}});
+  for (auto& [name, value] : web) {
+    if (name == "content-type") value = "application/grpc-web";
+  }
+  EXPECT_EQ(Send(web, "").headers[":status"], "415");
 
   RawHttp2 client(proxy_.port());
   client.SendBytes("GET / HTTP/1.1\r\nhost: x\r\n\r\n");

@@ -94,6 +94,33 @@ TEST(ProxyFlow, AHostThatStopsReadingHoldsLittleAndDisturbsNobody) {
   EXPECT_LT(proxy->memory_bytes(), 64U << 20);
 }
 
+TEST(ProxyFlow, AFailureBehindAFullSocketEndsTheStreamAndNothingElse) {
+  EchoHost host;
+  TestProxy proxy;
+  proxy.Route({host.address()});
+  // Windows of a megabyte a stream and sixteen in all, and a client that does not read: frames wait half sent when the
+  // deadline comes.
+  RawHttp2 stuck(proxy.port());
+  std::vector<int32_t> streams;
+  for (int i = 0; i < 32; ++i) {
+    streams.push_back(stuck.Open(GrpcHeaders("/a/Download", {{"sb-objective", "Echo"}, {"grpc-timeout", "300m"}}),
+                                 GrpcFrame("1000 1048576")));
+  }
+  stuck.Flush();
+  EchoClient other(proxy.port());
+  while (host.calls() < 32) ASSERT_TRUE(other.Unary("/inference.GRPCInferenceService/ServerLive", "").status.ok());
+  while (host.cancelled() < 32) ASSERT_TRUE(other.Unary("/inference.GRPCInferenceService/ServerLive", "").status.ok());
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(other.Unary("/a/b", "x", ForEcho()).status.ok());
+  // Now it reads: every stream has its end.
+  ASSERT_TRUE(stuck.RunUntil([&] {
+    for (int32_t stream : streams) {
+      if (!stuck.stream(stream).closed) return false;
+    }
+    return true;
+  }));
+  for (int32_t stream : streams) EXPECT_EQ(stuck.stream(stream).headers["grpc-status"], "4");
+}
+
 // Counts what the worker's thread has asked operator new for, at each request that it records.
 class AllocationsAtRecord : public telemetry::Telemetry, public telemetry::WorkerTelemetry {
  public:

@@ -3,12 +3,17 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
+#include "base/file.h"
+#include "base/test_folder.h"
 #include "proxy/test_proxy.h"
 #include "tests/support/echo_host.h"
 #include "tests/support/raw_http2.h"
@@ -25,7 +30,6 @@ using ::signalbox::testing::RawHttp2;
 using ::signalbox::testing::RawListener;
 using ::signalbox::testing::Reply;
 using ::signalbox::testing::UnusedPort;
-using ::testing::AnyOf;
 using ::testing::HasSubstr;
 
 CallOptions ForEcho() { return {.headers = {{"sb-objective", "Echo"}}}; }
@@ -137,22 +141,159 @@ TEST(ProxyHosts, AHostThatShutsDownGracefullyIsLeftForTheOthers) {
   EXPECT_EQ(failed, 0);
 }
 
+// Frames as a host writes them by hand.
+std::string Frame(char type, char flags, uint8_t stream, const std::string& payload) {
+  std::string frame;
+  for (int shift = 16; shift >= 0; shift -= 8) frame.push_back(static_cast<char>(payload.size() >> shift));
+  return frame + type + flags + std::string(3, '\0') + static_cast<char>(stream) + payload;
+}
+const std::string kSettings = Frame(4, 0, 0, "");
+const std::string kSettingsAck = Frame(4, 1, 0, "");
+// `:status: 200` from HPACK's static table, `content-type: application/grpc` as a literal.
+const std::string kResponseHeaders = Frame(1, 4, 1, std::string("\x88\x5f\x10") + "application/grpc");
+
+// Reads until `bytes` have come: the preface, SETTINGS, the request.
+void ReadAtLeast(int socket, size_t bytes) {
+  std::array<char, 4096> buffer;
+  while (bytes > 0) {
+    const ssize_t received = recv(socket, buffer.data(), buffer.size(), 0);
+    if (received <= 0) return;
+    bytes -= std::min(bytes, static_cast<size_t>(received));
+  }
+}
+
+// A host that accepts the request, says `answer`, and is gone.
+class DyingHost {
+ public:
+  explicit DyingHost(std::string answer)
+      : answer_(std::move(answer)), listener_([this](int socket) {
+          const std::string hello = kSettings + kSettingsAck;
+          send(socket, hello.data(), hello.size(), MSG_NOSIGNAL);
+          constexpr size_t kUntilTheBody = 400;  // more than preface and settings, less than the request with its body
+          ReadAtLeast(socket, kUntilTheBody);
+          send(socket, answer_.data(), answer_.size(), MSG_NOSIGNAL);
+        }) {}
+  std::string address() const { return listener_.address(); }
+
+ private:
+  const std::string answer_;
+  RawListener listener_;
+};
+
+Reply AskLonely(int port) {
+  EchoClient client(port);
+  return client.Unary("/a/b", std::string(1000, 'x'), {.headers = {{"sb-objective", "Lonely"}}});
+}
+
 TEST(ProxyHosts, AHostThatDiesDuringARequestIsUnavailable) {
-  std::atomic<bool> die{false};
-  RawListener host([&](int socket) {
-    char byte = 0;
-    recv(socket, &byte, 1, 0);
-    while (!die) std::this_thread::yield();
-  });
+  DyingHost host("");
   TestProxy proxy;
   proxy.Route({host.address()});
-  EchoClient client(proxy.port());
-  auto stream = client.Open("/a/b", {.headers = {{"sb-objective", "Lonely"}}});
-  stream->Write("x");
-  die = true;
-  const Reply reply = stream->Finish();
+  const Reply reply = AskLonely(proxy.port());
   EXPECT_EQ(reply.status.error_code(), grpc::StatusCode::UNAVAILABLE);
   EXPECT_THAT(reply.status.error_message(), HasSubstr(host.address()));
+}
+
+TEST(ProxyHosts, AHostThatDiesAfterItsHeadersIsUnavailableInTheTrailers) {
+  DyingHost host(kResponseHeaders);
+  TestProxy proxy;
+  proxy.Route({host.address()});
+  const Reply reply = AskLonely(proxy.port());
+  EXPECT_EQ(reply.status.error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(reply.header("sb-model"), "echo@1");
+}
+
+TEST(ProxyHosts, AHostThatDiesInsideItsAnswerIsUnavailableInTheTrailers) {
+  DyingHost host(kResponseHeaders + Frame(0, 0, 1, std::string("\0\0\0\1\0abc", 8)));
+  TestProxy proxy;
+  proxy.Route({host.address()});
+  const Reply reply = AskLonely(proxy.port());
+  EXPECT_EQ(reply.status.error_code(), grpc::StatusCode::UNAVAILABLE);
+}
+
+TEST(ProxyHosts, AHostsResetMeansWhatItMeansToAGrpcClient) {
+  const std::vector<std::pair<char, grpc::StatusCode>> resets = {
+      {2, grpc::StatusCode::INTERNAL}, {8, grpc::StatusCode::CANCELLED}, {11, grpc::StatusCode::RESOURCE_EXHAUSTED}};
+  for (const auto& [code, status] : resets) {
+    DyingHost host(Frame(3, 0, 1, std::string("\0\0\0", 3) + code));
+    TestProxy proxy;
+    proxy.Route({host.address()});
+    EXPECT_EQ(AskLonely(proxy.port()).status.error_code(), status) << "error code " << static_cast<int>(code);
+  }
+}
+
+TEST(ProxyHosts, AHostThatDrainsWithAnOpenStreamHoldsNobodyUp) {
+  auto leaves = std::make_unique<EchoHost>("leaves");
+  EchoHost spare("spare");
+  TestProxy proxy;
+  proxy.Route({leaves->address()}, {}, {spare.address()});
+  EchoClient client(proxy.port());
+  auto stream = client.Open("/a/EchoStream", ForEcho());
+  std::string message;
+  ASSERT_TRUE(stream->Write("x") && stream->Read(message));
+  // Its listener is closed at once; the open stream keeps its connection.
+  std::thread shutdown([&] { leaves->Shutdown(std::chrono::seconds(20)); });
+  Reply reply;
+  do {
+    CallOptions options = ForEcho();
+    options.timeout = std::chrono::seconds(5);
+    reply = client.Unary("/a/b", "x", options);
+    EXPECT_NE(reply.status.error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+  } while (reply.header("host-name") != "spare");
+  EXPECT_TRUE(reply.status.ok());
+  ASSERT_TRUE(stream->Write("y") && stream->Read(message));
+  EXPECT_EQ(message, "y");
+  ASSERT_TRUE(stream->WritesDone());
+  EXPECT_FALSE(stream->Read(message));
+  EXPECT_TRUE(stream->Finish().status.ok());
+  shutdown.join();
+}
+
+TEST(ProxyHosts, ARequestThatAHostHasSeenGoesToNoOther) {
+  // It ends the stream without an answer before any of the body: the request has no body.
+  DyingHost host(Frame(3, 0, 1, std::string("\0\0\0\2", 4)));
+  EchoHost spare("spare");
+  TestProxy proxy;
+  proxy.Route({host.address()}, {}, {spare.address()});
+  RawHttp2 client(proxy.port());
+  const int32_t stream = client.Open(
+      GrpcHeaders("/a/b", {{"sb-objective", "Echo"}, {"my-filler", std::string(400, 'f')}}), "", /*end=*/false);
+  ASSERT_TRUE(client.RunUntilClosed(stream));
+  EXPECT_EQ(client.stream(stream).headers["grpc-status"], "13");
+  EXPECT_EQ(spare.calls(), 0);
+}
+
+TEST(ProxyHosts, ARequestThatAHostRefusedGoesToTheNext) {
+  DyingHost host(Frame(3, 0, 1, std::string("\0\0\0\7", 4)));
+  EchoHost spare("spare");
+  TestProxy proxy;
+  proxy.Route({host.address()}, {}, {spare.address()});
+  RawHttp2 client(proxy.port());
+  const int32_t stream = client.Open(
+      GrpcHeaders("/a/b", {{"sb-objective", "Echo"}, {"my-filler", std::string(400, 'f')}}), "", /*end=*/false);
+  ASSERT_TRUE(client.RunUntil([&] { return spare.calls() == 1; }));
+  client.Send(stream, GrpcFrame("x"), /*end=*/true);
+  ASSERT_TRUE(client.RunUntilClosed(stream));
+  EXPECT_EQ(client.stream(stream).headers["grpc-status"], "0");
+}
+
+TEST(ProxyHosts, AFallbackKeepsTheExperimentAndCellInTheLog) {
+  TestFolder folder;
+  EchoHost spare("spare");
+  {
+    TestProxy proxy(1, {.decision_log_path = folder.File("decisions.jsonl")});
+    proxy.Route({NobodyThere()}, {NobodyThere()}, {spare.address()});
+    EchoClient client(proxy.port());
+    CallOptions options = ForEcho();
+    options.headers.emplace("sb-user", "u1");
+    EXPECT_EQ(client.Unary("/a/b", "x", options).header("sb-model"), "spare");
+    while (proxy->requests_open() > 0) std::this_thread::yield();
+    proxy.Stop();
+  }
+  const std::string log = *ReadFile(folder.File("decisions.jsonl"), 1 << 20);
+  EXPECT_THAT(log, HasSubstr(R"("experiment":"77")"));
+  EXPECT_THAT(log, HasSubstr(R"("model":"spare")"));
+  EXPECT_THAT(log, HasSubstr(R"("reason":"fallback")"));
 }
 
 TEST(ProxyHosts, AHostThatNeverAnswersEndsAtTheDeadline) {
@@ -179,7 +320,7 @@ TEST(ProxyHosts, AHostThatAnswersGarbageIsUnavailable) {
     EchoClient client(proxy.port());
     const Reply reply =
         client.Unary("/a/b", "x", {.headers = {{"sb-objective", "Lonely"}}, .timeout = std::chrono::seconds(5)});
-    EXPECT_THAT(reply.status.error_code(), AnyOf(grpc::StatusCode::UNAVAILABLE, grpc::StatusCode::DEADLINE_EXCEEDED));
+    EXPECT_EQ(reply.status.error_code(), grpc::StatusCode::UNAVAILABLE) << reply.status.error_message();
   }
 }
 
@@ -189,11 +330,12 @@ TEST(ProxyHosts, AHostThatAcceptsAndClosesIsLeftForTheFallback) {
   TestProxy proxy;
   proxy.Route({host.address()}, {}, {spare.address()});
   EchoClient client(proxy.port());
-  int ok = 0;
-  for (int i = 0; i < 20; ++i) ok += client.Unary("/a/b", "x", ForEcho()).status.ok();
-  // A connection that is closed as it opens can take a request with it; none may hang, and the fallback serves.
-  EXPECT_GT(ok + host.accepted(), 0);
-  while (proxy->requests_open() > 0) std::this_thread::yield();
+  for (int i = 0; i < 20; ++i) {
+    const Reply reply = client.Unary("/a/b", "x", ForEcho());
+    EXPECT_TRUE(reply.status.ok()) << reply.status.error_message();
+    EXPECT_EQ(reply.header("sb-model"), "spare");
+  }
+  EXPECT_GT(host.accepted(), 0);
 }
 
 TEST(ProxyHosts, RequestsSpreadOverTheHostsOfAShard) {

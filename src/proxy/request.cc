@@ -25,7 +25,12 @@ constexpr size_t kHostsPerModelMax = 3;
 
 absl::Status CheckGrpc(const HeaderList& headers) {
   const std::string_view content_type = headers.Find("content-type");
-  if (content_type.starts_with("application/grpc") && headers.Find(":method") == "POST") return absl::OkStatus();
+  constexpr std::string_view kGrpc = "application/grpc";
+  // `application/grpc+proto` is gRPC; `application/grpc-web` is not.
+  const bool is_grpc =
+      content_type.starts_with(kGrpc) &&
+      (content_type.size() == kGrpc.size() || content_type[kGrpc.size()] == '+' || content_type[kGrpc.size()] == ';');
+  if (is_grpc && headers.Find(":method") == "POST") return absl::OkStatus();
   return absl::InvalidArgumentError(
       fmt::format("{} with content-type \"{}\": expected POST with content-type application/grpc",
                   headers.Find(":method"), content_type));
@@ -179,7 +184,10 @@ absl::Status Request::Dispatch() {
   for (;;) {
     absl::Status status = TryNextHost();
     if (!absl::IsUnavailable(status)) return status;
-    if (fallbacks_tried_ == decision_.fallbacks.size()) return NothingReachable();
+    if (fallbacks_tried_ == decision_.fallbacks.size()) {
+      answer_ = decision_.answer;
+      return NothingReachable();
+    }
     answer_ = decision_.fallbacks[fallbacks_tried_++];
     hosts_tried_ = 0;
   }
@@ -191,7 +199,10 @@ absl::Status Request::TryNextHost() {
     last_failure_ = absl::UnavailableError("it has no shard in the placement");
     return last_failure_;
   }
-  for (size_t passed = 0; passed < model.hosts.size() && hosts_tried_ < kHostsPerModelMax; ++passed) {
+  // The same host again is only better than none: its connection may be new by then.
+  const bool has_others = model.hosts.size() > 1 || fallbacks_tried_ < decision_.fallbacks.size();
+  const size_t tries_max = has_others ? std::min(kHostsPerModelMax, model.hosts.size()) : kHostsPerModelMax;
+  for (size_t passed = 0; passed < model.hosts.size() && hosts_tried_ < tries_max; ++passed) {
     Host& host = *model.hosts[model.next++ % model.hosts.size()];
     if (!host.Available(worker_.now())) {
       if (last_failure_.ok())
@@ -225,6 +236,11 @@ void Request::OnHostStream(HostConnection& connection, int32_t stream_id) {
   if (body_kind_ == BodyKind::kModel) suffix = ModelAndVersionFields(*answer_);
   if (body_kind_ == BodyKind::kServe) suffix = answer_->serve_suffix;
   enricher_ = MessageEnricher(suffix);
+}
+
+void Request::OnHeadersSentToHost() {
+  host_has_headers_ = true;
+  dispatched_ = worker_.ReadClock();
 }
 
 void Request::AddHostHeaders(HeaderFields& fields) {
@@ -279,10 +295,10 @@ void Request::OnRequestEnd() {
 }
 
 Request::Available Request::RequestAvailable(size_t bytes_max) {
-  if (!body_was_taken_) dispatched_ = worker_.ReadClock();
-  body_was_taken_ = true;
   bool overflow = false;
-  ReleaseRequestBytes(enricher_.Move(request_body_, enriched_body_, bytes_max, overflow));
+  const size_t taken = enricher_.Move(request_body_, enriched_body_, bytes_max, overflow);
+  body_was_taken_ |= taken > 0;
+  ReleaseRequestBytes(taken);
   if (overflow) {
     Fail(absl::ResourceExhaustedError(
         "a message of the request is too long for the ObjectiveConfig to be appended: 4 GiB are the limit of gRPC"));
@@ -297,7 +313,7 @@ Request::Available Request::RequestAvailable(size_t bytes_max) {
 // --- 6. The host could not be reached, or failed: another one, as long as nothing of the body or of the response has
 // passed.
 
-void Request::OnHostGone(const absl::Status& why) {
+void Request::OnHostGone(const absl::Status& why, Processed processed) {
   waiting_for_ = nullptr;
   host_stream_ = 0;
   if (host_connection_ != nullptr && host_connection_->closed()) {
@@ -306,7 +322,14 @@ void Request::OnHostGone(const absl::Status& why) {
   }
   if (response_ended_ || client_ == nullptr) return;
   last_failure_ = why;
-  if (body_was_taken_ || response_begun_) return Fail(why);
+  // A host that has seen the request may have worked on it. What it refused it has not; but then the body must still be
+  // here.
+  const bool try_again = !body_was_taken_ && !response_begun_ && (!host_has_headers_ || processed == Processed::kNo);
+  if (!try_again) {
+    const bool too_late = has_deadline_ && absl::IsCancelled(why) && worker_.ReadClock() >= deadline.at;
+    return too_late ? OnDeadline() : Fail(why);
+  }
+  host_has_headers_ = false;
   LetGoOfHost();
   response_headers_.Clear();
   response_too_large_ = false;
@@ -331,6 +354,7 @@ void Request::OnResponseHeadersEnd(bool end_stream) {
   }
   const std::string_view http_status = response_headers_.Find(":status");
   if (http_status.starts_with('1')) return response_headers_.Clear();
+  answered_ = worker_.ReadClock();
   if (response_headers_.Find("grpc-status").empty()) {
     grpc_status_ =
         end_stream || http_status != "200" ? GrpcStatusOfHttp(std::atoi(std::string(http_status).c_str())) : 2;
@@ -368,7 +392,6 @@ void Request::OnResponseData(std::string_view data, const BlockRef& block) {
 
 void Request::OnResponseEnd() {
   response_ended_ = true;
-  host_ended_ = worker_.ReadClock();
   if (response_trailers_) grpc_status_ = ParseGrpcStatus(response_headers_.Find("grpc-status"));
   // The host has said all it will: what the client still sends is for nobody.
   if (!request_ended_ || !request_body_.empty() || !enriched_body_.empty()) {
@@ -380,6 +403,7 @@ void Request::OnResponseEnd() {
 
 Request::Available Request::ResponseAvailable(size_t bytes_max) {
   const size_t bytes = std::min(bytes_max, response_body_.bytes());
+  response_announced_ = bytes;
   return {.bytes = bytes,
           .ended = response_ended_ && bytes == response_body_.bytes(),
           .trailers = own_trailers_ || response_trailers_};
@@ -387,6 +411,7 @@ Request::Available Request::ResponseAvailable(size_t bytes_max) {
 
 void Request::OnResponseSent(size_t bytes) {
   response_bytes_ += bytes;
+  response_announced_ = 0;
   if (host_connection_ != nullptr) host_connection_->Release(host_stream_, bytes);
 }
 
@@ -443,7 +468,7 @@ void Request::EndWith(const absl::Status& status) {
   grpc_status_ = static_cast<int>(status.code());
   status_text_ = std::to_string(grpc_status_);
   message_text_ = EncodeGrpcMessage(Message(status));
-  host_ended_ = worker_.ReadClock();
+  if (!response_begun_) answered_ = worker_.ReadClock();
 }
 
 void Request::SendTrailersOnly(std::string_view http_status) {
@@ -460,6 +485,7 @@ void Request::OnClientGone() {
   client_->Forget(*this);
   if (!response_ended_) grpc_status_ = static_cast<int>(absl::StatusCode::kCancelled);
   Record();
+  response_announced_ = 0;  // the stream that it was announced to is closed
   LetGoOfHost();
   DropRequestBody();
   DropResponseBody();
@@ -475,6 +501,8 @@ void Request::LetGoOfHost() {
   enriched_body_.Clear();
   if (host_connection_ == nullptr) return;
   DropResponseBody();
+  // What stays to be sent is not waited for by the host.
+  host_connection_->Release(host_stream_, response_body_.bytes());
   if (host_stream_ != 0) host_connection_->Cancel(std::exchange(host_stream_, 0));
   host_connection_->Forget(*this);
   host_connection_ = nullptr;
@@ -488,9 +516,10 @@ void Request::DropRequestBody() {
 }
 
 void Request::DropResponseBody() {
-  const size_t bytes = response_body_.bytes();
-  response_body_.Clear();
-  if (host_connection_ != nullptr) host_connection_->Release(host_stream_, bytes);
+  // A frame that was announced to nghttp2, and found the socket full, is still going to be sent.
+  const size_t dropped = response_body_.bytes() - response_announced_;
+  response_body_.KeepFront(response_announced_);
+  if (host_connection_ != nullptr) host_connection_->Release(host_stream_, dropped);
 }
 
 void Request::ReleaseRequestBytes(size_t bytes) {
@@ -505,14 +534,19 @@ void Request::WakeHost() {
   if (host_stream_ != 0) host_connection_->Resume(host_stream_);
 }
 
+Time Request::ReadClockOnce(Time time) const { return time == Time() ? worker_.ReadClock() : time; }
+
 void Request::Record() {
   using std::chrono::duration_cast;
   using std::chrono::microseconds;
   const Time end = worker_.ReadClock();
   const decide::RequestContext& context = context_.context;
+  // What lies between the Objective being known and the host having the request, and between the host's answer and the
+  // client having its headers. Bodies go at the pace of the slower side.
   const Time none{};
-  Time::duration own = end - (host_ended_ == none ? end : host_ended_);
+  Time::duration own{};
   if (ready_ != none && dispatched_ != none) own += dispatched_ - ready_;
+  if (answered_ != none && headers_sent_ != none) own += headers_sent_ - answered_;
   telemetry::RequestRecord record;
   record.decision_id = decision_id_;
   record.start_unix_us = start_unix_us_;
@@ -520,8 +554,9 @@ void Request::Record() {
   if (answer_ != nullptr) {
     record.objective = answer_->objective;
     record.model = answer_->model->id;
-    record.experiment = answer_->experiment;
-    record.cell = answer_->cell;
+    // Of the decision, also when a fallback answers: who is in a cell does not depend on what can be reached.
+    record.experiment = decision_.answer->experiment;
+    record.cell = decision_.answer->cell;
     record.reason = decide::Name(answer_->reason);
   }
   record.user = context.user;
@@ -546,7 +581,7 @@ void Request::Reset() {
   walk_.Start(0);
   enricher_ = MessageEnricher();
   body_kind_ = BodyKind::kOpaque;
-  headers_too_large_ = request_ended_ = body_was_taken_ = has_deadline_ = false;
+  headers_too_large_ = request_ended_ = body_was_taken_ = host_has_headers_ = has_deadline_ = false;
   decision_ = {};
   answer_ = nullptr;
   fallbacks_tried_ = hosts_tried_ = 0;
@@ -554,7 +589,8 @@ void Request::Reset() {
   last_failure_ = absl::OkStatus();
   response_begun_ = response_ended_ = response_trailers_ = own_trailers_ = response_too_large_ = false;
   grpc_status_ = -1;
-  ready_ = dispatched_ = host_ended_ = Time();
+  response_announced_ = 0;
+  ready_ = dispatched_ = answered_ = headers_sent_ = Time();
   request_bytes_ = response_bytes_ = 0;
   status_text_.clear();
   message_text_.clear();

@@ -58,12 +58,14 @@ class Request {
   // The bytes announced by ResponseAvailable leave with Connection::SendData from this queue; OnResponseSent follows.
   BodyQueue& response_body() { return response_body_; }
   void OnResponseSent(size_t bytes);
+  void OnResponseHeadersSent() { headers_sent_ = ReadClockOnce(headers_sent_); }
   void AddTrailers(HeaderFields& fields) const;
 
   // --- What the host and its connection report.
   void OnHostStream(HostConnection& connection, int32_t stream_id);
   Available RequestAvailable(size_t bytes_max);
   BodyQueue& enriched_body() { return enriched_body_; }
+  void OnHeadersSentToHost();
   // Name, value and content of the request that the host gets.
   void AddHostHeaders(HeaderFields& fields);
   bool has_request_body() const { return !(request_ended_ && request_body_.empty()); }
@@ -72,7 +74,9 @@ class Request {
   void OnResponseData(std::string_view data, const BlockRef& block);
   void OnResponseEnd();
   // There is no stream to the host any more, or there will be none. `why` matters when the response is not complete.
-  void OnHostGone(const absl::Status& why);
+  // `processed`: whether the host may have worked on the request.
+  enum class Processed { kMaybe, kNo };
+  void OnHostGone(const absl::Status& why, Processed processed);
   bool response_ended() const { return response_ended_; }
 
   // --- What time reports.
@@ -112,6 +116,8 @@ class Request {
   void ReleaseRequestBytes(size_t bytes);
   void WakeClient();
   void WakeHost();
+  // `time`, or now when it is not set.
+  Time ReadClockOnce(Time time) const;
   void Record();
   void Reset();
 
@@ -133,6 +139,7 @@ class Request {
   bool headers_too_large_ = false;
   bool request_ended_ = false;
   bool body_was_taken_ = false;
+  bool host_has_headers_ = false;
   bool has_deadline_ = false;
   std::array<char, 16> timeout_text_;
 
@@ -150,6 +157,7 @@ class Request {
   // Of the response.
   HeaderList response_headers_;  // headers, later trailers
   BodyQueue response_body_;
+  size_t response_announced_ = 0;   // bytes of response_body_ that a frame waits for
   bool response_begun_ = false;     // headers were submitted to the client
   bool response_ended_ = false;     // nothing more will be put into response_body_
   bool response_trailers_ = false;  // response_headers_ are trailers
@@ -162,9 +170,10 @@ class Request {
   // Of the log.
   int64_t start_unix_us_ = 0;
   Time start_;
-  Time ready_;       // the Objective was known
-  Time dispatched_;  // the request went to the host
-  Time host_ended_;  // the host's response was complete
+  Time ready_;         // the Objective was known
+  Time dispatched_;    // the request went to the host
+  Time answered_;      // the host's answer, or our own, was there
+  Time headers_sent_;  // its headers went to the client
   uint64_t request_bytes_ = 0;
   uint64_t response_bytes_ = 0;
 };

@@ -149,8 +149,7 @@ void Worker::OnListener() {
       close(socket);
       continue;
     }
-    const int on = 1;
-    setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    PrepareSocket(socket);
     clients_open_.fetch_add(1, std::memory_order_relaxed);
     auto* client = new ClientConnection(*this, socket);  // owned by connections_ from Start on
     if (absl::Status status = client->Start(); !status.ok()) client->Close(status);
