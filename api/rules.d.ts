@@ -77,21 +77,27 @@ interface ExperimentRule {
   readonly cellToModel?: { readonly [cell: string]: ModelRef };
   /** The share of each cell, from 0 to 1; together exactly 1. Left out: all cells have the same share. */
   readonly cellWeights?: { readonly [cell: string]: number };
-  /** A cell that stands here and not in `cellToModel` has the Objective's default model. */
+  /**
+   * A cell that stands here and not in `cellToModel` leaves the model to the Objective's traffic shift and default model;
+   * its parameters go with whichever answers.
+   */
   readonly cellParameters?: { readonly [cell: string]: Parameters };
   /** How many of all users take part: more than 0, to 100; at most four decimals. Left out: 100. */
   readonly allocationPercentage?: number;
   /** Who is in which cell depends on this and on the user alone. Left out: `abTestId`. */
   readonly seed?: number | string;
-  /** Of several experiments on one Objective, the one with the lowest number is asked first. Left out: 0. */
+  /**
+   * Of several experiments on one Objective, the one with the lowest number is asked first. Left out: 0. The first that a
+   * user takes part in is the only one for this user: later ones give neither a model nor parameters.
+   */
   readonly priority?: number;
   readonly modelInputType?: string;
   readonly modelType?: string;
 }
 
 /**
- * A canary, a gradual rollout: a percentage of the users who would get the default model get another one. Raising the
- * percentage never moves anybody out of the new model, lowering it never moves anybody in. One for each Objective.
+ * A canary, a gradual rollout: a percentage of the users for whom no experiment chooses a model get another one than the
+ * default. Raising the percentage never moves anybody out of the new model, lowering it never moves anybody in. One for each Objective.
  */
 interface TrafficShiftRule {
   /** Unique in the rule set: 1 to 200 letters, digits, `.`, `_` and `-`, or a whole number. */

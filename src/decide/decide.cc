@@ -6,29 +6,35 @@
 namespace signalbox::decide {
 namespace {
 
-const Choice* ChooseByExperiment(const CompiledExperiment& experiment, std::string_view user) {
+const CompiledCell* FindCell(const CompiledExperiment& experiment, std::string_view user) {
   const bool everybody = experiment.allocation_ppm == kBuckets;
   if (!everybody && Bucket(experiment.allocation_seed, user) >= experiment.allocation_ppm) return nullptr;
   const uint32_t bucket = Bucket(experiment.cell_seed, user);
   for (const CompiledCell& cell : experiment.cells) {
-    if (bucket < cell.bucket_end) return &cell.choice;
+    if (bucket < cell.bucket_end) return &cell;
   }
   return nullptr;  // never: the last cell ends at kBuckets
 }
 
-const Choice* ChooseByShift(const CompiledShift& shift, std::string_view user) {
-  return shift.applies && Bucket(shift.seed, user) < shift.share_ppm ? &shift.choice : nullptr;
+const CompiledCell* FindCell(const Objective& objective, std::string_view user) {
+  for (const CompiledExperiment& experiment : objective.experiments) {
+    if (const CompiledCell* cell = FindCell(experiment, user)) return cell;
+  }
+  return nullptr;
+}
+
+bool IsShifted(const CompiledShift& shift, std::string_view user) {
+  return shift.applies && Bucket(shift.seed, user) < shift.share_ppm;
 }
 
 const Choice& Choose(const Objective& objective, std::string_view user) {
   if (user.empty()) return objective.default_choice;
-  for (const CompiledExperiment& experiment : objective.experiments) {
-    if (const Choice* choice = ChooseByExperiment(experiment, user)) return *choice;
+  const CompiledCell* cell = FindCell(objective, user);
+  if (cell != nullptr && cell->with_shift.empty()) return cell->choice;
+  for (size_t i = 0; i < objective.shifts.size(); ++i) {
+    if (IsShifted(objective.shifts[i], user)) return cell != nullptr ? cell->with_shift[i] : objective.shifts[i].choice;
   }
-  for (const CompiledShift& shift : objective.shifts) {
-    if (const Choice* choice = ChooseByShift(shift, user)) return *choice;
-  }
-  return objective.default_choice;
+  return cell != nullptr ? cell->choice : objective.default_choice;
 }
 
 }  // namespace

@@ -18,7 +18,9 @@ struct Decision {
 
 // Pure: no clock, no I/O, no lock, no allocation. The same snapshot and context give the same decision in every
 // process, mode and release (golden file: decide_golden.json). Order: experiments by priority, traffic shift, default
-// model; the first that yields a model ends the search. A context without a user takes no part in experiments and
+// model; the first that yields a model ends the search. The first experiment that the user takes part in is the only
+// one that counts; where the user's cell has no model, its parameters go with the model of the shift or the default
+// (docs/decisions/0006-one-experiment.md). A context without a user takes no part in experiments and
 // traffic shifts: they are sticky by user, and an answer that changes from request to request would be worse than the
 // default.
 Decision Decide(const Snapshot& snapshot, const RequestContext& context);

@@ -50,7 +50,11 @@ class Steps {
 
   std::vector<Step> Take() {
     for (const CompiledExperiment& experiment : objective_.experiments) AddExperiment(experiment);
-    for (const CompiledShift& shift : objective_.shifts) AddShift(shift);
+    for (size_t i = 0; i < objective_.shifts.size(); ++i) {
+      const CompiledShift& shift = objective_.shifts[i];
+      const bool leaves_the_model = cell_ != nullptr && !cell_->rule->has_model();
+      AddShift(shift, leaves_the_model ? cell_->with_shift[i] : shift.choice);
+    }
     AddDefault();
     return std::move(steps_);
   }
@@ -62,6 +66,10 @@ class Steps {
     const v1::Experiment& rule = *experiment.rule;
     Step& step = Add(Reason::kExperiment, fmt::format("experiment {}", rule.id()), Place(rule.source()));
     if (!IsAsked(step)) return;
+    if (cell_ != nullptr) {
+      step.why = "another experiment has the user";
+      return;
+    }
     const uint32_t allocation = Bucket(experiment.allocation_seed, user_);
     const std::string position =
         experiment.allocation_ppm == kBuckets
@@ -72,13 +80,18 @@ class Steps {
     const auto cell = std::find_if(experiment.cells.begin(), experiment.cells.end(),
                                    [&](const CompiledCell& each) { return bucket < each.bucket_end; });
     const uint32_t begin = cell == experiment.cells.begin() ? 0 : std::prev(cell)->bucket_end;
-    TakeChoice(step, cell->choice,
-               fmt::format("cell {} gives {}: {}; among the cells at {}, cell {} has {} to {}", cell->rule->name(),
-                           cell->choice.answer->model->id, position, Percent(bucket), cell->rule->name(),
-                           Percent(begin), Percent(cell->bucket_end)));
+    cell_ = &*cell;
+    const std::string where = fmt::format("{}; among the cells at {}, cell {} has {} to {}", position, Percent(bucket),
+                                          cell->rule->name(), Percent(begin), Percent(cell->bucket_end));
+    if (cell->rule->has_model()) {
+      return TakeChoice(step, cell->choice,
+                        fmt::format("cell {} gives {}: {}", cell->rule->name(), cell->choice.answer->model->id, where));
+    }
+    step.outcome = StepOutcome::kTaken;
+    step.why = fmt::format("cell {} leaves the model to the rules below: {}", cell->rule->name(), where);
   }
 
-  void AddShift(const CompiledShift& shift) {
+  void AddShift(const CompiledShift& shift, const Choice& choice) {
     const v1::TrafficShift& rule = *shift.rule;
     Step& step = Add(Reason::kTrafficShift, fmt::format("traffic shift {}", rule.id()), Place(rule.source()));
     if (!IsAsked(step)) return;
@@ -87,13 +100,16 @@ class Steps {
     const std::string position =
         fmt::format("the user falls at {}, {} is shifted", Percent(bucket), First(shift.share_ppm));
     if (bucket >= shift.share_ppm) return Pass(step, position);
-    TakeChoice(step, shift.choice, fmt::format("gives {}: {}", shift.choice.answer->model->id, position));
+    TakeChoice(step, choice, fmt::format("gives {}: {}", choice.answer->model->id, position));
   }
 
   void AddDefault() {
     const std::string& model = objective_.default_choice.answer->model->id;
     Step& step = Add(Reason::kDefault, "default model", Place(objective_.rule->source()));
-    if (taken_ == nullptr) return TakeChoice(step, objective_.default_choice, fmt::format("gives {}", model));
+    if (taken_ == nullptr) {
+      return TakeChoice(step, cell_ != nullptr ? cell_->choice : objective_.default_choice,
+                        fmt::format("gives {}", model));
+    }
     step.why = fmt::format("the model is chosen, {} is not needed", model);
   }
 
@@ -127,6 +143,7 @@ class Steps {
   const Objective& objective_;
   const std::string_view user_;
   std::vector<Step> steps_;
+  const CompiledCell* cell_ = nullptr;
   const Choice* taken_ = nullptr;
 };
 

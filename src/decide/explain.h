@@ -12,7 +12,7 @@
 namespace signalbox::decide {
 
 enum class StepOutcome : uint8_t {
-  kTaken,     // gave the model
+  kTaken,     // gave the model; or, a cell without one, its parameters, and a later step gave the model
   kPassed,    // was asked and gave none
   kNotAsked,  // the model was chosen before, or the rule cannot be asked
 };

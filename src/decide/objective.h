@@ -19,7 +19,10 @@ struct Choice {
 struct CompiledCell {
   // The cell has the buckets from the end of the cell before it (0 for the first) up to this one, exclusive.
   uint32_t bucket_end = 0;
+  // Of a cell without a model: what it comes to when none of the Objective's shifts takes the user.
   Choice choice;
+  // Of a cell without a model: what it comes to with each of the Objective's shifts. Else empty.
+  std::vector<Choice> with_shift;
   const v1::Cell* rule = nullptr;
 };
 

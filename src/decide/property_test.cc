@@ -50,18 +50,24 @@ bool Targets(const Rule& rule, const std::string& objective) {
 
 // The decision as design.md tells it, straight from the rules, with nothing worked out in advance.
 Outcome Expected(const v1::RuleSet& rules, const v1::Objective& objective, const std::string& user) {
-  Outcome by_default = {ModelId(objective.default_model()), Reason::kDefault, "", ""};
+  const std::string default_model = ModelId(objective.default_model());
+  Outcome by_default = {default_model, Reason::kDefault, "", ""};
   if (user.empty()) return by_default;
-  for (int priority = -2; priority <= 2; ++priority) {
+  Outcome by_shift = {"", Reason::kTrafficShift, "", ""};
+  bool is_in_a_cell = false;
+  for (int priority = -2; priority <= 2 && !is_in_a_cell; ++priority) {
     for (const v1::Experiment& experiment : rules.experiments()) {
-      if (experiment.priority() != priority || !Targets(experiment, objective.name())) continue;
+      if (is_in_a_cell || experiment.priority() != priority || !Targets(experiment, objective.name())) continue;
       const std::string& seed = experiment.seed().empty() ? experiment.id() : experiment.seed();
       if (Bucket(BucketSeed(Purpose::kAllocation, seed), user) >= experiment.allocation_ppm()) continue;
       uint32_t left = Bucket(BucketSeed(Purpose::kCell, seed), user);
       for (const v1::Cell& cell : experiment.cells()) {
         if (left < cell.weight_ppm()) {
-          const v1::ModelRef& model = cell.has_model() ? cell.model() : objective.default_model();
-          return {ModelId(model), Reason::kExperiment, experiment.id(), cell.name()};
+          if (cell.has_model()) return {ModelId(cell.model()), Reason::kExperiment, experiment.id(), cell.name()};
+          by_default = {default_model, Reason::kExperiment, experiment.id(), cell.name()};
+          by_shift = by_default;
+          is_in_a_cell = true;
+          break;
         }
         left -= cell.weight_ppm();
       }
@@ -69,10 +75,11 @@ Outcome Expected(const v1::RuleSet& rules, const v1::Objective& objective, const
   }
   for (const v1::TrafficShift& shift : rules.traffic_shifts()) {
     if (!Targets(shift, objective.name())) continue;
-    if (shift.has_from() && ModelId(shift.from()) != by_default.model) continue;
+    if (shift.has_from() && ModelId(shift.from()) != default_model) continue;
     const std::string& seed = shift.seed().empty() ? shift.id() : shift.seed();
-    if (Bucket(BucketSeed(Purpose::kShift, seed), user) < shift.share_ppm())
-      return {ModelId(shift.to()), Reason::kTrafficShift, "", ""};
+    if (Bucket(BucketSeed(Purpose::kShift, seed), user) >= shift.share_ppm()) continue;
+    by_shift.model = ModelId(shift.to());
+    return by_shift;
   }
   return by_default;
 }
@@ -138,6 +145,7 @@ TEST(DecisionProperty, FallbacksAreTheDeclaredOnesInOrderWithoutTheChosenModelOr
 
 TEST(DecisionProperty, RaisingAShiftNeverMovesAnyoneOutAndLoweringItNeverMovesAnyoneIn) {
   size_t moved = 0;
+  size_t moved_in_cells = 0;
   ForAllRuleSets([&](v1::Snapshot proto, RandomRules& random, const std::vector<std::string>& users) {
     v1::RuleSet& rules = *proto.mutable_rule_sets(0)->mutable_rule_set();
     if (rules.traffic_shifts().empty()) random.AddShift(rules);
@@ -151,20 +159,33 @@ TEST(DecisionProperty, RaisingAShiftNeverMovesAnyoneOutAndLoweringItNeverMovesAn
     const auto at_low = CompileOrDie(proto);
     shift.set_share_ppm(high);
     const auto at_high = CompileOrDie(proto);
+    std::map<std::string, std::string> default_model_of;
+    for (const v1::PublishedRuleSet& published : proto.rule_sets()) {
+      for (const v1::Objective& objective : published.rule_set().objectives())
+        default_model_of[objective.name()] = ModelId(objective.default_model());
+    }
     for (const std::string& objective : ObjectivesOf(*at_low)) {
       for (const std::string& user : users) {
         const Outcome before = Decided(*at_low, objective, user);
         const Outcome after = Decided(*at_high, objective, user);
         if (before == after) continue;
         ++moved;
-        // The only move that there is: from the default model into the shift.
-        ASSERT_EQ(before.reason, Reason::kDefault) << objective << ", " << user << ", " << low << " to " << high;
-        ASSERT_EQ(after.reason, Reason::kTrafficShift) << objective << ", " << user << ", " << low << " to " << high;
+        // The only move that there is: from the default model into the shift, with or without a cell.
+        ASSERT_EQ(before.model, default_model_of.at(objective)) << objective << ", " << user << ", " << low;
+        ASSERT_EQ(after.model, ModelId(shift.to())) << objective << ", " << user << ", " << low << " to " << high;
+        ASSERT_EQ(before.cell, after.cell) << objective << ", " << user << ", " << low << " to " << high;
+        ASSERT_EQ(before.experiment, after.experiment);
+        if (before.reason != Reason::kExperiment) {
+          ASSERT_EQ(before.reason, Reason::kDefault);
+          ASSERT_EQ(after.reason, Reason::kTrafficShift);
+        }
         ASSERT_TRUE(Targets(shift, objective));
+        moved_in_cells += before.reason == Reason::kExperiment;
       }
     }
   });
   EXPECT_GT(moved, 1000u);
+  EXPECT_GT(moved_in_cells, 100u);
 }
 
 TEST(DecisionProperty, RaisingAnAllocationOnlyLetsUsersInAndMovesNobodyBetweenCells) {
@@ -240,9 +261,10 @@ TEST(DecisionProperty, IsExplainedAsItIsMade) {
         const Explanation explanation = ExplainSteps(*snapshot, context);
         ASSERT_EQ(explanation.decision.answer, decision.answer) << objective << ", " << users[i];
         ASSERT_EQ(explanation.decision.fallbacks.data(), decision.fallbacks.data());
-        ASSERT_EQ(std::count_if(explanation.steps.begin(), explanation.steps.end(),
-                                [](const Step& step) { return step.outcome == StepOutcome::kTaken; }),
-                  1);
+        const auto last_taken = std::find_if(explanation.steps.rbegin(), explanation.steps.rend(),
+                                             [](const Step& step) { return step.outcome == StepOutcome::kTaken; });
+        ASSERT_NE(last_taken, explanation.steps.rend());
+        ASSERT_NE(last_taken->why.find("gives " + decision.answer->model->id), std::string::npos) << last_taken->why;
       }
     }
   });

@@ -260,7 +260,7 @@ class SnapshotCompiler {
       objective->default_choice =
           MakeChoice(AddAnswer(rule, rule.default_model(), {.reason = Reason::kDefault}), fallbacks);
       for (const v1::Experiment* experiment : RulesOf(experiments, rule)) {
-        objective->experiments.push_back(BuildExperiment(rule, *experiment, fallbacks));
+        objective->experiments.push_back(BuildExperiment(rule, *experiment, RulesOf(shifts, rule), fallbacks));
       }
       std::stable_sort(objective->experiments.begin(), objective->experiments.end(),
                        [](const auto& a, const auto& b) { return a.rule->priority() < b.rule->priority(); });
@@ -302,6 +302,7 @@ class SnapshotCompiler {
   }
 
   CompiledExperiment BuildExperiment(const v1::Objective& objective, const v1::Experiment& rule,
+                                     const std::vector<const v1::TrafficShift*>& shifts,
                                      const std::vector<const Answer*>& fallbacks) {
     const std::string seed = SeedText(rule.seed(), rule.id());
     CompiledExperiment experiment;
@@ -312,10 +313,17 @@ class SnapshotCompiler {
     uint32_t bucket_end = 0;
     for (const v1::Cell& cell : rule.cells()) {
       bucket_end += cell.weight_ppm();
-      const v1::ModelRef& model = cell.has_model() ? cell.model() : objective.default_model();
-      const Answer* answer =
-          AddAnswer(objective, model, {.reason = Reason::kExperiment, .experiment = &rule, .cell = &cell});
-      experiment.cells.push_back({.bucket_end = bucket_end, .choice = MakeChoice(answer, fallbacks), .rule = &cell});
+      const auto choice = [&](const v1::ModelRef& model) {
+        return MakeChoice(
+            AddAnswer(objective, model, {.reason = Reason::kExperiment, .experiment = &rule, .cell = &cell}),
+            fallbacks);
+      };
+      CompiledCell& compiled = experiment.cells.emplace_back();
+      compiled.rule = &cell;
+      compiled.bucket_end = bucket_end;
+      compiled.choice = choice(cell.has_model() ? cell.model() : objective.default_model());
+      if (cell.has_model()) continue;
+      for (const v1::TrafficShift* shift : shifts) compiled.with_shift.push_back(choice(shift->to()));
     }
     return experiment;
   }

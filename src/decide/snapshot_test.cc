@@ -59,8 +59,9 @@ TEST(Snapshot, AModelWithoutPlacementHasNoShards) {
 
 TEST(Snapshot, AnswersAreNumberedInOrder) {
   const auto snapshot = CompileOrDie(ExampleSnapshot());
-  // ContinueWatchingRanking: 2 fallbacks, default, 3 cells, shift; TitleSearch: default, shift; FraudScoring: default.
-  ASSERT_THAT(snapshot->answers(), SizeIs(10));
+  // ContinueWatchingRanking: 2 fallbacks, default, 3 cells and one of them with the shift, shift; TitleSearch: default,
+  // shift; FraudScoring: default.
+  ASSERT_THAT(snapshot->answers(), SizeIs(11));
   for (size_t i = 0; i < snapshot->answers().size(); ++i) EXPECT_EQ(snapshot->answers()[i]->index, i);
 }
 

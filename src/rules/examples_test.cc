@@ -84,5 +84,17 @@ TEST(Rules, WhatJustFitsCanBeRunAndWhatDoesNotIsToldHere) {
   }
 }
 
+// The cell takes the model of the shift, whose name is what makes it too long.
+TEST(Rules, ACellsParametersHaveToFitWithTheModelThatATrafficShiftGivesIt) {
+  const std::string text = fmt::format(
+      "export default [{{objective: Objectives.Home, defaultModel: {{name: 'base'}}}},"
+      "{{abTestId: 1, targetObjectives: Objectives.Home, cellParameters: {{1: {{text: '{}'}}}}}},"
+      "{{trafficShiftId: 's', targetObjectives: Objectives.Home, toModel: {{name: '{}'}}, percentage: 1}}]",
+      std::string(3950, 'x'), std::string(200, 'm'));
+  const auto rule_set = Evaluate("default", std::vector<SourceFile>{{"rules.js", text}});
+  EXPECT_THAT(std::string(Message(rule_set.status())),
+              testing::HasSubstr("experiment 1: cell 1: what is sent along with model mmm"));
+}
+
 }  // namespace
 }  // namespace signalbox::rules

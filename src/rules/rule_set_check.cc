@@ -296,9 +296,12 @@ class RuleSetCheck {
       for (const std::string& name : draft.rule.objectives()) {
         const auto found = objectives_.find(name);
         if (found == objectives_.end()) continue;
+        const auto shift = shift_of_objective_.find(name);
         for (const v1::Cell& cell : draft.rule.cells()) {
           CheckSize(*found->second, cell.has_model() ? cell.model() : found->second->default_model(), &draft.rule,
                     &cell);
+          if (!cell.has_model() && shift != shift_of_objective_.end())
+            CheckSize(*found->second, shift->second->to(), &draft.rule, &cell);
         }
       }
     }
