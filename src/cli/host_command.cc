@@ -1,5 +1,6 @@
 #include <cstdio>
 #include <memory>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -14,6 +15,7 @@ namespace {
 
 // Requests take milliseconds; what is left after this is a client that does not read.
 constexpr std::chrono::seconds kStopGrace{10};
+constexpr std::chrono::milliseconds kStopCheckInterval{50};
 
 struct HostCommand {
   host::HostOptions host;
@@ -23,8 +25,18 @@ struct HostCommand {
 absl::Status Run(const HostCommand& command) {
   StopSignal stop;  // before the first thread starts: threads inherit what is blocked
   ASSIGN_OR_RETURN(std::unique_ptr<host::Host> host, host::Host::Start(command.host));
-  for (const std::string& failure : host->WaitUntilLoaded())
-    fmt::print(stderr, "signalbox host: not loaded: {}\n", failure);
+  std::optional<host::LoadResult> loaded;
+  while (!(loaded = host->WaitUntilLoaded(kStopCheckInterval))) {
+    if (!stop.WaitFor(std::chrono::nanoseconds(0))) continue;
+    fmt::print("stopping: not all models were loaded\n");
+    host->Stop(kStopGrace);
+    return absl::OkStatus();
+  }
+  for (const std::string& failure : loaded->failures) fmt::print(stderr, "signalbox host: not loaded: {}\n", failure);
+  if (!loaded->ready) {
+    return absl::FailedPreconditionError(
+        fmt::format("{}: no model could be loaded; `--load none` starts a host without any", command.host.repository));
+  }
   if (!command.port_file.empty()) {
     RETURN_IF_ERROR(WriteFileAtomically(command.port_file, fmt::format("{}\n", host->port())));
   }

@@ -1,5 +1,7 @@
 #include "host/host.h"
 
+#include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
 
@@ -75,12 +77,12 @@ class GrpcHost : public Host {
   // On the loader's thread, so that the host already answers that it is alive and loading.
   void BeginLoading() {
     loader_.Add([this] {
-      std::vector<std::string> failures = LoadModels();
-      service_.SetReady(true);
-      server_->GetHealthCheckService()->SetServingStatus(true);
+      LoadResult result{.ready = false, .failures = LoadModels()};
+      result.ready = !stopping_ && (LoadsNone() || HasLoadedModel());
+      service_.SetReady(result.ready);
+      server_->GetHealthCheckService()->SetServingStatus(result.ready);
       std::lock_guard lock(mutex_);
-      failures_ = std::move(failures);
-      loaded_ = true;
+      load_result_ = std::move(result);
       loaded_changed_.notify_all();
     });
   }
@@ -88,16 +90,18 @@ class GrpcHost : public Host {
   const std::string& address() const override { return address_; }
   int port() const override { return port_; }
 
-  std::vector<std::string> WaitUntilLoaded() override {
+  std::optional<LoadResult> WaitUntilLoaded(std::chrono::milliseconds timeout) override {
     std::unique_lock lock(mutex_);
-    loaded_changed_.wait(lock, [this] { return loaded_; });
-    return failures_;
+    loaded_changed_.wait_for(lock, timeout, [this] { return load_result_.has_value(); });
+    return load_result_;
   }
 
   void Stop(std::chrono::milliseconds grace) override {
     if (server_ == nullptr) return;
     // Before the server: a load that runs still needs it to say that it is ready, and a call waiting for a load waits
     // for the loader.
+    stopping_ = true;
+    repository_->StopLoading();
     loader_.Stop();
     service_.Stop();
     server_->GetHealthCheckService()->SetServingStatus(false);
@@ -107,9 +111,16 @@ class GrpcHost : public Host {
   }
 
  private:
+  bool LoadsNone() const { return options_.load.front() == "none"; }
+
+  bool HasLoadedModel() const {
+    const std::vector<ModelIndexEntry> index = repository_->Index();
+    return std::any_of(index.begin(), index.end(), [](const auto& entry) { return entry.state == ModelState::kReady; });
+  }
+
   std::vector<std::string> LoadModels() {
     std::vector<std::string> failures;
-    if (options_.load.front() == "none") return failures;
+    if (LoadsNone()) return failures;
     auto note = [&](const absl::Status& status) {
       if (!status.ok()) failures.emplace_back(Message(status));
     };
@@ -129,13 +140,13 @@ class GrpcHost : public Host {
   Loader loader_;
   InferenceService service_;
   std::unique_ptr<grpc::Server> server_;
+  std::atomic<bool> stopping_ = false;
   std::string address_;
   int port_ = 0;
 
   std::mutex mutex_;
   std::condition_variable loaded_changed_;
-  bool loaded_ = false;
-  std::vector<std::string> failures_;
+  std::optional<LoadResult> load_result_;
 };
 
 }  // namespace

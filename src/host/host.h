@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,12 +22,17 @@ struct HostOptions {
   std::vector<std::string> load = {"all"};
 };
 
+struct LoadResult {
+  bool ready = false;                 // something was loaded, or nothing was to be
+  std::vector<std::string> failures;  // one sentence each
+};
+
 // Thread-safe. The destructor stops without grace.
 class Host {
  public:
   // Binds and serves. NOT_FOUND and FAILED_PRECONDITION for the repository, INVALID_ARGUMENT for options that say
-  // nothing, UNAVAILABLE when the address cannot be had. A model that fails to load is not an error here: the host
-  // stays up and says why in its index.
+  // nothing, UNAVAILABLE when the address cannot be had. A model that fails to load is not an error here: see
+  // WaitUntilLoaded, and the host's index.
   static absl::StatusOr<std::unique_ptr<Host>> Start(HostOptions options);
   virtual ~Host() = default;
 
@@ -34,12 +40,13 @@ class Host {
   virtual const std::string& address() const = 0;
   virtual int port() const = 0;
 
-  // Returns when the models of `HostOptions::load` are loaded or have failed. From then on the host says it is ready.
-  // One sentence per failure.
-  virtual std::vector<std::string> WaitUntilLoaded() = 0;
+  // What came of HostOptions::load, or nothing when that is not known after `timeout`. As soon as it is known the host
+  // says that it is ready; it never does when models were asked for and none could be loaded.
+  virtual std::optional<LoadResult> WaitUntilLoaded(std::chrono::milliseconds timeout) = 0;
 
   // Says it is not ready, refuses new calls (GOAWAY), lets those in flight finish, ends streams between two messages
-  // with UNAVAILABLE, and returns when all are done; after `grace` what is left is cancelled. Once.
+  // with UNAVAILABLE, and returns when all are done; after `grace` what is left is cancelled. Models that wait to be
+  // loaded are not loaded any more. Once.
   virtual void Stop(std::chrono::milliseconds grace) = 0;
 };
 

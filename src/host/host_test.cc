@@ -35,7 +35,9 @@ class HostTest : public testing::Test {
     auto host = Host::Start({.repository = path_, .listen = "127.0.0.1:0", .load = std::move(load)});
     ASSERT_TRUE(host.ok()) << host.status();
     host_ = *std::move(host);
-    load_failures_ = host_->WaitUntilLoaded();
+    const std::optional<LoadResult> loaded = host_->WaitUntilLoaded(kCallMax);
+    ASSERT_TRUE(loaded.has_value());
+    load_failures_ = loaded->failures;
     stub_ = GRPCInferenceService::NewStub(grpc::CreateChannel(host_->address(), grpc::InsecureChannelCredentials()));
   }
 
@@ -49,6 +51,12 @@ class HostTest : public testing::Test {
 
   grpc::Status Infer(const ModelInferRequest& request, ModelInferResponse& response, const std::string& context = "") {
     return Call(&GRPCInferenceService::Stub::ModelInfer, request, response, context);
+  }
+
+  bool ServerReady() {
+    inference::ServerReadyResponse response;
+    EXPECT_TRUE(Call(&GRPCInferenceService::Stub::ServerReady, inference::ServerReadyRequest(), response).ok());
+    return response.ready();
   }
 
   bool ModelReady(const std::string& name, const std::string& version) {
@@ -391,6 +399,36 @@ TEST_F(HostTest, ABrokenModelIsReportedAndTheOthersServe) {
   ModelInferResponse response;
   EXPECT_TRUE(Infer(Delay("2001/03/30 06:10"), response).ok());
   EXPECT_EQ(response.model_version(), "1");
+}
+
+TEST_F(HostTest, IsNotReadyWhenNothingThatWasAskedForCouldBeLoaded) {
+  for (const char* model : {"arrival-delay/1", "arrival-delay/2"})
+    std::filesystem::resize_file(fmt::format("{}/{}/model.ubj", path_, model), 1000);
+  Start({"arrival-delay", "no-such-model"});
+  EXPECT_EQ(load_failures_.size(), 2U);
+  EXPECT_FALSE(host_->WaitUntilLoaded(kCallMax)->ready);
+  EXPECT_FALSE(ServerReady());
+}
+
+TEST_F(HostTest, IsReadyWithoutModelsWhenNoneWereAskedFor) {
+  Start({"none"});
+  EXPECT_TRUE(host_->WaitUntilLoaded(kCallMax)->ready);
+  EXPECT_TRUE(ServerReady());
+}
+
+TEST_F(HostTest, AStopDoesNotWaitForModelsThatAreStillToBeLoaded) {
+  constexpr int kVersions = 2000;
+  for (int version = 3; version <= kVersions; ++version) {
+    std::filesystem::create_directory_symlink(path_ + "/arrival-delay/2",
+                                              fmt::format("{}/arrival-delay/{}", path_, version));
+  }
+  auto host = Host::Start({.repository = path_, .listen = "127.0.0.1:0", .load = {"arrival-delay"}});
+  ASSERT_TRUE(host.ok()) << host.status();
+  (*host)->Stop(kCallMax);
+  const std::optional<LoadResult> loaded = (*host)->WaitUntilLoaded(kCallMax);
+  ASSERT_TRUE(loaded.has_value());
+  EXPECT_FALSE(loaded->ready);
+  EXPECT_THAT(loaded->failures, testing::ElementsAre(HasSubstr("the host stops")));
 }
 
 TEST_F(HostTest, StopsWithAnsweredRequestsAndEndedStreams) {

@@ -183,6 +183,7 @@ absl::Status Repository::Load(std::string_view name, std::string_view version) {
   ASSIGN_OR_RETURN(std::vector<int64_t> versions, Select(name, version));
   std::vector<std::string> failures;
   for (int64_t number : versions) {
+    if (stopping_) return absl::CancelledError(fmt::format("model \"{}\" was not loaded: the host stops", name));
     if (absl::Status status = LoadVersion(std::string(name), number); !status.ok()) {
       failures.push_back(fmt::format("model \"{}\" version {}: {}", name, number, Message(status)));
     }

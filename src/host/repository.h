@@ -1,6 +1,7 @@
 // The models of a host: what is on disk, what is in memory, and how one becomes the other.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -60,6 +61,9 @@ class Repository {
   absl::Status Load(std::string_view name, std::string_view version);
   absl::Status LoadAll();
 
+  // The version that is being loaded is finished; the others, now and later, are not loaded: CANCELLED.
+  void StopLoading() { stopping_ = true; }
+
   // The reverse, for requests that come from now on. Nothing to unload is no error; NOT_FOUND as Find.
   absl::Status Unload(std::string_view name, std::string_view version);
 
@@ -84,6 +88,7 @@ class Repository {
   absl::Status UnknownVersion(std::string_view name, std::string_view version, const Versions& versions) const;
 
   const std::string folder_;
+  std::atomic<bool> stopping_ = false;
   std::mutex loading_;  // one load at a time; taken before mutex_
   mutable std::shared_mutex mutex_;
   mutable std::map<std::string, Versions, std::less<>> models_;

@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -21,6 +22,17 @@ using testing::HasSubstr;
 
 constexpr char kData[] = SIGNALBOX_SOURCE_DIR "/node_modules/vega-datasets/data";
 constexpr char kRules[] = SIGNALBOX_SOURCE_DIR "/examples/rules/demo";
+
+// Whether the process's first thread has blocked a signal, to take it in its own time.
+bool Blocks(const ChildProcess& process, int signal) {
+  std::ifstream status(fmt::format("/proc/{}/status", process.pid()));
+  for (std::string line; std::getline(status, line);) {
+    constexpr std::string_view kBlocked = "SigBlk:\t";
+    if (!line.starts_with(kBlocked)) continue;
+    return (std::stoull(line.substr(kBlocked.size()), nullptr, 16) >> (signal - 1) & 1) != 0;
+  }
+  return false;
+}
 
 class ServingTest : public testing::Test {
  protected:
@@ -106,6 +118,34 @@ TEST_F(ServingTest, WithoutAHostRequestsFailAndTheSenderSaysSo) {
   EXPECT_EQ(summary["answered"], 0);
   EXPECT_EQ(summary["failed"], summary["sent"]);
   EXPECT_EQ(summary["failures"][0]["code"], "UNAVAILABLE");
+}
+
+TEST_F(ServingTest, AHostThatCanLoadNothingEndsAndSaysWhy) {
+  for (const auto& file : std::filesystem::recursive_directory_iterator(models_)) {
+    if (file.path().filename() == "model.ubj") std::filesystem::resize_file(file, 100);
+  }
+  const CommandResult broken = Run(fmt::format("host --repository {} --listen 127.0.0.1:0", models_));
+  EXPECT_EQ(broken.exit_code, 2);
+  EXPECT_THAT(broken.output, HasSubstr("not loaded: model \"arrival-delay\" version 1: "));
+  EXPECT_THAT(broken.output, HasSubstr("no model could be loaded; `--load none` starts a host without any"));
+
+  std::filesystem::create_directory(folder_.File("empty"));
+  const CommandResult empty = Run(fmt::format("host --repository {} --listen 127.0.0.1:0", folder_.File("empty")));
+  EXPECT_EQ(empty.exit_code, 2);
+  EXPECT_THAT(empty.output, HasSubstr("no model could be loaded"));
+}
+
+TEST_F(ServingTest, AHostStopsWhileItLoads) {
+  for (int version = 3; version <= 5000; ++version) {
+    std::filesystem::create_directory_symlink(models_ + "/arrival-delay/2",
+                                              fmt::format("{}/arrival-delay/{}", models_, version));
+  }
+  ChildProcess host = StartShell(fmt::format("exec {} host --repository {} --listen 127.0.0.1:0 --port-file {}",
+                                             SignalboxProgram(), models_, folder_.File("port")),
+                                 folder_.File("log"));
+  ASSERT_TRUE(WaitUntil([&] { return Blocks(host, SIGTERM); }));
+  EXPECT_TRUE(host.Stop(kPatience)) << host.Report();
+  EXPECT_FALSE(std::filesystem::exists(folder_.File("port"))) << "the test is about a host that still loads";
 }
 
 TEST_F(ServingTest, WhatIsWrongWithAFlagIsSaid) {

@@ -122,7 +122,8 @@ TEST(TrafficSender, EveryRequestIsAnsweredByARealHostOrCounted) {
   ASSERT_NE(repository, nullptr);
   auto host = host::Host::Start({.repository = repository->path(), .listen = "127.0.0.1:0"});
   ASSERT_TRUE(host.ok()) << host.status();
-  ASSERT_TRUE((*host)->WaitUntilLoaded().empty());
+  const auto loaded = (*host)->WaitUntilLoaded(std::chrono::seconds(20));
+  ASSERT_TRUE(loaded.has_value() && loaded->failures.empty());
 
   TrafficReport report = SendTo((*host)->address(), kModelsAsObjectives, 200);
   EXPECT_EQ(report.failed(), 0U) << Table(report);
