@@ -9,7 +9,7 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static signalbox::proxy::WorkerMemory memory;
-  static signalbox::proxy::HeaderList headers(memory.large_blocks());
+  static signalbox::proxy::HeaderList headers(memory);
   static signalbox::proxy::ContextHeaders read;
   headers.Clear();
   if (!headers.Add("sb-context", {reinterpret_cast<const char*>(data), size})) return 0;

@@ -22,7 +22,7 @@ class ContextHeadersTest : public ::testing::Test {
   const decide::RequestContext& context() const { return read_.context; }
 
   WorkerMemory memory_;
-  HeaderList list_{memory_.large_blocks()};
+  HeaderList list_{memory_};
   ContextHeaders read_;
 };
 
@@ -79,7 +79,7 @@ TEST_F(ContextHeadersTest, HaveALimitOfAttributes) {
 
 TEST(HeaderList, RefusesMoreThanItsLimits) {
   WorkerMemory memory;
-  HeaderList list(memory.large_blocks());
+  HeaderList list(memory);
   for (size_t i = 0; i < kHeadersMax; ++i) EXPECT_TRUE(list.Add("n", "v"));
   EXPECT_FALSE(list.Add("n", "v"));
   list.Clear();

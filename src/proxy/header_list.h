@@ -3,12 +3,15 @@
 
 #include <nghttp2/nghttp2.h>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
+#include <new>
 #include <span>
 #include <string_view>
+#include <utility>
 
-#include "proxy/block_pool.h"
+#include "proxy/worker_memory.h"
 
 namespace signalbox::proxy {
 
@@ -23,7 +26,8 @@ struct Header {
 
 class HeaderList {
  public:
-  explicit HeaderList(BlockPool& large_blocks) : large_blocks_(&large_blocks) {}
+  explicit HeaderList(WorkerMemory& memory) : memory_(&memory) {}
+  ~HeaderList() { Clear(); }
   HeaderList(const HeaderList&) = delete;
   HeaderList& operator=(const HeaderList&) = delete;
 
@@ -47,30 +51,47 @@ class HeaderList {
   }
 
   void Clear() {
-    count_ = bytes_ = inline_used_ = large_used_ = 0;
-    large_ = BlockRef();
+    count_ = bytes_ = inline_used_ = 0;
+    while (chunks_ != nullptr) memory_->Free(std::exchange(chunks_, chunks_->next));
   }
 
  private:
+  // Memory for what does not fit into inline_; its bytes follow it.
+  struct Chunk {
+    Chunk* next;
+    char* end;
+    size_t room;
+  };
+
   std::string_view Keep(std::string_view text) {
     if (inline_used_ + text.size() <= inline_.size()) {
       char* place = &inline_[inline_used_];
       inline_used_ += text.copy(place, text.size());
       return {place, text.size()};
     }
-    // Holds all that kHeaderBytesMax allows.
-    if (!large_) large_ = BlockRef(large_blocks_->Take());
-    char* place = large_->bytes() + large_used_;
-    large_used_ += text.copy(place, text.size());
+    if (chunks_ == nullptr || chunks_->room < text.size()) AddChunk(text.size());
+    char* place = chunks_->end;
+    text.copy(place, text.size());
+    chunks_->end += text.size();
+    chunks_->room -= text.size();
     return {place, text.size()};
   }
 
-  BlockPool* large_blocks_;
-  BlockRef large_;
+  void AddChunk(size_t bytes) {
+    // Tokens and cookies are some kilobytes; each further chunk is as large, so that what is lost at their ends stays
+    // small.
+    constexpr size_t kChunkBytes = 4 << 10;
+    const size_t room = std::max(bytes, kChunkBytes - sizeof(Chunk));
+    void* place = memory_->Allocate(sizeof(Chunk) + room);
+    if (place == nullptr) throw std::bad_alloc();
+    chunks_ = new (place) Chunk{.next = chunks_, .end = static_cast<char*>(place) + sizeof(Chunk), .room = room};
+  }
+
+  WorkerMemory* memory_;
+  Chunk* chunks_ = nullptr;
   size_t count_ = 0;
   size_t bytes_ = 0;
   size_t inline_used_ = 0;
-  size_t large_used_ = 0;
   std::array<Header, kHeadersMax> headers_;
   // Headers of a request of usual size.
   std::array<char, 2048> inline_;

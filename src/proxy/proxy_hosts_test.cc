@@ -308,6 +308,16 @@ TEST(ProxyHosts, AHostThatNeverAnswersEndsAtTheDeadline) {
   EXPECT_THAT(client.stream(stream).headers["grpc-message"], HasSubstr("before host " + host.address()));
 }
 
+TEST(ProxyHosts, AHostThatIsSilentForLongIsNotAskedSoOftenThatItHangsUp) {
+  EchoHost host;  // with gRPC's defaults, which end a connection at the third PING in a silence
+  TestProxy proxy;
+  proxy.Route({host.address()});
+  EchoClient client(proxy.port());
+  CallOptions options = ForEcho();
+  options.timeout = std::chrono::seconds(23);
+  EXPECT_EQ(client.Unary("/a/Hang", "x", options).status.error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+}
+
 TEST(ProxyHosts, AHostThatAnswersGarbageIsUnavailable) {
   for (const std::string& garbage :
        {std::string(200, 'x'), std::string("HTTP/1.1 500 Oops\r\n\r\n"), std::string(9, '\xff')}) {

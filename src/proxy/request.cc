@@ -56,10 +56,10 @@ bool MayBeCompressed(const HeaderList& headers) {
 
 Request::Request(Worker& worker)
     : worker_(worker),
-      request_headers_(worker.memory().large_blocks()),
+      request_headers_(worker.memory()),
       request_body_(worker.memory()),
       enriched_body_(worker.memory()),
-      response_headers_(worker.memory().large_blocks()),
+      response_headers_(worker.memory()),
       response_body_(worker.memory()) {}
 
 // --- 1. The client opens a stream.
