@@ -30,7 +30,8 @@ void AddRulesRollback(CLI::App& rules, Outcome& outcome) {
   CLI::App* command = rules.add_subcommand("rollback", "Publish the content of an older version again");
   AddOptions(*command, options->common);
   command->add_option("--to", options->to_version,
-                      "The version to go back to; the one before the newest when not given");
+                      "The version to go back to; not given: one step further back than what runs, so that two "
+                      "rollbacks go two steps back");
   command->add_option("--author", options->author, "Who rolls back")->capture_default_str();
   command->add_option("--message", options->message, "Why, for the history");
   command->add_option("--expect-version", options->expected_version, "Roll back only when this is the newest version");

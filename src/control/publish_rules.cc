@@ -106,6 +106,26 @@ absl::StatusOr<PublishedRules> CheckAndWrite(store::Store& store, const std::str
   }
 }
 
+// The version that a rollback without a target goes to. `history` is newest first.
+absl::StatusOr<int64_t> OneStepBack(store::Store& store, const std::string& topic,
+                                    const std::vector<store::VersionInfo>& history) {
+  const int64_t newest = history[0].version;
+  auto find = [&](int64_t version) -> const store::VersionInfo* {
+    const int64_t back = newest - version;
+    return version > 0 && back < static_cast<int64_t>(history.size()) ? &history[static_cast<size_t>(back)] : nullptr;
+  };
+  const store::VersionInfo* from = &history[0];
+  while (from->rollback_of < from->version && find(from->rollback_of) != nullptr) from = find(from->rollback_of);
+  const std::optional<StoredRules> current = ReadRules(store, topic, newest);
+  for (const store::VersionInfo* to = find(from->version - 1); to != nullptr; to = find(to->version - 1)) {
+    const std::optional<StoredRules> rules = ReadRules(store, topic, to->version);
+    if (rules && !(current && DecideTheSame(rules->rules, current->rules))) return to->version;
+  }
+  return absl::NotFoundError(
+      fmt::format("namespace {}: there is nothing to roll back to: no version before {} holds other rules",
+                  *store::NamespaceOfTopic(topic), from->version));
+}
+
 }  // namespace
 
 absl::StatusOr<PublishedRules> PublishRules(store::Store& store, const RulesPublication& publication) {
@@ -121,14 +141,15 @@ absl::StatusOr<PublishedRules> PublishRules(store::Store& store, const RulesPubl
 absl::StatusOr<PublishedRules> RollBackRules(store::Store& store, const RulesRestoration& restoration) {
   RETURN_IF_ERROR(store::CheckNamespace(restoration.namespace_name));
   const std::string topic = store::RulesTopic(restoration.namespace_name);
-  ASSIGN_OR_RETURN(std::vector<store::VersionInfo> newest, store.History(topic, 1));
-  const int64_t target = restoration.to_version.value_or(newest[0].version - 1);
-  if (target == 0 && !restoration.to_version) {
-    return absl::NotFoundError(fmt::format(
-        "namespace {}: version 1 is its only version: there is nothing to roll back to", restoration.namespace_name));
+  int64_t target = restoration.to_version.value_or(0);
+  std::optional<int64_t> expected_version = restoration.expected_version;
+  if (!restoration.to_version) {
+    ASSIGN_OR_RETURN(auto history, store.History(topic, store::kHistoryVersionsMax));
+    ASSIGN_OR_RETURN(target, OneStepBack(store, topic, history));
+    if (!expected_version) expected_version = history[0].version;
   }
   ASSIGN_OR_RETURN(store::Version old, store.Get(topic, target));
-  return CheckAndWrite(store, topic, old.content, restoration.expected_version,
+  return CheckAndWrite(store, topic, old.content, expected_version,
                        [&](const std::string& to_write, const store::Expected& expected) {
                          if (to_write != old.content)
                            return store.Publish({topic, to_write, restoration.author, restoration.message, expected});

@@ -21,7 +21,9 @@ struct RulesPublication {
 
 struct RulesRestoration {
   std::string namespace_name;
-  std::optional<int64_t> to_version;  // unset: the one before the newest
+  // Unset: one step further back than what runs. That is the newest version with other rules, counted from the version
+  // that the newest one restored, where it was a rollback itself: a second rollback does not undo the first.
+  std::optional<int64_t> to_version;
   std::string author;
   std::string message;
   std::optional<int64_t> expected_version;
@@ -44,7 +46,8 @@ struct PublishedRules {
 // others published without a pause; else as store::Store::Publish.
 absl::StatusOr<PublishedRules> PublishRules(store::Store& store, const RulesPublication& publication);
 
-// The same with the content of an older version. NOT_FOUND when there is none.
+// The same with the content of an older version. NOT_FOUND when there is none. Without `to_version` ABORTED also when
+// somebody publishes to the namespace in the meantime: what was to be rolled back is not what is there.
 absl::StatusOr<PublishedRules> RollBackRules(store::Store& store, const RulesRestoration& restoration);
 
 }  // namespace signalbox::control

@@ -125,6 +125,85 @@ TEST_F(PublishRulesTest, ARollbackToWhatIsNotThereIsNotFound) {
   }
 }
 
+TEST_F(PublishRulesTest, RollingBackAgainGoesFurtherBackAndNeverForth) {
+  for (const char* model : {"a", "b", "c"}) ASSERT_TRUE(Publish(Rules("home", "Ranking", model)).ok());
+  auto model_after_rollback = [&] { return RollBack(std::nullopt)->after.objectives(0).default_model().name(); };
+  EXPECT_EQ(model_after_rollback(), "b");
+  EXPECT_EQ(model_after_rollback(), "a");
+  absl::Status end = RollBack(std::nullopt).status();
+  EXPECT_EQ(end.code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(Message(end)), HasSubstr("no version before 1 holds other rules"));
+  ASSERT_TRUE(Publish(Rules("home", "Ranking", "d")).ok());  // after b and c were taken back
+  EXPECT_EQ(model_after_rollback(), "a");
+}
+
+// As they were published before rules that only moved were recognised, and after damage.
+TEST_F(PublishRulesTest, ARollbackPassesOverVersionsThatDecideTheSameOrCannotBeRead) {
+  auto json = [](const std::string& model, const std::string& file) {
+    return R"({"namespace":"home","objectives":[{"default_model":{"name":")" + model +
+           R"("},"name":"Ranking","source":{"file":")" + file + R"("}}]})";
+  };
+  PublishRaw("rules/home", json("good", "home.js"));
+  PublishRaw("rules/home", "not json");
+  PublishRaw("rules/home", json("bad", "home.js"));
+  PublishRaw("rules/home", json("bad", "/tmp/home.js"));
+  auto back = RollBack(std::nullopt);
+  ASSERT_TRUE(back.ok()) << back.status();
+  EXPECT_EQ(back->published.info.rollback_of, 1);
+}
+
+// A store to which a colleague publishes just before a rollback is written.
+class InterruptedStore : public store::Store {
+ public:
+  InterruptedStore(store::Store& store, store::Publication colleague)
+      : store_(store), colleague_(std::move(colleague)) {}
+
+  absl::StatusOr<store::Published> Rollback(const store::Restoration& restoration) override {
+    if (colleague_) {
+      EXPECT_TRUE(store_.Publish(*std::exchange(colleague_, std::nullopt)).ok());
+    }
+    return store_.Rollback(restoration);
+  }
+  absl::StatusOr<store::Published> Publish(const store::Publication& p) override { return store_.Publish(p); }
+  absl::StatusOr<store::Version> Get(std::string_view topic, std::optional<int64_t> version) override {
+    return store_.Get(topic, version);
+  }
+  absl::StatusOr<std::vector<store::VersionInfo>> History(std::string_view topic, size_t versions_max) override {
+    return store_.History(topic, versions_max);
+  }
+  absl::StatusOr<store::LatestVersions> Latest() override { return store_.Latest(); }
+  absl::StatusOr<std::unique_ptr<store::Watch>> WatchChanges(int64_t after) override {
+    return store_.WatchChanges(after);
+  }
+  const std::string& name() const override { return store_.name(); }
+
+ private:
+  store::Store& store_;
+  std::optional<store::Publication> colleague_;
+};
+
+TEST_F(PublishRulesTest, ARollbackDoesNotTakeBackWhatAColleaguePublishesMeanwhile) {
+  for (const char* model : {"a", "b"}) ASSERT_TRUE(Publish(Rules("home", "Ranking", model)).ok());
+  InterruptedStore interrupted(
+      *store_, {"rules/home",
+                R"({"namespace":"home","objectives":[{"default_model":{"name":"new"},"name":"Ranking"}]})",
+                "linus",
+                "",
+                {}});
+  absl::Status status = RollBackRules(interrupted, {"home", std::nullopt, "grace", "", std::nullopt}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kAborted);
+  EXPECT_THAT(std::string(Message(status)), HasSubstr("version 3 is there, by linus"));
+  EXPECT_EQ(store_->Latest()->sequence, 3);
+}
+
+TEST_F(PublishRulesTest, ARollbackGoesOnWhenAnotherNamespacePublishesMeanwhile) {
+  for (const char* model : {"a", "b"}) ASSERT_TRUE(Publish(Rules("home", "Ranking", model)).ok());
+  InterruptedStore interrupted(*store_, {"rules/risk", R"({"namespace":"risk"})", "linus", "", {}});
+  auto back = RollBackRules(interrupted, {"home", std::nullopt, "grace", "", std::nullopt});
+  ASSERT_TRUE(back.ok()) << back.status();
+  EXPECT_EQ(back->published.info.rollback_of, 1);
+}
+
 TEST_F(PublishRulesTest, OfTwoTeamsThatTakeOneObjectiveAtTheSameTimeExactlyOneGetsIt) {
   for (int round = 0; round < 10; ++round) {
     const std::string objective = "Objective" + std::to_string(round);

@@ -277,13 +277,9 @@ class SqliteStore : public Store {
     ASSIGN_OR_RETURN(Transaction transaction, BeginWriting());
     ASSIGN_OR_RETURN(VersionInfo newest, Newest(restoration.topic));
     RETURN_IF_ERROR(CheckExpected(restoration.topic, restoration.expected, newest));
-    const int64_t target = restoration.to_version.value_or(newest.version - 1);
-    if (target == 0) {
-      return absl::NotFoundError(
-          fmt::format("{}: version 1 is its only version: there is nothing to roll back to", restoration.topic));
-    }
-    ASSIGN_OR_RETURN(Version old, ReadVersion(newest, target));
-    return AppendTo(newest, {restoration.topic, old.content, restoration.author, restoration.message, target},
+    ASSIGN_OR_RETURN(Version old, ReadVersion(newest, restoration.to_version));
+    return AppendTo(newest,
+                    {restoration.topic, old.content, restoration.author, restoration.message, restoration.to_version},
                     transaction);
   }
 

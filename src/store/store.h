@@ -84,7 +84,7 @@ struct Published {
 
 struct Restoration {
   std::string topic;
-  std::optional<int64_t> to_version;  // unset: the one before the newest
+  int64_t to_version = 0;
   std::string author;
   std::string message;
   Expected expected;

@@ -147,17 +147,11 @@ TEST_F(StoreTest, ARollbackIsANewVersionWithTheOldContent) {
   EXPECT_EQ(store->Get(kHome, 3)->content, "c");
 }
 
-TEST_F(StoreTest, ARollbackGoesToThePreviousVersionUnlessToldOtherwise) {
-  auto store = Open();
-  for (const char* content : {"a", "b", "c"}) ASSERT_TRUE(Publish(*store, content).ok());
-  EXPECT_EQ(store->Rollback({kHome, std::nullopt, "ada", "", {}})->info.rollback_of, 2);
-}
-
 TEST_F(StoreTest, ARollbackToWhatIsNotThereIsNotFound) {
   auto store = Open();
-  EXPECT_EQ(store->Rollback({kHome, std::nullopt, "ada", "", {}}).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(store->Rollback({kHome, 1, "ada", "", {}}).status().code(), absl::StatusCode::kNotFound);
   ASSERT_TRUE(Publish(*store, "a").ok());
-  EXPECT_EQ(store->Rollback({kHome, std::nullopt, "ada", "", {}}).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(store->Rollback({kHome, 0, "ada", "", {}}).status().code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(store->Rollback({kHome, 9, "ada", "", {}}).status().code(), absl::StatusCode::kNotFound);
 }
 
