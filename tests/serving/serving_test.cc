@@ -1,7 +1,9 @@
 // train, host, proxy with rules from files, traffic: the commands of a user without a control plane.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <httplib.h>
 #include <signal.h>
 
 #include <cmath>
@@ -9,6 +11,7 @@
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "base/file.h"
 #include "base/status.h"
@@ -22,6 +25,60 @@ using testing::HasSubstr;
 
 constexpr char kData[] = SIGNALBOX_SOURCE_DIR "/node_modules/vega-datasets/data";
 constexpr char kRules[] = SIGNALBOX_SOURCE_DIR "/examples/rules/demo";
+
+// How many requests had certain values, which stand with spaces between.
+using Counts = std::map<std::string, uint64_t>;
+using Names = std::vector<std::string>;
+const Names kWhoAndModel = {"tenant", "traffic_type", "objective", "model"};
+
+uint64_t Sum(const Counts& counts) {
+  uint64_t sum = 0;
+  for (const auto& [values, count] : counts) sum += count;
+  return sum;
+}
+
+// By kWhoAndModel, from the summary of `signalbox traffic`.
+void CountSent(const nlohmann::json& summary, const std::string& tenant, const std::string& type, Counts& counts) {
+  for (const auto& objective : summary["objectives"]) {
+    for (const auto& model : objective["models"]) {
+      counts[fmt::format("{} {} {} {}", tenant, type, objective["objective"].get<std::string>(),
+                         model["model"].get<std::string>())] += model["answered"].get<uint64_t>();
+    }
+  }
+}
+
+// Of one family of /metrics, by the values of `labels`.
+Counts Scrape(int admin_port, const std::string& family, const Names& labels) {
+  httplib::Client admin("127.0.0.1", admin_port);
+  const httplib::Result page = admin.Get("/metrics");
+  Counts counts;
+  std::istringstream lines(page ? page->body : "");
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with(family + "{")) continue;
+    Names values;
+    for (const std::string& label : labels) {
+      const std::string begin = label + "=\"";
+      const size_t at = line.find(begin) + begin.size();
+      values.push_back(line.substr(at, line.find('"', at) - at));
+    }
+    const auto count = static_cast<uint64_t>(std::stod(line.substr(line.rfind(' '))));
+    if (count > 0) counts[fmt::format("{}", fmt::join(values, " "))] += count;
+  }
+  return counts;
+}
+
+// Of a decision log, by the values of `fields`.
+Counts LogCounts(const std::string& file, const Names& fields) {
+  Counts counts;
+  std::ifstream log(file);
+  for (std::string line; std::getline(log, line);) {
+    const auto record = nlohmann::json::parse(line);
+    Names values;
+    for (const std::string& field : fields) values.push_back(record[field].get<std::string>());
+    ++counts[fmt::format("{}", fmt::join(values, " "))];
+  }
+  return counts;
+}
 
 // Whether the process's first thread has blocked a signal, to take it in its own time.
 bool Blocks(const ChildProcess& process, int signal) {
@@ -57,6 +114,13 @@ class ServingTest : public testing::Test {
     return child;
   }
 
+  void WritePlacement(int host_port) {
+    const std::string placement = fmt::format(R"({{"shards": {{"all": ["127.0.0.1:{}"]}},
+                                   "models": {{"title-ranker": ["all"], "arrival-delay": ["all"]}}}})",
+                                              host_port);
+    ASSERT_TRUE(WriteFileAtomically(folder_.File("placement.json"), placement).ok());
+  }
+
   CommandResult Run(const std::string& arguments) { return RunShell(SignalboxProgram() + " " + arguments); }
 
   TestFolder folder_;
@@ -75,11 +139,7 @@ TEST_F(ServingTest, TrainingShowsWhatEachVersionIsWorth) {
 TEST_F(ServingTest, RulesFromFilesSpreadTrafficAsTheySay) {
   int host_port = 0, proxy_port = 0;
   ChildProcess host = StartRole("host", "host --repository " + models_, host_port);
-  ASSERT_TRUE(
-      WriteFileAtomically(folder_.File("placement.json"), fmt::format(R"({{"shards": {{"all": ["127.0.0.1:{}"]}},
-                                   "models": {{"title-ranker": ["all"], "arrival-delay": ["all"]}}}})",
-                                                                      host_port))
-          .ok());
+  WritePlacement(host_port);
   ChildProcess proxy = StartRole(
       "proxy", fmt::format("proxy --rules {}/*.js --placement {}", kRules, folder_.File("placement.json")), proxy_port);
 
@@ -107,6 +167,46 @@ TEST_F(ServingTest, RulesFromFilesSpreadTrafficAsTheySay) {
   EXPECT_EQ(summary["objectives"].size(), 3U);
   EXPECT_TRUE(proxy.Stop(kPatience)) << proxy.Report();
   EXPECT_TRUE(host.Stop(kPatience)) << host.Report();
+}
+
+TEST_F(ServingTest, MetricsDecisionLogAndSenderCountTheSame) {
+  int host_port = 0, proxy_port = 0;
+  ChildProcess host = StartRole("host", "host --repository " + models_, host_port);
+  WritePlacement(host_port);
+  const std::string log = folder_.File("decisions.jsonl");
+  const std::string admin_port_file = folder_.File("admin.port");
+  ChildProcess proxy = StartRole(
+      "proxy",
+      fmt::format("proxy --rules {}/*.js --placement {} --admin 127.0.0.1:0 --admin-port-file {} --decision-log {}",
+                  kRules, folder_.File("placement.json"), admin_port_file, log),
+      proxy_port);
+  auto admin_port = proxy.WaitForPort(admin_port_file, kPatience);
+  ASSERT_TRUE(admin_port.ok()) << admin_port.status();
+
+  Counts sent;
+  for (const auto& [tenant, type] : {std::pair("web", "live"), std::pair("kids", "synthetic")}) {
+    const CommandResult traffic = Run(fmt::format(
+        "traffic --target 127.0.0.1:{} --data {} --rate 300 --duration 2 --tenant {} --traffic-type {} --json",
+        proxy_port, kData, tenant, type));
+    ASSERT_EQ(traffic.exit_code, 0) << traffic.output;
+    CountSent(nlohmann::json::parse(traffic.output), tenant, type, sent);
+  }
+  ASSERT_GE(sent.size(), 10U) << "two tenants, three Objectives, up to three models";
+
+  // A request is counted after its last byte is out.
+  ASSERT_TRUE(
+      WaitUntil([&] { return Sum(Scrape(*admin_port, "signalbox_requests_total", kWhoAndModel)) >= Sum(sent); }));
+  EXPECT_EQ(Scrape(*admin_port, "signalbox_requests_total", kWhoAndModel), sent);
+  EXPECT_EQ(Scrape(*admin_port, "signalbox_request_duration_seconds_count", kWhoAndModel), sent);
+  EXPECT_EQ(Scrape(*admin_port, "signalbox_proxy_duration_seconds_count", kWhoAndModel), sent);
+  EXPECT_EQ(Scrape(*admin_port, "signalbox_requests_total", {"code"}), (Counts{{"OK", Sum(sent)}}));
+  const Counts by_cell = Scrape(*admin_port, "signalbox_requests_total", {"objective", "experiment", "cell", "model"});
+  EXPECT_GE(by_cell.size(), 6U) << "three cells, and those who take no part";
+
+  ASSERT_TRUE(proxy.Stop(kPatience)) << proxy.Report();  // writes what waits in the log
+  EXPECT_EQ(LogCounts(log, kWhoAndModel), sent);
+  EXPECT_EQ(LogCounts(log, {"outcome"}), (Counts{{"OK", Sum(sent)}}));
+  EXPECT_EQ(LogCounts(log, {"objective", "experiment", "cell", "model"}), by_cell);
 }
 
 TEST_F(ServingTest, WithoutAHostRequestsFailAndTheSenderSaysSo) {
