@@ -10,9 +10,6 @@
 
 namespace signalbox::decide {
 
-// Names of parameters in ModelInferRequest that belong to signalbox begin so; rules may not use them.
-inline constexpr char kReservedParameterPrefix[] = "sb_";
-
 // Deterministic: parameters in order of their keys.
 std::string SerialiseObjectiveConfig(const v1::ObjectiveConfig& config);
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/escaping.h"
+#include "api/rule_set.h"
 #include "base/status.h"
 #include "decide/bucket.h"
 #include "decide/content_hash.h"
@@ -19,29 +20,21 @@
 namespace signalbox::decide {
 namespace {
 
-// gRPC hosts take 8 KiB of headers by default, and `sb-objective-config-bin` is a third longer than what is in it.
-constexpr int kObjectiveConfigBytesMax = 4 << 10;
-constexpr int kFallbacksMax = 8;
-constexpr size_t kNameBytesMax = 200;
+using rule_set::ConfigOf;
+using rule_set::IsName;
+using rule_set::IsObjectiveName;
+using rule_set::kFallbacksMax;
+using rule_set::kNameBytesMax;
+using rule_set::kObjectiveConfigBytesMax;
+using rule_set::kReservedParameterPrefix;
+using rule_set::ModelId;
+
 // A message with more lines than this helps nobody.
 constexpr size_t kErrorsShownMax = 100;
-
-std::string ModelId(const v1::ModelRef& ref) {
-  return ref.version().empty() ? ref.name() : fmt::format("{}@{}", ref.name(), ref.version());
-}
 
 std::string Where(const v1::SourceLocation& source, std::string_view namespace_name) {
   if (source.file().empty()) return fmt::format("namespace {}", namespace_name);
   return fmt::format("{}:{}:{}", source.file(), source.line(), source.column());
-}
-
-bool IsLetterOrDigit(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
-
-// What stands in headers and in model ids must not hold '@', white space or control characters.
-bool IsName(std::string_view text, std::string_view also_allowed) {
-  return !text.empty() && text.size() <= kNameBytesMax && std::all_of(text.begin(), text.end(), [&](char c) {
-    return IsLetterOrDigit(c) || also_allowed.find(c) != std::string_view::npos;
-  });
 }
 
 std::string SeedText(const std::string& seed, const std::string& id) { return seed.empty() ? id : seed; }
@@ -125,8 +118,9 @@ class SnapshotCompiler {
   void CheckObjective(const v1::Objective& objective, const std::string& namespace_name) {
     const std::string place =
         fmt::format("{}: Objective {}", Where(objective.source(), namespace_name), objective.name());
-    if (!IsName(objective.name(), "_-.")) {
-      Error(fmt::format("{}: not a name, expected 1 to {} letters, digits, '_', '-' and '.'", place, kNameBytesMax));
+    if (!IsObjectiveName(objective.name())) {
+      Error(fmt::format("{}: not a name, expected 1 to {} letters, digits and '_' that start with a letter", place,
+                        kNameBytesMax));
     }
     if (!objective.has_default_model()) {
       Error(fmt::format("{}: has no default model, expected one", place));
@@ -191,7 +185,7 @@ class SnapshotCompiler {
   }
 
   void CheckModelRef(const v1::ModelRef& ref, const std::string& place) {
-    if (IsName(ref.name(), "._-") && (ref.version().empty() || IsName(ref.version(), "._-"))) return;
+    if (IsName(ref.name()) && (ref.version().empty() || IsName(ref.version()))) return;
     Error(fmt::format("{} \"{}\": not a model, expected name and version of 1 to {} letters, digits, '.', '_', '-'",
                       place, ModelId(ref), kNameBytesMax));
   }
@@ -355,7 +349,7 @@ class SnapshotCompiler {
   };
 
   const Answer* AddAnswer(const v1::Objective& objective, const v1::ModelRef& ref, const Because& because) {
-    const v1::ObjectiveConfig config = MakeConfig(objective, ref, because);
+    const v1::ObjectiveConfig config = ConfigOf(objective, ref, because.experiment, because.cell);
     auto answer = std::make_unique<Answer>();
     answer->index = static_cast<uint32_t>(snapshot_->answers_.size());
     answer->model = FindOrAddModel(ref);
@@ -376,25 +370,6 @@ class SnapshotCompiler {
     }
     snapshot_->answers_.push_back(std::move(answer));
     return snapshot_->answers_.back().get();
-  }
-
-  static v1::ObjectiveConfig MakeConfig(const v1::Objective& objective, const v1::ModelRef& ref,
-                                        const Because& because) {
-    v1::ObjectiveConfig config;
-    config.set_objective(objective.name());
-    config.set_model_name(ref.name());
-    config.set_model_version(ref.version());
-    config.set_model_input_type(objective.model_input_type());
-    config.set_model_type(objective.model_type());
-    *config.mutable_parameters() = objective.parameters();
-    if (because.experiment == nullptr) return config;
-    config.set_experiment(because.experiment->id());
-    config.set_cell(because.cell->name());
-    if (!because.experiment->model_input_type().empty())
-      config.set_model_input_type(because.experiment->model_input_type());
-    if (!because.experiment->model_type().empty()) config.set_model_type(because.experiment->model_type());
-    for (const auto& [key, value] : because.cell->parameters()) (*config.mutable_parameters())[key] = value;
-    return config;
   }
 
   const Model* FindOrAddModel(const v1::ModelRef& ref) {

@@ -5,20 +5,23 @@
 #include <algorithm>
 #include <cmath>
 
+#include "api/rule_set.h"
 #include "rules/suggestion.h"
 
 namespace signalbox::rules {
 namespace {
 
-constexpr size_t kNameBytesMax = 200;
+using rule_set::IsName;
+using rule_set::IsObjectiveName;
+using rule_set::kNameBytesMax;
+using rule_set::kReservedParameterPrefix;
+
 constexpr size_t kShownBytesMax = 80;
 // Whole numbers up to here are exact in JavaScript.
 constexpr double kWholeNumberMax = 9007199254740991.0;
 constexpr double kPpmOfPercent = 10'000;
 // Of keys in one object, and of Objectives in one rule. Work grows with their square.
 constexpr size_t kKeysMax = 1000;
-// decide/enrichment.h: parameters that begin so belong to signalbox.
-constexpr std::string_view kReservedPrefix = "sb_";
 
 bool IsWhole(double number) { return std::isfinite(number) && number == std::floor(number); }
 
@@ -44,13 +47,6 @@ const RuleValue::Object* Field::AsObject() const {
 }
 const RuleValue::Array* Field::AsArray() const {
   return value == nullptr ? nullptr : std::get_if<RuleValue::Array>(&value->data);
-}
-
-bool IsName(std::string_view text, std::string_view also_allowed) {
-  return !text.empty() && text.size() <= kNameBytesMax && std::all_of(text.begin(), text.end(), [&](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           also_allowed.find(c) != std::string_view::npos;
-  });
 }
 
 std::string InWords(const RuleValue& value) {
@@ -140,7 +136,7 @@ std::optional<std::string> FieldReader::Id(const Field& field) {
     const auto* number = std::get_if<double>(&field.value->data);
     if (number != nullptr && IsWhole(*number) && *number >= 0 && *number <= kWholeNumberMax) return NumberText(*number);
     const auto* text = std::get_if<std::string>(&field.value->data);
-    if (text != nullptr && IsName(*text, "._-")) return *text;
+    if (text != nullptr && IsName(*text)) return *text;
   }
   ErrorExpected(field,
                 fmt::format("a text of 1 to {} letters, digits, '.', '_' and '-', or a whole number", kNameBytesMax));
@@ -166,7 +162,7 @@ void FieldReader::Model(const Field& field, v1::ModelRef& model) {
   const Field name = Key(field, "name");
   if (const std::optional<std::string> text = Text(name, expected)) {
     model.set_name(*text);
-    if (!IsName(*text, "._-")) ErrorExpected(name, expected);
+    if (!IsName(*text)) ErrorExpected(name, expected);
   }
   const Field version = Key(field, "version");
   if (!version.IsPresent()) return;
@@ -178,10 +174,11 @@ void FieldReader::Parameters(const Field& field, google::protobuf::Map<std::stri
   if (HasTooManyKeys(field)) return;
   for (const auto& [key, value] : *field.AsObject()) {
     const Field parameter = Key(field, key);
-    if (!IsName(key, "._-")) {
+    if (!IsName(key)) {
       Error(parameter, fmt::format("expected a name of 1 to {} letters, digits, '.', '_' and '-'", kNameBytesMax));
-    } else if (key.starts_with(kReservedPrefix)) {
-      Error(parameter, fmt::format("names that begin with {} belong to signalbox; choose another", kReservedPrefix));
+    } else if (key.starts_with(kReservedParameterPrefix)) {
+      Error(parameter,
+            fmt::format("names that begin with {} belong to signalbox; choose another", kReservedParameterPrefix));
     } else if (const auto* text = std::get_if<std::string>(&value.data)) {
       parameters[key] = *text;
     } else if (const auto* number = std::get_if<double>(&value.data); number != nullptr && std::isfinite(*number)) {
@@ -208,14 +205,13 @@ void FieldReader::Target(const Field& field, std::vector<std::string>& names, st
   const auto* objective = field.value == nullptr ? nullptr : std::get_if<ObjectiveName>(&field.value->data);
   if (objective == nullptr) {
     const auto* text = field.value == nullptr ? nullptr : std::get_if<std::string>(&field.value->data);
-    const bool is_name = text != nullptr && IsName(*text, "_");
+    const bool is_name = text != nullptr && IsObjectiveName(*text);
     return ErrorExpected(field, is_name ? fmt::format("Objectives.{} (without quotes)", *text) : "Objectives.Name");
   }
   Field named = field;
   if (objective->place.line != 0) named.place = objective->place;
   const std::string& name = objective->name;
-  const bool starts_with_letter = !name.empty() && ((name[0] | 0x20) >= 'a') && ((name[0] | 0x20) <= 'z');
-  if (!starts_with_letter || !IsName(name, "_")) {
+  if (!IsObjectiveName(name)) {
     return Error(named, fmt::format("expected an Objective's name of 1 to {} letters, digits and '_' that starts with "
                                     "a letter, got \"{}\"",
                                     kNameBytesMax, Shown(name)));
@@ -230,7 +226,7 @@ void FieldReader::Description(const Field& field, std::string& text) {
   if (!field.IsPresent()) return;
   const std::optional<std::string> read = Text(field, "a text");
   if (!read) return;
-  if (!IsName(*read, "._-")) {
+  if (!IsName(*read)) {
     return ErrorExpected(field, fmt::format("1 to {} letters, digits, '.', '_' and '-'", kNameBytesMax));
   }
   text = *read;

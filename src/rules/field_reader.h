@@ -30,8 +30,6 @@ struct Field {
 
 // `the number 5`, `the text "x"`, `a function`, ...
 std::string InWords(const RuleValue& value);
-// 1 to 200 letters, digits and characters of `also_allowed`: what may stand in headers and model ids.
-bool IsName(std::string_view text, std::string_view also_allowed);
 
 class FieldReader {
  public:

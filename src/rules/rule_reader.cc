@@ -7,6 +7,7 @@
 #include <limits>
 #include <utility>
 
+#include "api/rule_set.h"
 #include "rules/cell_weights.h"
 #include "rules/field_reader.h"
 #include "rules/suggestion.h"
@@ -14,10 +15,12 @@
 namespace signalbox::rules {
 namespace {
 
+using rule_set::IsName;
+using rule_set::kEverybodyPpm;
+using rule_set::kFallbacksMax;
+
 constexpr double kWeightTolerance = 1e-9;
 constexpr double kWeightMin = 1e-6;
-constexpr uint32_t kWholePpm = 1'000'000;
-constexpr size_t kFallbacksMax = 8;
 // Cells are walked one by one for every decision.
 constexpr size_t kCellsMax = 1000;
 
@@ -126,7 +129,7 @@ class RuleReader {
                               "allocationPercentage", "seed", "priority", "modelInputType", "modelType"});
     ReadTargets(draft);
     ReadCells(experiment);
-    experiment.set_allocation_ppm(kWholePpm);
+    experiment.set_allocation_ppm(kEverybodyPpm);
     if (const Field allocation = Key("allocationPercentage"); allocation.IsPresent()) {
       if (const std::optional<uint32_t> ppm = reader_.PercentageAsPpm(allocation, 0.0001))
         experiment.set_allocation_ppm(*ppm);
@@ -197,7 +200,7 @@ class RuleReader {
       const std::string& name = property.name;
       const auto& cells = experiment.cells();
       if (std::any_of(cells.begin(), cells.end(), [&](const v1::Cell& cell) { return cell.name() == name; })) continue;
-      if (!IsName(name, "._-")) {
+      if (!IsName(name)) {
         reader_.Error(reader_.Key(field, name), "expected a cell's name of 1 to 200 letters, digits, '.', '_' and '-'");
       }
       experiment.add_cells()->set_name(name);

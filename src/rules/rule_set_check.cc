@@ -8,49 +8,26 @@
 #include <set>
 #include <string>
 
+#include "api/rule_set.h"
 #include "base/string_map.h"
 #include "rules/suggestion.h"
-#include "signalbox/v1/objective_config.pb.h"
 
 namespace signalbox::rules {
 namespace {
+
+using rule_set::ConfigOf;
+using rule_set::kEverybodyPpm;
+using rule_set::kObjectiveConfigBytesMax;
+using rule_set::ModelId;
 
 std::string Where(const v1::SourceLocation& source) {
   return fmt::format("{}:{}:{}", source.file(), source.line(), source.column());
 }
 
-std::string ModelId(const v1::ModelRef& ref) {
-  return ref.version().empty() ? ref.name() : fmt::format("{}@{}", ref.name(), ref.version());
-}
-
-// The same limit as where snapshots are compiled.
-constexpr size_t kObjectiveConfigBytesMax = 4U << 10;
-
-constexpr uint32_t kEverybodyPpm = 1'000'000;
 // An answer is worked out in advance for every cell of every Objective.
 constexpr size_t kAnswersMax = 200'000;
 // More are not worth the search.
 constexpr int kSuggestionsMax = 100;
-
-// Size of the ObjectiveConfig that the snapshot will hold for this answer.
-size_t ConfigBytes(const v1::Objective& objective, const v1::ModelRef& model, const v1::Experiment* experiment,
-                   const v1::Cell* cell) {
-  v1::ObjectiveConfig config;
-  config.set_objective(objective.name());
-  config.set_model_name(model.name());
-  config.set_model_version(model.version());
-  config.set_model_input_type(objective.model_input_type());
-  config.set_model_type(objective.model_type());
-  *config.mutable_parameters() = objective.parameters();
-  if (experiment != nullptr) {
-    config.set_experiment(experiment->id());
-    config.set_cell(cell->name());
-    if (!experiment->model_input_type().empty()) config.set_model_input_type(experiment->model_input_type());
-    if (!experiment->model_type().empty()) config.set_model_type(experiment->model_type());
-    for (const auto& [key, value] : cell->parameters()) (*config.mutable_parameters())[key] = value;
-  }
-  return config.ByteSizeLong();
-}
 
 class RuleSetCheck {
  public:
@@ -309,7 +286,7 @@ class RuleSetCheck {
 
   void CheckSize(const v1::Objective& objective, const v1::ModelRef& model, const v1::Experiment* experiment,
                  const v1::Cell* cell) {
-    const size_t bytes = ConfigBytes(objective, model, experiment, cell);
+    const size_t bytes = ConfigOf(objective, model, experiment, cell).ByteSizeLong();
     if (bytes <= kObjectiveConfigBytesMax) return;
     const std::string whose = experiment == nullptr
                                   ? fmt::format("Objective {}", objective.name())
