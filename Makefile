@@ -29,7 +29,7 @@ test: build ## builds and runs every test (TESTS=regex for some)
 bench: build ## runs the benchmarks and prints their tables
 	@bench/run $(BUILD)
 
-check: ## format, lint of what changed against main (TIDY=all: of everything), folder dependencies
+check: ## format, lint of what changed against main (TIDY=all: of everything, none: of nothing), folder dependencies
 	@scripts/setup dev
 	@scripts/configure $(PRESET)
 	@scripts/check $(BUILD)

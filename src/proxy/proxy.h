@@ -52,8 +52,8 @@ class Proxy {
   virtual uint64_t client_connections() const = 0;
   // Calls of the data path to the system's allocator so far; does not grow in steady state.
   virtual uint64_t system_allocations() const = 0;
-  // What payloads, headers and HTTP/2 sessions hold of the system's memory, with what is kept for reuse. Not the objects
-  // of connections and requests themselves, which are about 8 and 15 KiB each.
+  // What payloads, headers and HTTP/2 sessions hold of the system's memory, with what is kept for reuse. Not the
+  // objects of connections and requests themselves, which are about 8 and 15 KiB each.
   virtual uint64_t memory_bytes() const = 0;
 };
 

@@ -145,12 +145,11 @@ TEST(ProxyFlow, SteadyTrafficAsksTheSystemForNoMemory) {
   auto round = [&] {
     std::vector<int32_t> streams;
     for (int i = 0; i < 16; ++i) {
-      streams.push_back(client.Open(
-          GrpcHeaders("/a/b", {{"sb-objective", "Echo"},
-                               {"sb-user", "u" + std::to_string(i)},
-                               {"sb-context", "country=US"},
-                               {"authorization", std::string(3'000, 't')}}),
-          GrpcFrame(std::string(i % 2 == 0 ? 1'000 : 60'000, 'x'))));
+      streams.push_back(client.Open(GrpcHeaders("/a/b", {{"sb-objective", "Echo"},
+                                                         {"sb-user", "u" + std::to_string(i)},
+                                                         {"sb-context", "country=US"},
+                                                         {"authorization", std::string(3'000, 't')}}),
+                                    GrpcFrame(std::string(i % 2 == 0 ? 1'000 : 60'000, 'x'))));
     }
     ASSERT_TRUE(client.RunUntil([&] {
       for (int32_t stream : streams) {
