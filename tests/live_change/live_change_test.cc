@@ -1,11 +1,15 @@
-// While traffic runs: publish, move a canary from 1 to 100 %, roll back. No request fails, and every change is in
-// effect at the proxy within a second. Real processes, real models, real data.
+// While traffic runs: publish, move a canary from 1 to 100 %, roll back, begin an experiment, add and remove hosts. No
+// request fails, and every change is in effect at the proxy within a second. Real processes, real models, real data.
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
 
+#include "base/file.h"
 #include "base/status.h"
 #include "store/store.h"
 #include "tests/support/live_system.h"
@@ -14,6 +18,9 @@
 namespace signalbox {
 namespace {
 
+using testing::ElementsAre;
+using testing::Pair;
+using testing::UnorderedElementsAre;
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
@@ -24,6 +31,9 @@ constexpr uint64_t kAnswersPerStep = 600;
 constexpr char kObjective[] = "HomePageRanking";
 constexpr char kOldModel[] = "title-ranker@2";
 constexpr char kNewModel[] = "title-ranker@3";
+
+// What sb-snapshot says for a snapshot.
+std::string HeaderOf(const std::string& hash) { return hash.substr(0, 16); }
 
 // Six standard deviations of a share of `answers` draws: a fair draw fails this once in a billion.
 double Tolerance(double share, uint64_t answers) {
@@ -47,13 +57,44 @@ class LiveChangeTest : public LiveSystem {
                              system_.paths().store, cli::kDemoNamespace));
     const Clock::time_point acknowledged = Clock::now();
     ASSERT_EQ(result.exit_code, 0) << command << "\n" << result.output;
+    ASSERT_GT(store_->Latest()->sequence, before) << command;
+    ExpectInEffect(command.substr(0, command.find(' ')), acknowledged);
+  }
+
+  // Writes a placement in which the films are on `hosts`, and waits until the proxy runs it.
+  void PlaceFilms(const std::vector<std::string>& hosts) {
+    const int64_t before = store_->Latest()->sequence;
+    nlohmann::json placement = Placement();
+    placement["shards"]["films"] = hosts;
+    const Clock::time_point written = Clock::now();
+    ASSERT_TRUE(WriteFileAtomically(system_.paths().placement, placement.dump()).ok());
+    ASSERT_TRUE(WaitUntil([&] { return store_->Latest()->sequence > before; }));
+    ExpectInEffect(fmt::format("films on {} hosts", hosts.size()), written);
+  }
+
+  nlohmann::json Placement() const {
+    return nlohmann::json::parse(ReadFile(system_.paths().placement, 1 << 20).value_or("{}"));
+  }
+
+  ChildProcess StartFilmHost(int& port) {
+    const std::string port_file = folder_.File("host-4.port");
+    ChildProcess host =
+        StartShell(fmt::format("exec {} host --repository {} --load title-ranker --listen 127.0.0.1:0 --port-file {}",
+                               SignalboxProgram(), system_.paths().models, port_file),
+                   folder_.File("host-4.log"));
+    auto bound = host.WaitForPort(port_file, kPatience);
+    EXPECT_TRUE(bound.ok()) << bound.status();
+    port = bound.value_or(0);
+    return host;
+  }
+
+  // What was published last.
+  void ExpectInEffect(const std::string& change, Clock::time_point since) {
     const int64_t published = store_->Latest()->sequence;
-    ASSERT_GT(published, before) << command;
-    ASSERT_TRUE(WaitUntil([&] { return RunningVersion() >= published; })) << command;
-    const auto took = std::chrono::duration_cast<milliseconds>(Clock::now() - acknowledged);
-    EXPECT_LE(took, kInEffectMax) << command;
-    fmt::print("{:<55} in effect {} ms after it was acknowledged\n", command.substr(0, command.find(' ')),
-               took.count());
+    ASSERT_TRUE(WaitUntil([&] { return RunningVersion() >= published; })) << change;
+    const auto took = std::chrono::duration_cast<milliseconds>(Clock::now() - since);
+    EXPECT_LE(took, kInEffectMax) << change;
+    fmt::print("{:<20} in effect after {} ms\n", change, took.count());
   }
 
   void Publish(const std::string& canary) {
@@ -62,12 +103,49 @@ class LiveChangeTest : public LiveSystem {
     Change(fmt::format("publish {} --message '{}'", files, canary));
   }
 
-  void ExpectShare(double expected) {
+  // Of requests that are sent from now on. Not one of them is decided by what ran before.
+  cli::TrafficReport AnswersOfRunningSnapshot() {
     const cli::TrafficReport report = AnswersFromNow(kAnswersPerStep);
+    EXPECT_THAT(report.snapshots, ElementsAre(Pair(HeaderOf(RunningHash()), report.answered())));
+    return report;
+  }
+
+  void ExpectShare(double expected) {
+    const cli::TrafficReport report = AnswersOfRunningSnapshot();
     const uint64_t answers = report.answered(kObjective);
     EXPECT_NEAR(report.Share(kObjective, kNewModel), expected, Tolerance(expected, answers)) << "seed " << kSeed << "\n"
                                                                                              << cli::Table(report);
     EXPECT_NEAR(report.Share(kObjective, kOldModel), 1 - expected, Tolerance(expected, answers)) << cli::Table(report);
+  }
+
+  // The hosts that answered requests for films, as the decision log has it, by the snapshot that runs.
+  std::set<std::string> FilmHosts() {
+    AnswersOfRunningSnapshot();
+    const std::string hash = RunningHash();
+    std::set<std::string> hosts;
+    EXPECT_TRUE(WaitUntil([&] {
+      uint64_t answers = 0;
+      std::ifstream log(system_.paths().decision_log);
+      for (std::string line; std::getline(log, line);) {
+        // The last line may be half written.
+        const auto record = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+        if (!record.is_object() || !hash.starts_with(record.value("snapshot", "?"))) continue;
+        ++answers;
+        if (record["objective"] != "ArrivalDelay") hosts.insert(record["host"].get<std::string>());
+      }
+      return answers >= kAnswersPerStep;
+    }));
+    return hosts;
+  }
+
+  void ExpectThatNoRequestFailed() {
+    sender_->Stop();
+    const cli::TrafficReport report = sender_->Report();
+    fmt::print("{} requests, {} failed\n{}", report.sent, report.failed(), cli::Table(report));
+    EXPECT_EQ(report.failed(), 0U) << cli::Table(report);
+    EXPECT_EQ(report.answered(), report.sent);
+    const absl::Status stopped = system_.Stop();
+    EXPECT_TRUE(stopped.ok()) << stopped;
   }
 
   std::unique_ptr<store::Store> store_;
@@ -86,13 +164,37 @@ TEST_F(LiveChangeTest, ACanaryGoesToEverybodyAndBackAndNoRequestFails) {
   ASSERT_NO_FATAL_FAILURE(Change("rollback --to 1"));
   ExpectShare(0);
 
-  sender_->Stop();
-  const cli::TrafficReport report = sender_->Report();
-  fmt::print("{} requests, {} failed\n{}", report.sent, report.failed(), cli::Table(report));
-  EXPECT_EQ(report.failed(), 0U) << cli::Table(report);
-  EXPECT_EQ(report.answered(), report.sent);
-  const absl::Status stopped = system_.Stop();
-  EXPECT_TRUE(stopped.ok()) << stopped;
+  ExpectThatNoRequestFailed();
+}
+
+TEST_F(LiveChangeTest, AnExperimentBeginsAndHostsComeAndGoAndNoRequestFails) {
+  const std::string experiment = folder_.File("experiment.js");
+  ASSERT_TRUE(WriteFileAtomically(experiment, R"(export default [{
+    abTestId: 20262,
+    targetObjectives: Objectives.HomePageRanking,
+    allocationPercentage: 50,
+    cellToModel: {1: {name: "title-ranker", version: 2}, 2: {name: "title-ranker", version: 3}},
+    cellWeights: {1: 0.5, 2: 0.5},
+    modelInputType: constants.TITLE_INPUT_TYPE,
+    modelType: "RANKER",
+  }];)")
+                  .ok());
+  ASSERT_NO_FATAL_FAILURE(Change(fmt::format("publish {}demo/*.js {} --message experiment", kRules, experiment)));
+  ExpectShare(0.25);
+
+  const auto hosts = Placement()["shards"]["films"].get<std::vector<std::string>>();
+  ASSERT_EQ(hosts.size(), 2U);
+  int port = 0;
+  ChildProcess third = StartFilmHost(port);
+  const std::string third_address = fmt::format("127.0.0.1:{}", port);
+  ASSERT_NO_FATAL_FAILURE(PlaceFilms({hosts[0], hosts[1], third_address}));
+  EXPECT_THAT(FilmHosts(), UnorderedElementsAre(hosts[0], hosts[1], third_address));
+
+  ASSERT_NO_FATAL_FAILURE(PlaceFilms({hosts[0], third_address}));
+  EXPECT_THAT(FilmHosts(), UnorderedElementsAre(hosts[0], third_address));
+  Signal("host-2", SIGTERM);  // nothing is sent to it any more, so its end costs no request
+  ExpectShare(0.25);
+  ExpectThatNoRequestFailed();
 }
 
 }  // namespace

@@ -19,6 +19,15 @@ constexpr uint64_t kUsers = 100'000;
 constexpr double kRate = 300;
 constexpr char kData[] = SIGNALBOX_SOURCE_DIR "/node_modules/vega-datasets/data";
 
+// {} when there is none.
+nlohmann::json SnapshotPage(const std::string& admin_address) {
+  httplib::Client admin("http://" + admin_address);
+  const httplib::Result page = admin.Get("/snapshot");
+  auto json = nlohmann::json::object();
+  if (page && page->status == 200) json.update(nlohmann::json::parse(page->body));
+  return json;
+}
+
 }  // namespace
 
 LiveSystem::LiveSystem()
@@ -49,13 +58,9 @@ void LiveSystem::SetUp() {
   sender_ = *std::move(sender);
 }
 
-int64_t LiveSystem::RunningVersion() {
-  httplib::Client admin("http://" + system_.admin_address());
-  const httplib::Result page = admin.Get("/snapshot");
-  if (!page || page->status != 200) return 0;
-  const auto json = nlohmann::json::parse(page->body, nullptr, /*allow_exceptions=*/false);
-  return json.is_object() ? json.value("version", int64_t{0}) : 0;
-}
+int64_t LiveSystem::RunningVersion() { return SnapshotPage(system_.admin_address()).value("version", int64_t{0}); }
+
+std::string LiveSystem::RunningHash() { return SnapshotPage(system_.admin_address()).value("hash", ""); }
 
 cli::TrafficReport LiveSystem::AnswersFromNow(uint64_t answers) {
   const uint64_t sent = sender_->Report().sent;
@@ -65,10 +70,10 @@ cli::TrafficReport LiveSystem::AnswersFromNow(uint64_t answers) {
   return sender_->Report().Since(start);
 }
 
-void LiveSystem::Kill(const std::string& name) {
+void LiveSystem::Signal(const std::string& name, int signal) {
   const std::vector<pid_t> processes = ProcessesWith(fmt::format("{}/{} ", system_.paths().ports, name));
   ASSERT_EQ(processes.size(), 1U) << name;
-  kill(processes[0], SIGKILL);
+  kill(processes[0], signal);
 }
 
 }  // namespace signalbox

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <cstdint>
 #include <memory>
@@ -26,10 +27,13 @@ class LiveSystem : public testing::Test {
 
   // The version that the proxy says it runs; 0 when it does not say.
   int64_t RunningVersion();
+  // The hash of the snapshot that it says it runs.
+  std::string RunningHash();
   // Of what was answered to requests that were sent after now: at least so many answers.
   cli::TrafficReport AnswersFromNow(uint64_t answers);
   // "host-1", "host-2" (both of films), "host-3" (flights), "control", "proxy".
-  void Kill(const std::string& name);
+  void Signal(const std::string& name, int signal);
+  void Kill(const std::string& name) { Signal(name, SIGKILL); }
 
   TestFolder folder_;
   cli::DemoSystem system_;

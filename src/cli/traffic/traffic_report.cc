@@ -14,6 +14,8 @@ using telemetry::QuantileHistogram;
 // Kinds of failure that are told apart; the rest is counted with its model alone.
 constexpr size_t kFailureKindsMax = 100;
 constexpr size_t kMessageBytesMax = 300;
+// More than anybody publishes while watching.
+constexpr size_t kSnapshotsMax = 10'000;
 // For failures before a model was chosen.
 constexpr char kNoModel[] = "(none)";
 
@@ -38,7 +40,8 @@ std::vector<std::string> Objectives(const TrafficReport& report) {
 }  // namespace
 
 void TrafficReport::AddAnswer(const std::string& objective, const std::string& model, const std::string& reason,
-                              std::chrono::nanoseconds latency) {
+                              const std::string& snapshot, std::chrono::nanoseconds latency) {
+  if (!snapshot.empty() && (snapshots.size() < kSnapshotsMax || snapshots.contains(snapshot))) ++snapshots[snapshot];
   ModelTally& tally = models[{objective, model}];
   ++tally.answered;
   if (!reason.empty()) ++tally.reasons[reason];
@@ -97,6 +100,9 @@ TrafficReport TrafficReport::Since(const TrafficReport& earlier) const {
     for (size_t i = 0; i < before.latency.size(); ++i) tally.latency[i] -= before.latency[i];
     if (tally.answered == 0 && tally.failed == 0) since.models.erase(key);
   }
+  for (const auto& [snapshot, count] : earlier.snapshots) {
+    if ((since.snapshots[snapshot] -= count) == 0) since.snapshots.erase(snapshot);
+  }
   for (const auto& [failure, count] : earlier.failures) {
     if ((since.failures[failure] -= count) == 0) since.failures.erase(failure);
   }
@@ -133,7 +139,8 @@ nlohmann::ordered_json Json(const TrafficReport& report) {
                                  {"answered", report.answered()},
                                  {"failed", report.failed()},
                                  {"objectives", nlohmann::ordered_json::array()},
-                                 {"failures", nlohmann::ordered_json::array()}};
+                                 {"failures", nlohmann::ordered_json::array()},
+                                 {"snapshots", report.snapshots}};
   for (const std::string& objective : Objectives(report)) {
     nlohmann::ordered_json models = nlohmann::ordered_json::array();
     uint64_t failed = 0;

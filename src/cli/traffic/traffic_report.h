@@ -39,9 +39,10 @@ struct TrafficReport {
   uint64_t settled = 0;  // of the requests in the order of sending, how many first ones have all ended
   std::map<Key, ModelTally> models;
   std::map<Failure, uint64_t> failures;
+  std::map<std::string, uint64_t> snapshots;  // of sb-snapshot: how many answers each snapshot led to
 
   void AddAnswer(const std::string& objective, const std::string& model, const std::string& reason,
-                 std::chrono::nanoseconds latency);
+                 const std::string& snapshot, std::chrono::nanoseconds latency);
   void AddFailure(const std::string& objective, const std::string& model, std::string_view code,
                   std::string_view message);
 
@@ -61,7 +62,7 @@ std::string Table(const TrafficReport& report);
 
 // {"duration_s", "sent", "answered", "failed", "objectives": [{"objective", "answered", "failed", "models": [{"model",
 // "answered", "failed", "share", "p50_ms", "p99_ms", "reasons": {}}]}], "failures": [{"objective", "code", "message",
-// "count"}]}
+// "count"}], "snapshots": {SB_SNAPSHOT: answers}}
 nlohmann::ordered_json Json(const TrafficReport& report);
 
 }  // namespace signalbox::cli

@@ -165,7 +165,8 @@ class OpenLoopSender : public TrafficSender {
     } else if (!wrong.empty()) {
       report_.AddFailure(Objective(call.objective), model, "WRONG_ANSWER", wrong);
     } else {
-      report_.AddAnswer(Objective(call.objective), model, call.Header(headers::kReason), latency);
+      report_.AddAnswer(Objective(call.objective), model, call.Header(headers::kReason),
+                        call.Header(headers::kSnapshot), latency);
     }
   }
 

@@ -66,8 +66,8 @@ TEST(RequestSource, WhatIsNotAnObjectiveIsRefused) {
 
 TEST(TrafficReport, SharesAndFailuresAddUp) {
   TrafficReport report;
-  for (int i = 0; i < 3; ++i) report.AddAnswer("A", "m@1", "default", milliseconds(2));
-  report.AddAnswer("A", "m@2", "experiment", milliseconds(40));
+  for (int i = 0; i < 3; ++i) report.AddAnswer("A", "m@1", "default", "s1", milliseconds(2));
+  report.AddAnswer("A", "m@2", "experiment", "s1", milliseconds(40));
   report.AddFailure("A", "", "UNAVAILABLE", "no host of shard s1 answers");
   report.AddFailure("B", "m@1", "UNAVAILABLE", "no host of shard s1 answers");
   report.sent = 6;
@@ -89,15 +89,16 @@ TEST(TrafficReport, SharesAndFailuresAddUp) {
 
 TEST(TrafficReport, SinceLeavesOutWhatWasThereBefore) {
   TrafficReport before;
-  before.AddAnswer("A", "m@1", "default", milliseconds(2));
+  before.AddAnswer("A", "m@1", "default", "s1", milliseconds(2));
   before.AddFailure("A", "m@1", "UNAVAILABLE", "x");
   TrafficReport after = before;
-  after.AddAnswer("A", "m@2", "default", milliseconds(2));
+  after.AddAnswer("A", "m@2", "default", "s2", milliseconds(2));
   const TrafficReport since = after.Since(before);
   EXPECT_EQ(since.answered(), 1U);
   EXPECT_EQ(since.failed(), 0U);
   EXPECT_EQ(since.models.size(), 1U);
   EXPECT_TRUE(since.failures.empty());
+  EXPECT_EQ(since.snapshots, (std::map<std::string, uint64_t>{{"s2", 1}}));
   EXPECT_DOUBLE_EQ(since.Share("A", "m@2"), 1);
 }
 
