@@ -50,16 +50,12 @@ absl::Status WriteAll(int fd, std::string_view content, const std::string& path)
 absl::StatusOr<std::string> ReadFile(const std::string& path, size_t bytes_max) {
   // Non-blocking: opening a FIFO by mistake must not hang.
   Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (file.get() < 0) {
-    absl::Status status = ErrnoStatus(errno, "open", path);
-    // Too few file descriptors: nothing that the file could be changed for, as too large is.
-    return absl::IsResourceExhausted(status) ? absl::InternalError(status.message()) : status;
-  }
+  if (file.get() < 0) return ErrnoStatus(errno, "open", path);
   struct stat info;
   if (fstat(file.get(), &info) != 0) return ErrnoStatus(errno, "stat", path);
   if (!S_ISREG(info.st_mode)) return absl::InvalidArgumentError(fmt::format("{}: not a regular file", path));
   auto too_large = [&](size_t bytes) {
-    return absl::ResourceExhaustedError(fmt::format("{}: {} bytes, the limit is {}", path, bytes, bytes_max));
+    return absl::InvalidArgumentError(fmt::format("{}: {} bytes, the limit is {}", path, bytes, bytes_max));
   };
   if (static_cast<size_t>(info.st_size) > bytes_max) return too_large(static_cast<size_t>(info.st_size));
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "CLI/CLI.hpp"
+#include "absl/status/status.h"
 
 namespace signalbox::cli {
 
@@ -11,6 +12,11 @@ namespace signalbox::cli {
 struct Outcome {
   int exit_code = 0;
 };
+
+// The one of an error, in every role. ABORTED: an expectation of the caller's does not hold.
+inline int ExitCodeOf(const absl::Status& error) {
+  return absl::IsInvalidArgument(error) || absl::IsAborted(error) ? 1 : 2;
+}
 
 // `control`: the control plane.
 void AddControl(CLI::App& app, Outcome& outcome);  // control_command.cc

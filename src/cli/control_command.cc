@@ -110,7 +110,7 @@ void AddControl(CLI::App& app, Outcome& outcome) {
   command->callback([options, &outcome] {
     if (absl::Status status = Run(*options); !status.ok()) {
       fmt::print(stderr, "signalbox control: {}\n", Message(status));
-      outcome.exit_code = absl::IsInvalidArgument(status) ? 1 : 2;
+      outcome.exit_code = ExitCodeOf(status);
     }
   });
 }

@@ -231,7 +231,7 @@ void AddDemo(CLI::App& app, Outcome& outcome) {
     if (absl::Status status = Run(*options); !status.ok()) {
       std::fflush(stdout);
       fmt::print(stderr, "signalbox demo: {}\n", Message(status));
-      outcome.exit_code = absl::IsInvalidArgument(status) ? 1 : 2;
+      outcome.exit_code = ExitCodeOf(status);
     }
   });
 }

@@ -65,7 +65,7 @@ void AddHost(CLI::App& app, Outcome& outcome) {
   command->callback([options, &outcome] {
     if (absl::Status status = Run(*options); !status.ok()) {
       fmt::print(stderr, "signalbox host: {}\n", Message(status));
-      outcome.exit_code = absl::IsInvalidArgument(status) ? 1 : 2;
+      outcome.exit_code = ExitCodeOf(status);
     }
   });
 }

@@ -8,6 +8,7 @@
 
 #include "absl/time/time.h"
 #include "base/status.h"
+#include "cli/commands.h"
 #include "cli/rule_set_text.h"
 
 namespace signalbox::cli {
@@ -71,8 +72,8 @@ int Fail(std::string_view command, const absl::Status& status, bool json) {
   } else {
     fmt::print(stderr, "signalbox {}: {}\n", command, Message(status));
   }
-  const bool refused = absl::IsInvalidArgument(status) || absl::IsAborted(status) || absl::IsNotFound(status);
-  return refused ? 1 : 2;
+  // A namespace or a version that is not there is an answer.
+  return absl::IsNotFound(status) ? 1 : ExitCodeOf(status);
 }
 
 std::string TimeText(int64_t unix_ms) {

@@ -42,7 +42,7 @@ int Check(const CheckOptions& options) {
   absl::StatusOr<std::vector<rules::SourceFile>> files = rules::ReadSourceFiles(options.files);
   if (!files.ok()) {
     fmt::print(stderr, "{}\n", Message(files.status()));
-    return absl::IsInvalidArgument(files.status()) || absl::IsResourceExhausted(files.status()) ? 1 : 2;
+    return ExitCodeOf(files.status());
   }
   rules::Evaluation evaluation = rules::EvaluateWithDiagnostics(options.namespace_name, *files);
   absl::StatusOr<std::string> json = CanonicalJson(evaluation.rule_set);

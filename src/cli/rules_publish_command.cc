@@ -22,8 +22,11 @@ struct PublishOptions {
 
 absl::StatusOr<control::PublishedRules> Publish(const PublishOptions& options) {
   RETURN_IF_ERROR(store::CheckNamespace(options.common.namespace_name));
-  ASSIGN_OR_RETURN(std::vector<rules::SourceFile> files, rules::ReadSourceFiles(options.files));
-  ASSIGN_OR_RETURN(v1::RuleSet rule_set, rules::Evaluate(options.common.namespace_name, files));
+  absl::StatusOr<std::vector<rules::SourceFile>> files = rules::ReadSourceFiles(options.files);
+  // Elsewhere NOT_FOUND is a namespace or a version: an answer, and no trouble with the environment.
+  if (absl::IsNotFound(files.status())) return absl::UnavailableError(files.status().message());
+  RETURN_IF_ERROR(files.status());
+  ASSIGN_OR_RETURN(v1::RuleSet rule_set, rules::Evaluate(options.common.namespace_name, *files));
   rules::NameSourcesBelowTheirFolder(rule_set, options.files);
   // Only now: rules with errors leave no trace, not even an empty store.
   ASSIGN_OR_RETURN(auto store, store::OpenStore(options.common.store, store::OpenMode::kCreateIfMissing));

@@ -12,10 +12,6 @@
 namespace signalbox::cli {
 namespace {
 
-bool IsOfTheContent(const absl::Status& error) {
-  return absl::IsInvalidArgument(error) || absl::IsResourceExhausted(error);
-}
-
 absl::StatusOr<v1::RuleSet> ReadRules(const std::vector<std::string>& paths, const std::string& namespace_name) {
   ASSIGN_OR_RETURN(const std::vector<rules::SourceFile> files, rules::ReadSourceFiles(paths));
   return rules::Evaluate(namespace_name, files);
@@ -31,7 +27,7 @@ absl::StatusOr<v1::Placement> ReadPlacement(const std::string& path) {
 absl::Status Both(const absl::Status& rules, const absl::Status& placement) {
   if (rules.ok()) return placement;
   if (placement.ok()) return rules;
-  const absl::Status& graver = IsOfTheContent(rules) ? placement : rules;
+  const absl::Status& graver = absl::IsInvalidArgument(rules) ? placement : rules;
   return absl::Status(graver.code(), fmt::format("{}\n{}", Message(rules), Message(placement)));
 }
 
@@ -48,7 +44,5 @@ absl::StatusOr<std::shared_ptr<const decide::Snapshot>> SnapshotFromFiles(const 
   *proto.mutable_placement() = *std::move(placement);
   return decide::Snapshot::Compile(std::move(proto));
 }
-
-int ExitCodeOf(const absl::Status& error) { return IsOfTheContent(error) ? 1 : 2; }
 
 }  // namespace signalbox::cli

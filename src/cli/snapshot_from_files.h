@@ -18,13 +18,10 @@ namespace signalbox::cli {
 // nothing can be reached.
 //
 // The error holds everything that is wrong with any of the files, one problem a line, each with its place. Its code is
-// INVALID_ARGUMENT or RESOURCE_EXHAUSTED where what stands in the files is to be changed; another one (NOT_FOUND,
+// INVALID_ARGUMENT where what stands in the files is to be changed; another one (NOT_FOUND,
 // PERMISSION_DENIED, INTERNAL) where a file could not be read, whatever else is wrong. Blocks; no file is watched.
 absl::StatusOr<std::shared_ptr<const decide::Snapshot>> SnapshotFromFiles(const std::vector<std::string>& rule_files,
                                                                           const std::string& placement_file,
                                                                           const std::string& namespace_name);
-
-// The exit code that commands give for such an error: 1 for what the files say, 2 for files that cannot be read.
-int ExitCodeOf(const absl::Status& error);
 
 }  // namespace signalbox::cli

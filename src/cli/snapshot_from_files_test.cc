@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/status.h"
 #include "base/test_folder.h"
+#include "cli/commands.h"
 
 namespace signalbox::cli {
 namespace {

@@ -100,7 +100,7 @@ void AddTraffic(CLI::App& app, Outcome& outcome) {
     absl::StatusOr<bool> all_answered = Run(*options);
     if (!all_answered.ok()) {
       fmt::print(stderr, "signalbox traffic: {}\n", Message(all_answered.status()));
-      outcome.exit_code = absl::IsInvalidArgument(all_answered.status()) ? 1 : 2;
+      outcome.exit_code = ExitCodeOf(all_answered.status());
     } else if (!*all_answered) {
       outcome.exit_code = 2;
     }

@@ -55,7 +55,7 @@ void AddTrain(CLI::App& app, Outcome& outcome) {
   command->callback([options, &outcome] {
     if (absl::Status status = Train(*options); !status.ok()) {
       fmt::print(stderr, "signalbox train: {}\n", Message(status));
-      outcome.exit_code = absl::IsInvalidArgument(status) ? 1 : 2;
+      outcome.exit_code = ExitCodeOf(status);
     }
   });
 }

@@ -58,7 +58,7 @@ struct Evaluation {
 
 // Reads files whole. A file that is larger than `limits.source_bytes_max` is refused by its size, before it is read.
 // The error names every file that could not be read, one a line, and has the code of the first: NOT_FOUND,
-// PERMISSION_DENIED, RESOURCE_EXHAUSTED, INVALID_ARGUMENT.
+// PERMISSION_DENIED, INTERNAL, or INVALID_ARGUMENT for one that is too large.
 absl::StatusOr<std::vector<SourceFile>> ReadSourceFiles(const std::vector<std::string>& paths,
                                                         const Limits& limits = {});
 
