@@ -29,7 +29,7 @@ function(signalbox_library name)
   target_link_libraries(signalbox_${name} PUBLIC ${ARG_LIBRARIES} PRIVATE signalbox_warnings)
 endfunction()
 
-# signalbox_test(NAME SOURCES a_test.cc LIBRARIES x y): one GoogleTest binary, each of its tests known to CTest by name.
+# signalbox_test(NAME SOURCES a_test.cc LIBRARIES x y): one GoogleTest binary, one entry of CTest.
 function(signalbox_test name)
   cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LIBRARIES" ${ARGN})
   if(NOT ARG_TIMEOUT)

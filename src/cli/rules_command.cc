@@ -9,6 +9,7 @@
 #include "base/canonical_json.h"
 #include "base/status.h"
 #include "cli/commands.h"
+#include "cli/rule_set_text.h"
 #include "cli/rules_subcommands.h"
 #include "rules/rules.h"
 
@@ -60,9 +61,7 @@ int Check(const CheckOptions& options) {
     fmt::print(stderr, "{} error{}\n", evaluation.diagnostics.size(), evaluation.diagnostics.size() == 1 ? "" : "s");
     return 1;
   }
-  fmt::print("{}: {} objectives, {} experiments, {} traffic shifts\n", options.namespace_name,
-             evaluation.rule_set.objectives_size(), evaluation.rule_set.experiments_size(),
-             evaluation.rule_set.traffic_shifts_size());
+  fmt::print("{}: {}\n", options.namespace_name, CountsText(evaluation.rule_set));
   return 0;
 }
 

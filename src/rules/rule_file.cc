@@ -189,7 +189,7 @@ class RuleFile {
       return Report(node.place, fmt::format("{}: {} items, expected at most {} rules", label, length, kRulesMax));
     }
     JS::RootedValue item(context_);
-    for (uint32_t i = 0; i < length && !IsStopped(context_); ++i) {
+    for (uint32_t i = 0; i < length && !IsStopped(context_) && !budget_.copied.is_spent; ++i) {
       const std::string item_label = fmt::format("{}[{}]", label, i);
       SourceNode item_node = i < node.items.size() ? node.items[i] : SourceNode{};
       if (item_node.place.line == 0) item_node.place = node.place;
@@ -204,6 +204,7 @@ class RuleFile {
   }
 
   void Copy(JS::HandleValue value, const std::string& label, const SourceNode& node) {
+    if (budget_.copied.is_spent) return;  // told already
     std::optional<RuleValue> copy = CopyValue(context_, value, budget_.copied);
     if (!copy) return ReportThrown(label, node.place);
     rules_.push_back({file_.path, label, node, *std::move(copy)});

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "base/canonical_json.h"
@@ -260,6 +261,32 @@ TEST(Rules, HugeOnesAreRefusedSoon) {
     const auto start = std::chrono::steady_clock::now();
     EXPECT_FALSE(Wrong(rules).empty()) << rules;
     EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10)) << rules;
+  }
+}
+
+TEST(Rules, TooMuchOfThemIsToldOnceForTheWholeSet) {
+  struct Case {
+    std::string rest;
+    std::string problem;
+  };
+  // Each rule alone is within the limits of what is copied.
+  const Case cases[] = {
+      {"parameters: {a: text, b: text, c: text, d: text, e: text}", "more than 16 MiB of text in one rule set"},
+      {"fallbackModels: numbers", "more than 500000 values in one rule set"},
+  };
+  for (const Case& one : cases) {
+    const std::vector<SourceFile> files = {
+        {"a.js",
+         "const text = 'x'.repeat(65536); const numbers = Array.from({length: 5000}, () => 1);\n"
+         "const defineManyRules = () => Array.from({length: 150}, (_, i) => ({objective: Objectives['O' + i], "
+         "defaultModel: {name: 'm'}, " +
+             one.rest + "}));"},
+        {"b.js", "export default [{objective: Objectives.Last, defaultModel: {name: 'm'}, fallbackModels: [1, 2]}]"}};
+    const std::vector<std::string> problems = Problems(files);
+    const auto told = std::count_if(problems.begin(), problems.end(), [&one](const std::string& problem) {
+      return problem.find(one.problem) != std::string::npos;
+    });
+    EXPECT_EQ(told, 1) << fmt::format("{}", fmt::join(problems, "\n")).substr(0, 2000);
   }
 }
 

@@ -17,7 +17,7 @@ class Copier {
   Copier(JSContext* context, CopyBudget& budget) : context_(context), budget_(budget) {}
 
   bool Copy(JS::HandleValue value, int depth, RuleValue& copy) {
-    if (budget_.values == 0) return Refuse("more than 500000 values in one rule set");
+    if (budget_.values == 0) return RefuseAll("more than 500000 values in one rule set");
     --budget_.values;
     if (value.isBoolean()) {
       copy.data = value.toBoolean();
@@ -43,10 +43,15 @@ class Copier {
     return false;
   }
 
+  bool RefuseAll(const char* what) {
+    budget_.is_spent = true;
+    return Refuse(what);
+  }
+
   bool CopyText(JS::HandleString text, std::string& copy) {
     const size_t units = JS::GetStringLength(text);
     if (units > kTextUnitsMax) return Refuse("a text of more than 65536 characters in a rule");
-    if (units > budget_.text_bytes) return Refuse("more than 16 MiB of text in one rule set");
+    if (units > budget_.text_bytes) return RefuseAll("more than 16 MiB of text in one rule set");
     budget_.text_bytes -= units;
     JSLinearString* linear = JS_EnsureLinearString(context_, text);
     if (linear == nullptr) return false;

@@ -14,6 +14,8 @@ namespace signalbox::rules {
 struct CopyBudget {
   size_t values = 500'000;
   size_t text_bytes = 16U << 20;
+  // One of them did not suffice. What comes after that is not worth copying.
+  bool is_spent = false;
 };
 
 // Copies `value` with all that is in it; getters and proxies run. Functions and the like become Unusable. Nullopt when

@@ -1,6 +1,7 @@
 // Documents that name a file which is not there mislead; this finds them.
 //
-// Looks at every *.md of the repository: relative links, and paths in `code` that begin with a folder of the repository.
+// Looks at every *.md of the repository: relative links, and paths in `code` that begin with a folder of the repository; and
+// at such paths in whatever is under api/, with or without `code`.
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
@@ -10,13 +11,22 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const notOurs = new Set(['build', 'node_modules', '.git', '.demo', 'data']);
 
-function* documents(folder) {
+function* documents(folder, isDocument = (name) => name.endsWith('.md')) {
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
     if (notOurs.has(entry.name)) continue;
     const path = join(folder, entry.name);
-    if (entry.isDirectory()) yield* documents(path);
-    else if (entry.name.endsWith('.md')) yield path;
+    if (entry.isDirectory()) yield* documents(path, isDocument);
+    else if (isDocument(entry.name)) yield path;
   }
+}
+
+const folders = 'api|bench|client|cmake|docs|examples|fuzz|scripts|src|tests|web';
+
+// What the comments of a schema or a header name and is not there.
+function missingInSource(text) {
+  return [...text.matchAll(new RegExp('(?<![\\w/])(?:' + folders + ')/[\\w./-]*\\.\\w+', 'g'))]
+    .map(([path]) => path)
+    .filter((path) => !existsSync(join(root, path)));
 }
 
 // What `text`, standing in `folder`, points to and is not there.
@@ -27,7 +37,6 @@ function missing(text, folder) {
     if (/^[a-z]+:/.test(target) || target.startsWith('#')) continue;
     if (!existsSync(join(folder, target.replace(/#.*/, '')))) found.push(target);
   }
-  const folders = 'api|bench|client|cmake|docs|examples|fuzz|scripts|src|tests|web';
   // Names with a wildcard or a placeholder are no paths.
   for (const [, path] of withoutBlocks.matchAll(new RegExp('`((?:' + folders + ')/[\\w./+-]*)(?::\\d+)?`', 'g'))) {
     if (!/\/[XY]\/|\/[xy]\.|NNNN/.test(path) && !existsSync(join(root, path))) found.push(path);
@@ -39,6 +48,11 @@ it('every file that a document names is there', () => {
   const wrong = [];
   for (const path of documents(root)) {
     for (const target of missing(readFileSync(path, 'utf8'), dirname(path))) {
+      wrong.push(`${relative(root, path)} names ${target}`);
+    }
+  }
+  for (const path of documents(join(root, 'api'), () => true)) {
+    for (const target of missingInSource(readFileSync(path, 'utf8'))) {
       wrong.push(`${relative(root, path)} names ${target}`);
     }
   }
@@ -57,4 +71,5 @@ it('a file that is not there is noticed', () => {
     'nowhere.md',
     'src/decide/nowhere.cc',
   ]);
+  assert.deepEqual(missingInSource('// SHA-256 (src/decide/nowhere.cc), see api/headers.h.'), ['src/decide/nowhere.cc']);
 });

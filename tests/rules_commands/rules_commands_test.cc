@@ -48,6 +48,11 @@ TEST(RulesCommands, ForProgramsEverythingIsJson) {
   EXPECT_EQ(missing["code"], "NOT_FOUND");
 }
 
+TEST(RulesCommands, CheckSaysHowManyRulesThereAreInGoodEnglish) {
+  const CommandResult checked = RunShell(SignalboxProgram() + " rules check examples/rules/home.js");
+  EXPECT_EQ(checked.output, "default: 2 Objectives, 1 experiment, 1 traffic shift\n");
+}
+
 TEST(RulesCommands, TheSameFilesAreTheSameRulesHoweverTheirPathsAreWritten) {
   RulesFolder folder;
   const std::string file = folder.WriteRules("one");
