@@ -35,6 +35,8 @@ constexpr std::chrono::seconds kUnreadableRetryInterval{2};
 // What a start waits for the first snapshot before it goes on without one.
 constexpr std::chrono::seconds kFirstSnapshotTimeout{10};
 constexpr std::chrono::milliseconds kStopCheckInterval{50};
+// Of a worker, before /healthz says so. A hundred times what is usual; a machine that is merely busy stays below.
+constexpr std::chrono::seconds kStalledMax{5};
 constexpr double kPpm = 1'000'000;
 
 struct ProxyOptions {
@@ -176,11 +178,16 @@ telemetry::SnapshotStatus StatusOf(const SnapshotInUse& in_use, const subscribe:
 }
 
 absl::StatusOr<std::unique_ptr<telemetry::AdminServer>> StartAdmin(
-    const ProxyOptions& options, const telemetry::Telemetry& telemetry, const SnapshotInUse& in_use,
-    const std::unique_ptr<subscribe::Subscriber>& subscriber, const std::atomic<bool>& draining) {
+    const ProxyOptions& options, const proxy::Proxy& proxy, const telemetry::Telemetry& telemetry,
+    const SnapshotInUse& in_use, const std::unique_ptr<subscribe::Subscriber>& subscriber,
+    const std::atomic<bool>& draining) {
   if (options.admin.empty()) return nullptr;
   telemetry::AdminPages pages;
-  pages.healthz = [] { return absl::OkStatus(); };
+  pages.healthz = [&proxy]() -> absl::Status {
+    const std::chrono::milliseconds stalled = proxy.stalled_for();
+    if (stalled < kStalledMax) return absl::OkStatus();
+    return absl::InternalError(fmt::format("a worker has been stuck for {}", stalled));
+  };
   pages.readyz = [&]() -> absl::Status {
     if (draining) return absl::UnavailableError("stopping");
     if (!in_use.status().hash.empty()) return absl::OkStatus();
@@ -248,7 +255,7 @@ absl::Status Run(ProxyOptions options) {
   }
   std::atomic<bool> draining{false};
   // Before the first snapshot: it can be a while until there is one, and then the pages say why.
-  ASSIGN_OR_RETURN(auto admin, StartAdmin(options, *telemetry, in_use, subscriber, draining));
+  ASSIGN_OR_RETURN(auto admin, StartAdmin(options, *proxy, *telemetry, in_use, subscriber, draining));
   if (subscriber == nullptr) RETURN_IF_ERROR(files.Load());
   if (subscriber == nullptr || !StoppedBeforeFirstSnapshot(*subscriber, stop)) {
     RETURN_IF_ERROR(Announce(options, *proxy, admin.get()));

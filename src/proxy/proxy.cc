@@ -125,6 +125,12 @@ class ProxyImpl : public Proxy {
     return true;
   }
 
+  std::chrono::milliseconds stalled_for() const override {
+    std::chrono::milliseconds longest{0};
+    for (const auto& worker : workers_) longest = std::max(longest, worker->stalled_for());
+    return longest;
+  }
+
   uint64_t requests_open() const override { return Sum(&Worker::requests_open); }
   uint64_t client_connections() const override { return Sum(&Worker::client_connections); }
   uint64_t system_allocations() const override { return Sum(&Worker::system_allocations); }

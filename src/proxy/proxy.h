@@ -48,6 +48,10 @@ class Proxy {
   // true, or after `timeout`.
   virtual bool Drain(std::chrono::milliseconds timeout) = 0;
 
+  // How long the worker that is furthest behind has not looked for work. A fraction of a second in a proxy that works,
+  // however busy or idle it is.
+  virtual std::chrono::milliseconds stalled_for() const = 0;
+
   virtual uint64_t requests_open() const = 0;
   virtual uint64_t client_connections() const = 0;
   // Calls of the data path to the system's allocator so far; does not grow in steady state.

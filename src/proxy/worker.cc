@@ -66,6 +66,7 @@ absl::Status Worker::Start() {
     epoll_event event{.events = EPOLLIN, .data = {.ptr = source}};
     epoll_ctl(epoll_, EPOLL_CTL_ADD, *source, &event);
   }
+  round_began_ = ReadClock();
   thread_ = std::thread([this] { Run(); });
   return absl::OkStatus();
 }
@@ -92,6 +93,11 @@ void Worker::Stop() {
   thread_.join();
 }
 
+std::chrono::milliseconds Worker::stalled_for() const {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(ReadClock() -
+                                                               round_began_.load(std::memory_order_relaxed));
+}
+
 // --- The loop. In each round everything that came is read first and everything that it led to is sent last, so that
 // requests that come together travel together.
 
@@ -102,6 +108,7 @@ void Worker::Run() {
   while (!stop) {
     const int count = epoll_wait(epoll_, events.data(), kEventsPerRound, WaitMilliseconds());
     now_ = ReadClock();
+    round_began_.store(now_, std::memory_order_relaxed);
     for (int i = 0; i < count; ++i) {
       void* source = events[i].data.ptr;
       if (source == &listener_) {

@@ -49,6 +49,8 @@ class Worker {
   uint64_t client_connections() const { return clients_open_.load(std::memory_order_relaxed); }
   uint64_t system_allocations() const { return system_allocations_.load(std::memory_order_relaxed); }
   uint64_t memory_bytes() const { return memory_bytes_.load(std::memory_order_relaxed); }
+  // Since its loop last came round; it does every 100 ms, with or without anything to do.
+  std::chrono::milliseconds stalled_for() const;
   // Sequence number of the last snapshot taken into use; counts from 1.
   uint64_t snapshots_taken() const { return snapshots_taken_.load(std::memory_order_acquire); }
 
@@ -131,6 +133,7 @@ class Worker {
   std::atomic<uint64_t> system_allocations_{0};
   std::atomic<uint64_t> memory_bytes_{0};
   std::atomic<uint64_t> snapshots_taken_{0};
+  std::atomic<Time> round_began_{};
 
   // What other threads ask for.
   std::mutex mutex_;

@@ -3,8 +3,13 @@
 #include <gmock/gmock.h>
 #include <httplib.h>
 #include <signal.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
 
 #include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <random>
@@ -22,6 +27,16 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
+
+// 0 when the process has no thread of that name.
+pid_t ThreadOf(pid_t process, const std::string& name) {
+  for (const auto& thread : std::filesystem::directory_iterator(fmt::format("/proc/{}/task", process))) {
+    std::ifstream comm(thread.path() / "comm");
+    std::string found;
+    if (std::getline(comm, found) && found == name) return std::stoi(thread.path().filename());
+  }
+  return 0;
+}
 
 // What a data plane in this process was handed.
 class Follower {
@@ -189,6 +204,23 @@ TEST_F(DistributionTest, AProxyThatWaitsForItsFirstSnapshotShowsItsPagesAndStops
   const auto asked = Clock::now();
   EXPECT_TRUE(proxy.Stop(9s)) << proxy.Report();
   EXPECT_LT(Clock::now() - asked, 3s);
+}
+
+TEST_F(DistributionTest, AProxyWithAStuckWorkerSaysThatItShouldBeRestarted) {
+  ChildProcess control = StartControl();
+  Publish("start");
+  ChildProcess proxy = StartProxy();
+  EXPECT_EQ(Page("/healthz").first, 200);
+  const pid_t worker = ThreadOf(proxy.pid(), "worker-0");
+  ASSERT_NE(worker, 0);
+  // Stops this one thread, as nothing but a debugger can.
+  if (ptrace(PTRACE_SEIZE, worker, nullptr, nullptr) != 0) GTEST_SKIP() << "may not trace: " << std::strerror(errno);
+  ASSERT_EQ(ptrace(PTRACE_INTERRUPT, worker, nullptr, nullptr), 0);
+  ASSERT_TRUE(WaitUntil([&] { return Page("/healthz").first == 503; }));
+  EXPECT_THAT(Page("/healthz").second, HasSubstr("a worker has been stuck for 5"));
+  ASSERT_EQ(waitpid(worker, nullptr, __WALL), worker);
+  ASSERT_EQ(ptrace(PTRACE_DETACH, worker, nullptr, nullptr), 0);
+  EXPECT_TRUE(WaitUntil([&] { return Page("/healthz").first == 200; }));
 }
 
 TEST_F(DistributionTest, TheControlPlaneMayBeKilledAtAnyTimeAndVersionsNeverGoBack) {
