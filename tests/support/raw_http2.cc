@@ -85,7 +85,7 @@ RawHttp2::RawHttp2(int port, Windows windows) {
       });
   nghttp2_option* option = nullptr;
   nghttp2_option_new(&option);
-  nghttp2_option_set_max_send_header_block_length(option, 1 << 20);
+  nghttp2_option_set_max_send_header_block_length(option, 4 << 20);
   if (windows == Windows::kNeverGrow) nghttp2_option_set_no_auto_window_update(option, 1);
   nghttp2_session_client_new2(&session_, callbacks, this, option);
   nghttp2_option_del(option);
