@@ -120,6 +120,7 @@ class Subscription : public grpc::ServerBidiReactor<ByteBuffer, ByteBuffer> {
   std::optional<grpc::Status> ending;  // how it is to end, once nothing is being written
   std::string sent_hash;
   int64_t sent_version = 0;
+  Clock::time_point began_at = Clock::now();
   Clock::time_point sent_at;
 
  private:
@@ -294,9 +295,11 @@ class DistributionImpl : public Distribution {
     subscription.awaiting_answer = true;
     subscription.writing = true;
     subscription.sending = newest_.bytes;
+    {
+      std::lock_guard lock(status_mutex_);
+      ++totals_.sent_total;
+    }
     subscription.StartWrite(&subscription.sending);
-    std::lock_guard lock(status_mutex_);
-    ++totals_.sent_total;
   }
 
   // Finish may follow only when nothing is being written; a subscriber that does not read would keep us waiting.
@@ -319,18 +322,28 @@ class DistributionImpl : public Distribution {
   }
 
   void EndThoseWhoDoNotAnswer() {
-    const Clock::time_point before = Clock::now() - options_.answer_max;
+    const Clock::time_point now = Clock::now();
     for (Subscription* subscription : subscriptions_) {
-      if (!subscription->awaiting_answer || subscription->sent_at > before || subscription->ending) continue;
-      spdlog::warn("subscriber {} ({}) has not answered version {} for {} ms: its stream is ended",
-                   subscription->info.node_id, subscription->info.peer, subscription->sent_version,
-                   options_.answer_max.count());
-      {
-        std::lock_guard lock(status_mutex_);
-        ++totals_.too_slow_total;
+      if (subscription->ending) continue;
+      if (subscription->number == 0 && now - subscription->began_at > options_.first_message_max) {
+        spdlog::warn("subscriber {} has not said who it is for {} ms: its stream is ended", subscription->info.peer,
+                     options_.first_message_max.count());
+        EndAsTooSlow(*subscription, "no first message");
+      } else if (subscription->awaiting_answer && now - subscription->sent_at > options_.answer_max) {
+        spdlog::warn("subscriber {} ({}) has not answered version {} for {} ms: its stream is ended",
+                     subscription->info.node_id, subscription->info.peer, subscription->sent_version,
+                     options_.answer_max.count());
+        EndAsTooSlow(*subscription, "no answer to the last snapshot");
       }
-      End(*subscription, {grpc::StatusCode::DEADLINE_EXCEEDED, "no answer to the last snapshot"});
     }
+  }
+
+  void EndAsTooSlow(Subscription& subscription, const char* why) {
+    {
+      std::lock_guard lock(status_mutex_);
+      ++totals_.too_slow_total;
+    }
+    End(subscription, {grpc::StatusCode::DEADLINE_EXCEEDED, why});
   }
 
   static grpc::Status Stopping() { return {grpc::StatusCode::UNAVAILABLE, "the control plane is stopping"}; }

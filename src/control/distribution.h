@@ -2,8 +2,8 @@
 // whenever there is a newer one.
 //
 // What a subscriber costs is bounded and small: the bytes of a snapshot exist once for all of them; one that has not
-// answered the last snapshot is sent no other, and when it has, the newest; one that does not answer for a long time
-// loses its stream.
+// answered the last snapshot is sent no other, and when it has, the newest; one that does not answer for a long time,
+// or does not say who it is, loses its stream.
 #pragma once
 
 #include <chrono>
@@ -21,6 +21,8 @@ namespace signalbox::control {
 struct DistributionOptions {
   std::string listen;  // "HOST:PORT"; port 0 takes a free one
   size_t subscribers_max = 10'000;
+  // From a stream's beginning to the subscriber's first message, in which it says who it is.
+  std::chrono::milliseconds first_message_max{5'000};
   // From a snapshot's sending to its ACK or NACK: transfer, compilation and the writing to disk.
   std::chrono::milliseconds answer_max{30'000};
 };
@@ -40,7 +42,7 @@ struct DistributionStatus {
   std::vector<SubscriberInfo> subscribers;  // in the order in which they came
   uint64_t sent_total = 0;                  // snapshots to subscribers
   uint64_t refusals_total = 0;
-  uint64_t too_slow_total = 0;  // streams ended because of answer_max
+  uint64_t too_slow_total = 0;  // streams ended because of answer_max or first_message_max
 };
 
 // Thread-safe.

@@ -162,6 +162,28 @@ TEST_F(DistributionTest, MoreSubscribersThanPermittedAreTurnedAwayAndTheOthersSt
   EXPECT_EQ(first->Read().version(), 2);
 }
 
+TEST_F(DistributionTest, ThoseWhoNeverSayWhoTheyAreMakeRoomForOthers) {
+  DistributionOptions options;
+  options.subscribers_max = 3;
+  options.first_message_max = 20ms;
+  Start(options);
+  distribution_->Publish(*Snapshot(1));
+  auto stub = v1::SnapshotDistribution::NewStub(ConnectTo(distribution_->port()));
+  grpc::ClientContext contexts[3];
+  std::vector<std::unique_ptr<grpc::ClientReaderWriter<v1::SubscriberStatus, v1::SnapshotUpdate>>> silent;
+  for (grpc::ClientContext& context : contexts) {
+    context.set_deadline(std::chrono::system_clock::now() + 30s);
+    silent.push_back(stub->Subscribe(&context));
+  }
+  for (auto& stream : silent) {
+    v1::SnapshotUpdate update;
+    EXPECT_FALSE(stream->Read(&update));
+    EXPECT_EQ(stream->Finish().error_message(), "no first message");
+  }
+  EXPECT_EQ(distribution_->status().too_slow_total, 3u);
+  EXPECT_TRUE(Eventually([&](const auto&) { return Subscribe()->Read().version() == 1; }));
+}
+
 TEST_F(DistributionTest, OneThatDoesNotAnswerForTooLongLosesItsStream) {
   DistributionOptions options;
   options.answer_max = 20ms;
