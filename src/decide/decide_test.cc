@@ -365,6 +365,29 @@ TEST(Explain, HasOneStepForEachRuleInTheOrderInWhichTheyAreAsked) {
   }
 }
 
+TEST(Explain, SaysWhoGaveTheModelAndWhoTheParametersWhereTheCellHasNoModel) {
+  v1::Snapshot proto = WithShare(1'000'000);
+  v1::Experiment& experiment = *Home(proto).mutable_experiments(0);
+  experiment.set_allocation_ppm(1'000'000);
+  experiment.mutable_cells()->DeleteSubrange(0, 2);
+  experiment.mutable_cells(0)->set_weight_ppm(1'000'000);
+  const v1::Experiment first = experiment;
+  v1::Experiment& later = *Home(proto).add_experiments();
+  later = first;
+  later.set_id("later");
+  const auto snapshot = CompileOrDie(proto);
+  const Explanation explanation = ExplainSteps(*snapshot, {.objective = "ContinueWatchingRanking", .user = "u"});
+  ASSERT_EQ(explanation.steps.size(), 4u);
+  EXPECT_EQ(explanation.steps[0].outcome, StepOutcome::kTaken);
+  EXPECT_THAT(explanation.steps[0].why, HasSubstr("cell 3 leaves the model to the rules below: everybody takes part"));
+  EXPECT_EQ(explanation.steps[1].outcome, StepOutcome::kNotAsked);
+  EXPECT_EQ(explanation.steps[1].why, "another experiment has the user");
+  EXPECT_EQ(explanation.steps[2].outcome, StepOutcome::kTaken);
+  EXPECT_THAT(explanation.steps[2].why, HasSubstr("gives ranker@3"));
+  EXPECT_EQ(explanation.steps[3].outcome, StepOutcome::kNotAsked);
+  EXPECT_EQ(explanation.decision.answer->experiment, "12345");
+}
+
 TEST(Explain, ReadsLikeAPage) {
   const auto snapshot = CompileOrDie(WithShare(1'000'000));
   const std::string expected =
