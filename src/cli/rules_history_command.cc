@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/printable.h"
 #include "base/status.h"
 #include "cli/published_rules.h"
 #include "cli/rules_subcommands.h"
@@ -18,19 +19,22 @@ struct HistoryOptions {
 };
 
 std::string WhyText(const store::VersionInfo& info) {
-  if (info.rollback_of == 0) return info.message;
-  return fmt::format("rollback to version {}{}{}", info.rollback_of, info.message.empty() ? "" : ": ", info.message);
+  const std::string message = EscapeControlCharacters(info.message);
+  if (info.rollback_of == 0) return message;
+  return fmt::format("rollback to version {}{}{}", info.rollback_of, message.empty() ? "" : ": ", message);
 }
 
 void PrintTable(const HistoryOptions& options, const std::vector<store::VersionInfo>& history) {
   size_t author_width = 6;
-  for (const store::VersionInfo& info : history) author_width = std::max(author_width, info.author.size());
+  for (const store::VersionInfo& info : history) {
+    author_width = std::max(author_width, EscapeControlCharacters(info.author).size());
+  }
   fmt::print("{}: {} version{}\n\n", options.common.namespace_name, history[0].version,
              history[0].version == 1 ? "" : "s");
   fmt::print("  version  published             {:<{}}  message\n", "author", author_width);
   for (const store::VersionInfo& info : history) {
     fmt::print("{} {:>7}  {}  {:<{}}  {}\n", info.version == history[0].version ? '*' : ' ', info.version,
-               TimeText(info.unix_ms), info.author, author_width, WhyText(info));
+               TimeText(info.unix_ms), EscapeControlCharacters(info.author), author_width, WhyText(info));
   }
   if (static_cast<int64_t>(history.size()) < history[0].version) {
     fmt::print("\n{} older versions: --limit {}\n", history[0].version - static_cast<int64_t>(history.size()),

@@ -44,7 +44,7 @@ void AddRulesPublish(CLI::App& rules, Outcome& outcome) {
       ->required();
   AddOptions(*command, options->common);
   command->add_option("--author", options->author, "Who publishes")->capture_default_str();
-  command->add_option("--message", options->message, "Why, for the history");
+  command->add_option("--message", options->message, "Why, for the history: one line");
   command->add_option("--expect-version", options->expected_version,
                       "Publish only when this is the newest version (0: there is none yet)");
   command->callback([options, &outcome] {

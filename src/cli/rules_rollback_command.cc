@@ -33,7 +33,7 @@ void AddRulesRollback(CLI::App& rules, Outcome& outcome) {
                       "The version to go back to; not given: one step further back than what runs, so that two "
                       "rollbacks go two steps back");
   command->add_option("--author", options->author, "Who rolls back")->capture_default_str();
-  command->add_option("--message", options->message, "Why, for the history");
+  command->add_option("--message", options->message, "Why, for the history: one line");
   command->add_option("--expect-version", options->expected_version, "Roll back only when this is the newest version");
   command->callback([options, &outcome] {
     absl::StatusOr<control::PublishedRules> result = RollBack(*options);

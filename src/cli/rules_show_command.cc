@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/canonical_json.h"
+#include "base/printable.h"
 #include "base/status.h"
 #include "cli/published_rules.h"
 #include "cli/rule_set_text.h"
@@ -36,9 +37,9 @@ absl::Status Show(const ShowOptions& options) {
     return absl::OkStatus();
   }
   fmt::print("{} version {}, published {} by {}\n", options.common.namespace_name, info.version, TimeText(info.unix_ms),
-             info.author);
+             EscapeControlCharacters(info.author));
   if (info.rollback_of != 0) fmt::print("rollback to version {}\n", info.rollback_of);
-  if (!info.message.empty()) fmt::print("{}\n", info.message);
+  if (!info.message.empty()) fmt::print("{}\n", EscapeControlCharacters(info.message));
   fmt::print("\n{}", DescribeRules(rules));
   return absl::OkStatus();
 }

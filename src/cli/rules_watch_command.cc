@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/printable.h"
 #include "base/status.h"
 #include "cli/published_rules.h"
 #include "cli/rules_subcommands.h"
@@ -25,7 +26,8 @@ std::string ChangeLine(const store::VersionInfo& info, bool json) {
   if (json) return ToJson(info).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   const std::string back = info.rollback_of == 0 ? "" : fmt::format(" (rollback to version {})", info.rollback_of);
   return fmt::format("{}  {} version {}{} by {}{}{}", TimeText(info.unix_ms), info.topic, info.version, back,
-                     info.author, info.message.empty() ? "" : ": ", info.message);
+                     EscapeControlCharacters(info.author), info.message.empty() ? "" : ": ",
+                     EscapeControlCharacters(info.message));
 }
 
 absl::Status WatchRules(const WatchOptions& options) {

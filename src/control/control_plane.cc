@@ -9,6 +9,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/printable.h"
 #include "base/status.h"
 
 namespace signalbox::control {
@@ -86,9 +87,9 @@ class ControlPlaneImpl : public ControlPlane {
     behind_ = behind_ || !changes.empty();
     if (!behind_) return absl::OkStatus();
     for (const store::VersionInfo& change : changes) {
-      spdlog::info("{} version {} by {}{}: sequence {}", change.topic, change.version, change.author,
-                   change.rollback_of == 0 ? "" : fmt::format(" (rollback to version {})", change.rollback_of),
-                   change.sequence);
+      spdlog::info(
+          "{} version {} by {}{}: sequence {}", change.topic, change.version, EscapeControlCharacters(change.author),
+          change.rollback_of == 0 ? "" : fmt::format(" (rollback to version {})", change.rollback_of), change.sequence);
     }
     RETURN_IF_ERROR(composition_.Advance());
     behind_ = false;

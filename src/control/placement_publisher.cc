@@ -9,6 +9,7 @@
 
 #include "base/canonical_json.h"
 #include "base/file.h"
+#include "base/printable.h"
 #include "base/status.h"
 #include "decide/placement_file.h"
 
@@ -69,7 +70,7 @@ absl::Status PlacementPublisher::PublishFile() {
                    store_.Publish({.topic = std::string(store::kPlacementTopic),
                                    .content = std::move(content),
                                    .author = "signalbox control",
-                                   .message = options_.file.substr(0, store::kMessageBytesMax),
+                                   .message = EscapeControlCharacters(options_.file).substr(0, store::kMessageBytesMax),
                                    .expected = {}}));
   if (!published.unchanged) {
     spdlog::info("placement: {} is published as version {}: {} shards, {} models", options_.file,

@@ -11,6 +11,7 @@
 
 #include "absl/time/time.h"
 #include "base/hash.h"
+#include "base/printable.h"
 #include "base/status.h"
 #include "store/sqlite_database.h"
 
@@ -339,7 +340,13 @@ class SqliteStore : public Store {
   static absl::Status CheckWords(std::string_view author, std::string_view message) {
     if (author.empty()) return absl::InvalidArgumentError("author: expected a name, found none");
     RETURN_IF_ERROR(CheckSize("author", author.size(), kAuthorBytesMax));
-    return CheckSize("message", message.size(), kMessageBytesMax);
+    RETURN_IF_ERROR(CheckSize("message", message.size(), kMessageBytesMax));
+    for (const auto& [what, text] : {std::pair("author", author), std::pair("message", message)}) {
+      if (!HoldsControlCharacters(text)) continue;
+      return absl::InvalidArgumentError(fmt::format("{}: expected one line without control characters, found \"{}\"",
+                                                    what, EscapeControlCharacters(text)));
+    }
+    return absl::OkStatus();
   }
 
   absl::StatusOr<Transaction> BeginWriting() {
@@ -405,9 +412,10 @@ class SqliteStore : public Store {
         return absl::AbortedError(fmt::format(
             "{}: expected version {}, but nothing was published yet; nothing was written", topic, *expected.version));
       }
-      return absl::AbortedError(fmt::format(
-          "{}: expected version {}, but version {} is there, by {} at {}: \"{}\"; nothing was written", topic,
-          *expected.version, newest->version, newest->author, FormatTime(newest->unix_ms), newest->message));
+      return absl::AbortedError(
+          fmt::format("{}: expected version {}, but version {} is there, by {} at {}: \"{}\"; nothing was written",
+                      topic, *expected.version, newest->version, EscapeControlCharacters(newest->author),
+                      FormatTime(newest->unix_ms), EscapeControlCharacters(newest->message)));
     }
     if (!expected.sequence) return absl::OkStatus();
     ASSIGN_OR_RETURN(int64_t sequence, Sequence());

@@ -130,7 +130,7 @@ class Store {
 
   // Appends a version. When it returns OK the version survives a crash of the process and of the machine.
   // ABORTED: `expected` does not hold; the message names the version that is there, its author and its time.
-  // INVALID_ARGUMENT: a malformed topic, or something above its limit.
+  // INVALID_ARGUMENT: a malformed topic, something above its limit, or an author or a message with control characters.
   virtual absl::StatusOr<Published> Publish(const Publication& publication) = 0;
 
   // Appends a version with the content of an older one. NOT_FOUND when there is no such version; ABORTED as above.

@@ -241,6 +241,8 @@ TEST_F(StoreTest, WhatIsOutsideItsLimitsIsRefused) {
   EXPECT_EQ(code({kHome, "a", std::string(kAuthorBytesMax + 1, 'x'), "", {}}), kInvalid);
   EXPECT_EQ(code({kHome, "a", "", "", {}}), kInvalid);
   EXPECT_EQ(code({kHome, "a", "ada", std::string(kMessageBytesMax + 1, 'x'), {}}), kInvalid);
+  EXPECT_EQ(code({kHome, "a", "ada", "ok\n* 99 2026 evil", {}}), kInvalid);
+  EXPECT_EQ(code({kHome, "a", "\x1b[2Jada", "", {}}), kInvalid);
   for (const char* topic : {"", "rules/", "rules/Home", "rules/1", "rules/a b", "placements", "rules/a/b"}) {
     EXPECT_EQ(code({topic, "a", "ada", "", {}}), kInvalid) << topic;
   }

@@ -1,5 +1,6 @@
 // `signalbox rules publish`, `history`, `show`, `rollback` and `watch`, as a user meets them.
 #include <gmock/gmock.h>
+#include <sqlite3.h>
 
 #include "tests/rules_commands/rules_folder.h"
 
@@ -67,6 +68,31 @@ TEST(RulesCommands, TheSameFilesAreTheSameRulesHoweverTheirPathsAreWritten) {
     EXPECT_THAT(again.output, HasSubstr("nothing to publish, version 1 is the same"));
   }
   EXPECT_THAT(folder.Run("show").output, testing::Not(HasSubstr(folder.path())));
+}
+
+TEST(RulesCommands, NoMessageAndNoAuthorCanForgeALineOfTheHistory) {
+  RulesFolder folder;
+  const std::string file = folder.WriteRules("one");
+  for (const std::string words :
+       {"--message \"ok\n*      99  2026-01-01 00:00:00Z  evil\"", "--author \"ada\nevil\""}) {
+    const CommandResult refused = folder.Run("publish " + file + " " + words);
+    EXPECT_EQ(refused.exit_code, 1);
+    EXPECT_THAT(refused.output, AllOf(HasSubstr("expected one line without control characters"), HasSubstr("\\n")));
+  }
+  // As an older release let it in.
+  ASSERT_EQ(folder.Run("publish " + file + " --author ada").exit_code, 0);
+  sqlite3* connection = nullptr;
+  ASSERT_EQ(sqlite3_open(folder.StorePath().c_str(), &connection), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(connection,
+                         "DROP TRIGGER versions_are_never_changed; UPDATE versions SET message = 'ok' || char(10) || "
+                         "'evil', author = 'ada' || char(10) || 'evil'",
+                         nullptr, nullptr, nullptr),
+            SQLITE_OK);
+  sqlite3_close(connection);
+  for (const char* command : {"history", "show", "rollback --to 1 --expect-version 7"}) {
+    EXPECT_THAT(folder.Run(command).output, AllOf(HasSubstr("ada\\nevil"), testing::Not(HasSubstr("\nevil"))))
+        << command;
+  }
 }
 
 TEST(RulesCommands, RulesWithErrorsAreRefusedWithTheirPlaceAndLeaveNoStore) {
