@@ -13,6 +13,7 @@
 
 #include "base/file.h"
 #include "base/status.h"
+#include "base/unix_time.h"
 #include "cli/commands.h"
 #include "cli/file_watch.h"
 #include "cli/hangup_signal.h"
@@ -53,11 +54,6 @@ struct ProxyOptions {
   uint32_t drain_seconds = 30;
 };
 
-int64_t UnixMilliseconds() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
 void Report(std::string_view line) { fmt::print(stderr, "signalbox proxy: {}\n", line); }
 
 // Puts snapshots into use and remembers which, for /snapshot. Thread-safe.
@@ -73,7 +69,7 @@ class SnapshotInUse {
     std::lock_guard lock(mutex_);
     status_ = {.hash = snapshot->hash(),
                .version = snapshot->version(),
-               .created_unix_ms = created != 0 ? created : UnixMilliseconds(),
+               .created_unix_ms = created != 0 ? created : NowUnixMs(),
                .source = source,
                .node_id = node_id,
                .last_refusal = ""};

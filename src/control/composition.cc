@@ -8,6 +8,7 @@
 #include "api/distribution.h"
 #include "base/canonical_json.h"
 #include "base/status.h"
+#include "base/unix_time.h"
 
 namespace signalbox::control {
 namespace {
@@ -17,11 +18,6 @@ namespace {
 constexpr int64_t kReplayMax = 200;
 // How far back a topic is followed to a version that compiles by itself. Each step reads and compiles one.
 constexpr int64_t kVersionsBackMax = 200;
-
-int64_t NowUnixMs() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
 
 }  // namespace
 

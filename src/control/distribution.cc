@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "api/distribution.h"
+#include "base/unix_time.h"
 #include "signalbox/v1/distribution.grpc.pb.h"
 
 namespace signalbox::control {
@@ -26,11 +27,6 @@ using Clock = std::chrono::steady_clock;
 // How often subscribers that do not answer are looked for.
 constexpr std::chrono::milliseconds kSweepInterval{500};
 constexpr std::chrono::milliseconds kStopGrace{500};
-
-int64_t NowUnixMs() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
 
 // A snapshot as it goes over the wire. Copies of `bytes` share the memory.
 struct Update {

@@ -2,13 +2,12 @@
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
-#include <sys/stat.h>
 
-#include <tuple>
 #include <utility>
 
 #include "base/canonical_json.h"
 #include "base/file.h"
+#include "base/file_stamp.h"
 #include "base/printable.h"
 #include "base/status.h"
 #include "decide/placement_file.h"
@@ -17,21 +16,6 @@ namespace signalbox::control {
 namespace {
 
 using std::chrono::milliseconds;
-
-// Changes whenever somebody has written to the file or put another in its place.
-struct FileStamp {
-  ino_t inode = 0;
-  off_t bytes = 0;
-  int64_t changed_s = 0;
-  int64_t changed_ns = 0;
-
-  static FileStamp Of(const std::string& path) {
-    struct stat info;
-    if (stat(path.c_str(), &info) != 0) return {};
-    return {info.st_ino, info.st_size, info.st_ctim.tv_sec, info.st_ctim.tv_nsec};
-  }
-  bool operator==(const FileStamp&) const = default;
-};
 
 }  // namespace
 

@@ -16,6 +16,7 @@
 
 #include "api/distribution.h"
 #include "base/status.h"
+#include "base/unix_time.h"
 #include "signalbox/v1/distribution.grpc.pb.h"
 #include "subscribe/received_snapshot.h"
 #include "subscribe/state_folder.h"
@@ -29,10 +30,6 @@ using Stream = grpc::ClientReaderWriter<v1::SubscriberStatus, v1::SnapshotUpdate
 // TCP, HTTP/2 and the resolving of the name. Then the next address is tried.
 constexpr milliseconds kConnectMax{2000};
 constexpr size_t kAddressesMax = 16;
-
-int64_t NowUnixMs() {
-  return std::chrono::duration_cast<milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
 
 absl::Status CheckAddress(std::string_view address) {
   const size_t colon = address.rfind(':');

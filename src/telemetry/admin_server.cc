@@ -17,6 +17,7 @@
 #include <fmt/format.h>
 
 #include "base/status.h"
+#include "base/unix_time.h"
 #include "prometheus/text_serializer.h"
 #include "telemetry/log_record.h"
 
@@ -128,11 +129,6 @@ std::string Json(const SnapshotStatus& snapshot, int64_t now_unix_ms) {
   AppendJsonString(snapshot.last_refusal, json);
   json += "}\n";
   return json;
-}
-
-int64_t NowUnixMs() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
 }
 
 class AdminServerImpl : public AdminServer {
