@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <random>
 #include <thread>
 
@@ -80,7 +81,8 @@ TEST(Crash, NoAcknowledgedPublishIsLostHoweverOftenThePublisherIsKilled) {
     if (latest->topics.empty()) continue;
     auto history = (*store)->History(kTopic, kHistoryVersionsMax);
     ASSERT_TRUE(history.ok()) << history.status();
-    ASSERT_EQ(static_cast<int64_t>(history->size()), latest->sequence);
+    // A fast machine gets further than one call of History reaches back.
+    ASSERT_EQ(history->size(), std::min(static_cast<size_t>(latest->sequence), kHistoryVersionsMax));
     for (size_t i = 0; i < history->size(); ++i)
       ASSERT_EQ((*history)[i].version, latest->sequence - static_cast<int64_t>(i));
     ASSERT_LE(latest->sequence - newest - static_cast<int64_t>(acknowledged.size()), 1);
