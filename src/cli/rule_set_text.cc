@@ -6,10 +6,10 @@
 #include <algorithm>
 #include <map>
 
+#include "api/rule_set.h"
+
 namespace signalbox::cli {
 namespace {
-
-constexpr uint32_t kWholePpm = 1'000'000;
 
 template <typename Rule>
 bool Targets(const Rule& rule, const std::string& objective) {
@@ -30,12 +30,12 @@ std::string ParametersText(const google::protobuf::Map<std::string, std::string>
 
 std::string ExperimentText(const v1::Experiment& experiment, const v1::Objective& objective) {
   std::string text = fmt::format("  experiment  {}", experiment.id());
-  if (experiment.allocation_ppm() != kWholePpm)
+  if (experiment.allocation_ppm() != rule_set::kEverybodyPpm)
     text += fmt::format(", {} of users", Percent(experiment.allocation_ppm()));
   text += "\n";
   for (const v1::Cell& cell : experiment.cells()) {
     text += fmt::format("    cell {:<10} {:>9}  {}", cell.name(), Percent(cell.weight_ppm()),
-                        ModelText(cell.has_model() ? cell.model() : objective.default_model()));
+                        rule_set::ModelId(cell.has_model() ? cell.model() : objective.default_model()));
     if (!cell.parameters().empty()) text += fmt::format("  ({})", ParametersText(cell.parameters()));
     text += "\n";
   }
@@ -43,9 +43,9 @@ std::string ExperimentText(const v1::Experiment& experiment, const v1::Objective
 }
 
 std::string ShiftText(const v1::TrafficShift& shift) {
-  const std::string from = shift.has_from() ? fmt::format("{} ", ModelText(shift.from())) : "";
+  const std::string from = shift.has_from() ? fmt::format("{} ", rule_set::ModelId(shift.from())) : "";
   return fmt::format("  shift       {}: {} of {}traffic to {}\n", shift.id(), Percent(shift.share_ppm()),
-                     from.empty() ? "" : from, ModelText(shift.to()));
+                     from.empty() ? "" : from, rule_set::ModelId(shift.to()));
 }
 
 std::string ObjectiveText(const v1::Objective& objective, const v1::RuleSet& rules) {
@@ -64,9 +64,9 @@ std::string ObjectiveText(const v1::Objective& objective, const v1::RuleSet& rul
   for (const v1::TrafficShift& shift : rules.traffic_shifts()) {
     if (Targets(shift, objective.name())) text += ShiftText(shift);
   }
-  text += fmt::format("  default     {}\n", ModelText(objective.default_model()));
+  text += fmt::format("  default     {}\n", rule_set::ModelId(objective.default_model()));
   for (const v1::ModelRef& fallback : objective.fallback_models()) {
-    text += fmt::format("  fallback    {}\n", ModelText(fallback));
+    text += fmt::format("  fallback    {}\n", rule_set::ModelId(fallback));
   }
   if (!objective.parameters().empty())
     text += fmt::format("  parameters  {}\n", ParametersText(objective.parameters()));
@@ -77,14 +77,15 @@ std::string ObjectiveText(const v1::Objective& objective, const v1::RuleSet& rul
 std::string ChangeText(const v1::TrafficShift& before, const v1::TrafficShift& after) {
   if (before.share_ppm() != after.share_ppm())
     return fmt::format(": {} -> {}", Percent(before.share_ppm()), Percent(after.share_ppm()));
-  if (ModelText(before.to()) != ModelText(after.to()))
-    return fmt::format(": to {} -> {}", ModelText(before.to()), ModelText(after.to()));
+  if (rule_set::ModelId(before.to()) != rule_set::ModelId(after.to()))
+    return fmt::format(": to {} -> {}", rule_set::ModelId(before.to()), rule_set::ModelId(after.to()));
   return "";
 }
 
 std::string ChangeText(const v1::Objective& before, const v1::Objective& after) {
-  if (ModelText(before.default_model()) == ModelText(after.default_model())) return "";
-  return fmt::format(": default {} -> {}", ModelText(before.default_model()), ModelText(after.default_model()));
+  if (rule_set::ModelId(before.default_model()) == rule_set::ModelId(after.default_model())) return "";
+  return fmt::format(": default {} -> {}", rule_set::ModelId(before.default_model()),
+                     rule_set::ModelId(after.default_model()));
 }
 
 std::string ChangeText(const v1::Experiment& before, const v1::Experiment& after) {
@@ -93,10 +94,10 @@ std::string ChangeText(const v1::Experiment& before, const v1::Experiment& after
 }
 
 std::string AddedText(const v1::TrafficShift& shift) {
-  return fmt::format(": {} to {}", Percent(shift.share_ppm()), ModelText(shift.to()));
+  return fmt::format(": {} to {}", Percent(shift.share_ppm()), rule_set::ModelId(shift.to()));
 }
 std::string AddedText(const v1::Objective& objective) {
-  return fmt::format(": default {}", ModelText(objective.default_model()));
+  return fmt::format(": default {}", rule_set::ModelId(objective.default_model()));
 }
 std::string AddedText(const v1::Experiment& experiment) {
   return fmt::format(": {}", Plural(experiment.cells_size(), "cell", "cells"));
@@ -140,10 +141,6 @@ std::string Percent(uint32_t share_ppm) {
   digits.erase(digits.find_last_not_of('0') + 1);
   if (digits.ends_with('.')) digits.pop_back();
   return digits + " %";
-}
-
-std::string ModelText(const v1::ModelRef& model) {
-  return model.version().empty() ? model.name() : fmt::format("{}@{}", model.name(), model.version());
 }
 
 std::string CountsText(const v1::RuleSet& rules) {

@@ -12,9 +12,6 @@ namespace signalbox::cli {
 // "10 %", "0.05 %", "33.3333 %".
 std::string Percent(uint32_t share_ppm);
 
-// "ranker@3".
-std::string ModelText(const v1::ModelRef& model);
-
 // "2 Objectives, 1 experiment, no traffic shifts".
 std::string CountsText(const v1::RuleSet& rules);
 

@@ -17,14 +17,8 @@ constexpr int64_t kSendBlockedMsMax = 30'000;
 constexpr int64_t kFirstFrameMsMax = 10'000;
 // Between the notice and the final GOAWAY: requests that the client sent before it saw the notice arrive in it.
 constexpr int64_t kDrainNoticeMs = 250;
-constexpr size_t kFrameBytesMax = 16 << 10;
 
 ClientConnection& Self(void* user_data) { return *static_cast<ClientConnection*>(user_data); }
-
-std::string_view View(nghttp2_rcbuf* text) {
-  const nghttp2_vec bytes = nghttp2_rcbuf_get_buf(text);
-  return {reinterpret_cast<const char*>(bytes.base), bytes.len};
-}
 
 }  // namespace
 
@@ -140,7 +134,7 @@ void ClientConnection::OnStreamClosed(int32_t stream_id) {
 ssize_t ClientConnection::ReadResponseBody(int32_t stream_id, size_t bytes_max, uint32_t* flags) {
   Request* request = RequestOf(stream_id);
   if (request == nullptr) return NGHTTP2_ERR_DEFERRED;
-  const Request::Available available = request->ResponseAvailable(std::min(bytes_max, kFrameBytesMax));
+  const Request::Available available = request->ResponseAvailable(std::min(bytes_max, SendBatch::kFrameBytesMax));
   if (available.bytes == 0 && !available.ended) return NGHTTP2_ERR_DEFERRED;
   *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
   if (available.ended) *flags |= NGHTTP2_DATA_FLAG_EOF;

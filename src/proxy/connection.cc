@@ -150,6 +150,11 @@ void Connection::FillBatch() {
   }
 }
 
+std::string_view Connection::View(nghttp2_rcbuf* text) {
+  const nghttp2_vec bytes = nghttp2_rcbuf_get_buf(text);
+  return {reinterpret_cast<const char*>(bytes.base), bytes.len};
+}
+
 int Connection::SendData(const uint8_t* frame_header, BodyQueue& from, size_t bytes) {
   constexpr size_t kFrameHeaderBytes = 9;
   if (!batch_.HasRoom()) return NGHTTP2_ERR_WOULDBLOCK;

@@ -55,8 +55,6 @@ class Connection {
   // Bytes of a stream left the queue that they waited in: their window can be given back.
   void Release(int32_t stream_id, size_t bytes);
 
-  nghttp2_session* session() { return session_; }
-
   ListHook<Connection> dirty_hook;
   ListHook<Connection> worker_hook;
 
@@ -74,6 +72,7 @@ class Connection {
   Request* RequestOf(int32_t stream_id) {
     return static_cast<Request*>(nghttp2_session_get_stream_user_data(session_, stream_id));
   }
+  static std::string_view View(nghttp2_rcbuf* text);
   // nghttp2's send_data_callback, given what the request has for this direction.
   int SendData(const uint8_t* frame_header, BodyQueue& from, size_t bytes);
 

@@ -21,7 +21,7 @@ class MessageEnricher {
   explicit MessageEnricher(std::string_view suffix) : suffix_(suffix) {}
 
   // Moves bytes from `from` to `to`, until `to` holds `bytes_wanted` or `from` is empty. Returns how many were taken
-  // from `from`. RESOURCE_EXHAUSTED in `overflow` when a message would become longer than gRPC's prefix can say.
+  // from `from`. Sets `overflow` when a message would become longer than gRPC's prefix can say.
   size_t Move(BodyQueue& from, BodyQueue& to, size_t bytes_wanted, bool& overflow);
 
  private:

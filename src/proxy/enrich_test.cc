@@ -9,15 +9,12 @@
 #include "decide/enrichment.h"
 #include "inference/open_inference.pb.h"
 #include "signalbox/v1/serving.pb.h"
+#include "tests/support/grpc_frame.h"
 
 namespace signalbox::proxy {
 namespace {
 
-std::string Framed(const std::string& message, char flag = 0) {
-  std::string out(1, flag);
-  for (int shift = 24; shift >= 0; shift -= 8) out.push_back(static_cast<char>(message.size() >> shift));
-  return out + message;
-}
+using ::signalbox::testing::GrpcFrame;
 
 // The messages of a body, as a host reads them.
 std::vector<std::string> Unframed(const std::string& body) {
@@ -91,7 +88,7 @@ TEST(Enrich, MessagesOfAnyStreamAreTheMergedOnes) {
       request.add_raw_input_contents(std::string(random() % 300, 'x'));
       (*request.mutable_parameters())["sb_cell"].set_string_param("forged");
       (*request.mutable_parameters())["mine"].set_int64_param(7);
-      body += Framed(request.SerializeAsString());
+      body += GrpcFrame(request.SerializeAsString());
     }
     const std::vector<std::string> messages = Unframed(Enrich(body, suffix, random));
     ASSERT_EQ(messages.size(), count) << "seed " << seed;
@@ -110,7 +107,7 @@ TEST(Enrich, MessagesOfAnyStreamAreTheMergedOnes) {
 
 TEST(Enrich, EmptyMessagesTakeTheSuffixToo) {
   std::mt19937_64 random(1);
-  const std::vector<std::string> messages = Unframed(Enrich(Framed(""), decide::ServeSuffix(Config()), random));
+  const std::vector<std::string> messages = Unframed(Enrich(GrpcFrame(""), decide::ServeSuffix(Config()), random));
   ASSERT_EQ(messages.size(), 1);
   v1::ServeRequest request;
   ASSERT_TRUE(request.ParseFromString(messages[0]));
@@ -119,8 +116,8 @@ TEST(Enrich, EmptyMessagesTakeTheSuffixToo) {
 
 TEST(Enrich, CompressedMessagesPassUntouched) {
   std::mt19937_64 random(1);
-  const std::string body = Framed("compressed", 1) + Framed("plain", 0);
-  EXPECT_EQ(Enrich(body, "+suffix", random), Framed("compressed", 1) + Framed("plain+suffix", 0));
+  const std::string body = GrpcFrame("compressed", 1) + GrpcFrame("plain", 0);
+  EXPECT_EQ(Enrich(body, "+suffix", random), GrpcFrame("compressed", 1) + GrpcFrame("plain+suffix", 0));
 }
 
 TEST(Enrich, AMessageThatWouldBecomeTooLongIsAnOverflow) {

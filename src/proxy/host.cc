@@ -44,9 +44,13 @@ void Host::OnConnected() {
 
 void Host::OnConnectFailed(HostConnection& connection, const absl::Status& why) {
   std::erase(connections_, &connection);
+  BackOff();
+  Reconsider(why);
+}
+
+void Host::BackOff() {
   retry_at_ = worker_.now() + backoff_;
   backoff_ = std::min(backoff_ * 2, kBackoffMax);
-  Reconsider(why);
 }
 
 void Host::OnConnectionClosed(HostConnection& connection, const absl::Status& why) {
@@ -95,8 +99,7 @@ absl::Status Host::Connect() {
   if (!address_.status.ok()) return address_.status;
   absl::StatusOr<int> socket = HostConnection::StartConnecting(address_);
   if (!socket.ok()) {
-    retry_at_ = worker_.now() + backoff_;
-    backoff_ = std::min(backoff_ * 2, kBackoffMax);
+    BackOff();
     return socket.status();
   }
   connections_.push_back(new HostConnection(worker_, *this, *socket));  // owned by the worker, which buries it

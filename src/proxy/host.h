@@ -62,6 +62,8 @@ class Host {
   // Those that take streams now, may take some later, or are on their way.
   size_t UsableConnections() const;
   absl::Status Connect();
+  // It is passed over for a while.
+  void BackOff();
   void ServeWaiting();
   // After a connection was lost for new streams: those who have nothing to wait for any more look elsewhere.
   void Reconsider(const absl::Status& why);

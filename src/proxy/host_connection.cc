@@ -1,8 +1,6 @@
 #include "proxy/host_connection.h"
 
 #include <fmt/format.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -23,14 +21,8 @@ constexpr int64_t kSilenceMsMax = 5000;
 // gRPC servers end a connection at the third PING without data in between: it is not asked more often in one silence.
 // After that, TCP's keepalive and the request's deadline watch.
 constexpr int kPingsInSilenceMax = 2;
-constexpr size_t kFrameBytesMax = 16 << 10;
 
 HostConnection& Self(void* user_data) { return *static_cast<HostConnection*>(user_data); }
-
-std::string_view View(nghttp2_rcbuf* text) {
-  const nghttp2_vec bytes = nghttp2_rcbuf_get_buf(text);
-  return {reinterpret_cast<const char*>(bytes.base), bytes.len};
-}
 
 }  // namespace
 
@@ -221,7 +213,7 @@ void HostConnection::OnFrameSent(const nghttp2_frame& frame) {
 ssize_t HostConnection::ReadRequestBody(int32_t stream_id, size_t bytes_max, uint32_t* flags) {
   Request* request = RequestOf(stream_id);
   if (request == nullptr) return NGHTTP2_ERR_DEFERRED;  // its reset is on the way
-  const Request::Available available = request->RequestAvailable(std::min(bytes_max, kFrameBytesMax));
+  const Request::Available available = request->RequestAvailable(std::min(bytes_max, SendBatch::kFrameBytesMax));
   if (available.bytes == 0 && !available.ended) return NGHTTP2_ERR_DEFERRED;
   *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
   if (available.ended) *flags |= NGHTTP2_DATA_FLAG_EOF;

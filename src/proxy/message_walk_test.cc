@@ -8,17 +8,14 @@
 
 #include "base/status.h"
 #include "inference/open_inference.pb.h"
+#include "tests/support/grpc_frame.h"
 
 namespace signalbox::proxy {
 namespace {
 
-constexpr uint32_t kModelName = 1;
+using ::signalbox::testing::GrpcFrame;
 
-std::string Framed(const std::string& message, char flag = 0) {
-  std::string out(1, flag);
-  for (int shift = 24; shift >= 0; shift -= 8) out.push_back(static_cast<char>(message.size() >> shift));
-  return out + message;
-}
+constexpr uint32_t kModelName = 1;
 
 inference::ModelInferRequest Request(const std::string& objective) {
   inference::ModelInferRequest request;
@@ -44,7 +41,7 @@ absl::Status Walk(const std::string& body, size_t part_bytes, uint32_t name_fiel
 }
 
 TEST(MessageWalk, FindsTheNameHoweverTheBodyIsCut) {
-  const std::string body = Framed(Request("TitleRanking").SerializeAsString());
+  const std::string body = GrpcFrame(Request("TitleRanking").SerializeAsString());
   for (size_t part = 1; part <= body.size(); ++part) {
     std::string name;
     EXPECT_TRUE(Walk(body, part, kModelName, &name).ok()) << "parts of " << part;
@@ -57,7 +54,7 @@ TEST(MessageWalk, FindsTheNameBehindEverythingElse) {
   inference::ModelInferRequest name_only;
   name_only.set_model_name("TitleRanking");
   std::string name;
-  EXPECT_TRUE(Walk(Framed(rest.SerializeAsString() + name_only.SerializeAsString()), 3, kModelName, &name).ok());
+  EXPECT_TRUE(Walk(GrpcFrame(rest.SerializeAsString() + name_only.SerializeAsString()), 3, kModelName, &name).ok());
   EXPECT_EQ(name, "TitleRanking");
 }
 
@@ -68,7 +65,7 @@ TEST(MessageWalk, RefusesAMessageCutAnywhereInsideAField) {
     const std::string cut = message.substr(0, size);
     const bool valid = inference::ModelInferRequest().ParseFromString(cut);
     // What protobuf cannot parse must be refused; what it can parse must pass.
-    EXPECT_EQ(Walk(Framed(cut), 5).ok(), valid) << "cut to " << size << " of " << message.size();
+    EXPECT_EQ(Walk(GrpcFrame(cut), 5).ok(), valid) << "cut to " << size << " of " << message.size();
     refused += !valid;
   }
   EXPECT_GT(refused, 20);
@@ -85,7 +82,7 @@ TEST(MessageWalk, AgreesWithProtobufOnRandomDamage) {
     // Where protobuf sees a whole message, the walk sees the same end; it looks at the top level alone and may accept
     // more.
     if (inference::ModelInferRequest().ParseFromString(damaged)) {
-      const absl::Status status = Walk(Framed(damaged), 1 + random() % 20, /*name_field=*/0);
+      const absl::Status status = Walk(GrpcFrame(damaged), 1 + random() % 20, /*name_field=*/0);
       EXPECT_TRUE(status.ok()) << "seed " << seed << " round " << round << ": " << status;
     }
   }
@@ -96,37 +93,37 @@ TEST(MessageWalk, RefusesASecondDifferentName) {
   first.set_model_name("TitleRanking");
   inference::ModelInferRequest second;
   second.set_model_name("ArrivalDelay");
-  const absl::Status status = Walk(Framed(first.SerializeAsString() + second.SerializeAsString()), 100);
+  const absl::Status status = Walk(GrpcFrame(first.SerializeAsString() + second.SerializeAsString()), 100);
   EXPECT_TRUE(absl::IsInvalidArgument(status));
   EXPECT_NE(Message(status).find("\"ArrivalDelay\""), std::string::npos) << status;
-  EXPECT_TRUE(Walk(Framed(first.SerializeAsString() + first.SerializeAsString()), 100).ok());
+  EXPECT_TRUE(Walk(GrpcFrame(first.SerializeAsString() + first.SerializeAsString()), 100).ok());
   // In a later message of the stream too.
-  EXPECT_FALSE(Walk(Framed(first.SerializeAsString()) + Framed(second.SerializeAsString()), 100).ok());
+  EXPECT_FALSE(Walk(GrpcFrame(first.SerializeAsString()) + GrpcFrame(second.SerializeAsString()), 100).ok());
 }
 
 TEST(MessageWalk, RefusesABodyThatEndsInsideAMessage) {
-  const std::string body = Framed(Request("TitleRanking").SerializeAsString());
+  const std::string body = GrpcFrame(Request("TitleRanking").SerializeAsString());
   for (size_t size = 1; size < body.size(); ++size) EXPECT_FALSE(Walk(body.substr(0, size), 7).ok()) << size;
   EXPECT_TRUE(Walk("", 1).ok());
 }
 
 TEST(MessageWalk, RefusesWhatNoMessageCanHold) {
-  EXPECT_FALSE(Walk(Framed(std::string("\0\0", 2)), 1).ok()) << "field 0";
-  EXPECT_FALSE(Walk(Framed("\x0e"), 1).ok()) << "wire type 6";
-  EXPECT_FALSE(Walk(Framed(std::string(11, '\xff')), 1).ok()) << "a varint without end";
-  EXPECT_FALSE(Walk(Framed("\x0c"), 1).ok()) << "the end of a group that never began";
-  EXPECT_FALSE(Walk(Framed("\x0b"), 1).ok()) << "a group without end";
-  EXPECT_FALSE(Walk(Framed(std::string(200, '\x0b')), 1).ok()) << "groups without end";
-  EXPECT_TRUE(Walk(Framed("\x1b\x1c"), 1).ok()) << "a whole group";
-  EXPECT_FALSE(Walk(Framed("", 2), 1).ok()) << "compression flag 2";
-  EXPECT_FALSE(Walk(Framed("\x0a\xff\xff\xff\xff\x0fx"), 1).ok()) << "a field longer than its message";
-  EXPECT_FALSE(Walk(Framed("\x0a\x81\x02" + std::string(257, 'n')), 9).ok()) << "a name of 257 bytes";
+  EXPECT_FALSE(Walk(GrpcFrame(std::string("\0\0", 2)), 1).ok()) << "field 0";
+  EXPECT_FALSE(Walk(GrpcFrame("\x0e"), 1).ok()) << "wire type 6";
+  EXPECT_FALSE(Walk(GrpcFrame(std::string(11, '\xff')), 1).ok()) << "a varint without end";
+  EXPECT_FALSE(Walk(GrpcFrame("\x0c"), 1).ok()) << "the end of a group that never began";
+  EXPECT_FALSE(Walk(GrpcFrame("\x0b"), 1).ok()) << "a group without end";
+  EXPECT_FALSE(Walk(GrpcFrame(std::string(200, '\x0b')), 1).ok()) << "groups without end";
+  EXPECT_TRUE(Walk(GrpcFrame("\x1b\x1c"), 1).ok()) << "a whole group";
+  EXPECT_FALSE(Walk(GrpcFrame("", 2), 1).ok()) << "compression flag 2";
+  EXPECT_FALSE(Walk(GrpcFrame("\x0a\xff\xff\xff\xff\x0fx"), 1).ok()) << "a field longer than its message";
+  EXPECT_FALSE(Walk(GrpcFrame("\x0a\x81\x02" + std::string(257, 'n')), 9).ok()) << "a name of 257 bytes";
 }
 
 TEST(MessageWalk, DoesNotLookIntoCompressedMessages) {
   MessageWalk walk;
   walk.Start(kModelName);
-  EXPECT_TRUE(walk.Read(Framed("\x0e\x0e\x0e", 1)).ok());
+  EXPECT_TRUE(walk.Read(GrpcFrame("\x0e\x0e\x0e", 1)).ok());
   EXPECT_TRUE(walk.End().ok());
   EXPECT_TRUE(walk.met_compressed());
   EXPECT_EQ(walk.messages(), 1);
@@ -134,7 +131,7 @@ TEST(MessageWalk, DoesNotLookIntoCompressedMessages) {
 
 TEST(MessageWalk, WalksManyMessages) {
   std::string body;
-  for (int i = 0; i < 50; ++i) body += Framed(i % 5 == 0 ? "" : Request("TitleRanking").SerializeAsString());
+  for (int i = 0; i < 50; ++i) body += GrpcFrame(i % 5 == 0 ? "" : Request("TitleRanking").SerializeAsString());
   EXPECT_TRUE(Walk(body, 13).ok());
 }
 

@@ -1,8 +1,6 @@
 #include "proxy/worker.h"
 
 #include <fmt/format.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -31,7 +29,7 @@ constexpr size_t kFreeRequestsMax = 4096;
 // serverlive and serverready: field 1, a bool. A gRPC message with its prefix.
 constexpr std::string_view kYes("\0\0\0\0\2\x08\x01", 7);
 constexpr std::string_view kNo("\0\0\0\0\0", 5);
-// name "signalbox", version and no extensions.
+// name "signalbox" alone.
 constexpr std::string_view kMetadata("\0\0\0\0\x0b\x0a\x09signalbox", 16);
 
 uint64_t RandomSeed() {

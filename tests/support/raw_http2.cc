@@ -44,12 +44,6 @@ Headers GrpcHeaders(const std::string& path, const Headers& more) {
   return headers;
 }
 
-std::string GrpcFrame(const std::string& message, char flag) {
-  std::string out(1, flag);
-  for (int shift = 24; shift >= 0; shift -= 8) out.push_back(static_cast<char>(message.size() >> shift));
-  return out + message;
-}
-
 RawHttp2::RawHttp2(int port, Windows windows) {
   socket_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   const sockaddr_in address = Loopback(port);

@@ -14,14 +14,14 @@
 #include <utility>
 #include <vector>
 
+#include "tests/support/grpc_frame.h"
+
 namespace signalbox::testing {
 
 using Headers = std::vector<std::pair<std::string, std::string>>;
 
 // Headers of a gRPC request.
 Headers GrpcHeaders(const std::string& path, const Headers& more = {});
-// A message with its 5-byte prefix.
-std::string GrpcFrame(const std::string& message, char flag = 0);
 
 struct RawStream {
   std::map<std::string, std::string> headers;  // of all header frames, trailers included
