@@ -43,7 +43,10 @@ Decision Decide(const Snapshot& snapshot, const RequestContext& context) {
   const Objective* objective = snapshot.FindObjective(context.objective);
   if (objective == nullptr) return {};
   const Choice& choice = Choose(*objective, context.user);
-  return {.answer = choice.answer, .fallbacks = choice.fallbacks};
+  Decision decision;
+  decision.answer = choice.answer;
+  decision.fallbacks = choice.fallbacks;
+  return decision;
 }
 
 }  // namespace signalbox::decide

@@ -1,9 +1,13 @@
 #include "decide/enrichment.h"
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <map>
 #include <string_view>
 
+#include "absl/strings/escaping.h"
+#include "api/rule_set.h"
 #include "inference/open_inference.pb.h"
 #include "signalbox/v1/serving.pb.h"
 
@@ -20,10 +24,14 @@ void AppendVarint(uint64_t value, std::string& out) {
 }
 
 // Written by hand because protobuf leaves out what is empty, and an empty value must override a client's as well.
-void AppendField(int field_number, std::string_view content, std::string& out) {
+void AppendTag(int field_number, size_t content_bytes, std::string& out) {
   constexpr uint64_t kLengthDelimited = 2;
   AppendVarint(static_cast<uint64_t>(field_number) << 3 | kLengthDelimited, out);
-  AppendVarint(content.size(), out);
+  AppendVarint(content_bytes, out);
+}
+
+void AppendField(int field_number, std::string_view content, std::string& out) {
+  AppendTag(field_number, content.size(), out);
   out.append(content);
 }
 
@@ -86,6 +94,40 @@ std::string ServeSuffix(const ObjectiveConfig& config) {
   std::string out;
   AppendField(v1::ServeRequest::kObjectiveConfigFieldNumber, nested, out);
   return out;
+}
+
+std::string_view OpenInferenceSuffix(const Decision& decision, const Answer& answering, std::string& buffer) {
+  if (decision.overlays.empty()) return answering.open_inference_suffix;
+  buffer.assign(answering.open_inference_suffix);
+  for (const Overlay* overlay : decision.overlays) buffer.append(overlay->open_inference_suffix);
+  return buffer;
+}
+
+std::string_view ServeSuffix(const Decision& decision, const Answer& answering, std::string& buffer) {
+  if (decision.overlays.empty()) return answering.serve_suffix;
+  // A second objective_config behind the first is merged with it, field by field.
+  buffer.assign(answering.serve_suffix);
+  size_t bytes = 0;
+  for (const Overlay* overlay : decision.overlays) bytes += overlay->objective_config.size();
+  AppendTag(v1::ServeRequest::kObjectiveConfigFieldNumber, bytes, buffer);
+  for (const Overlay* overlay : decision.overlays) buffer.append(overlay->objective_config);
+  return buffer;
+}
+
+std::string_view ObjectiveConfigBase64(const Decision& decision, const Answer& answering, std::string& buffer) {
+  if (decision.overlays.empty()) return answering.objective_config_base64;
+  // At most kObjectiveConfigBytesMax, so it is put together on the stack.
+  std::array<char, rule_set::kObjectiveConfigBytesMax> whole;
+  size_t bytes = 0;
+  const auto append = [&](std::string_view part) {
+    part = part.substr(0, whole.size() - bytes);
+    std::copy(part.begin(), part.end(), whole.begin() + static_cast<ptrdiff_t>(bytes));
+    bytes += part.size();
+  };
+  append(answering.objective_config);
+  for (const Overlay* overlay : decision.overlays) append(overlay->objective_config);
+  absl::Base64Escape(absl::string_view(whole.data(), bytes), &buffer);
+  return buffer;
 }
 
 }  // namespace signalbox::decide

@@ -5,7 +5,9 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
+#include "decide/decide.h"
 #include "signalbox/v1/objective_config.pb.h"
 
 namespace signalbox::decide {
@@ -20,5 +22,13 @@ std::string OpenInferenceSuffix(const v1::ObjectiveConfig& config);
 
 // To be appended to a signalbox.v1.ServeRequest: objective_config, with every singular field written even when empty.
 std::string ServeSuffix(const v1::ObjectiveConfig& config);
+
+// What goes with a request to `answering`, which is the decision's answer, one of its fallbacks, a member of its
+// ensemble or a shadow's: the answer's own bytes with the decision's overlays behind them. Where there are none, the
+// answer's own text is returned; else it is put together in `buffer`, which the caller keeps, so that nothing is
+// allocated once it has grown.
+std::string_view OpenInferenceSuffix(const Decision& decision, const Answer& answering, std::string& buffer);
+std::string_view ServeSuffix(const Decision& decision, const Answer& answering, std::string& buffer);
+std::string_view ObjectiveConfigBase64(const Decision& decision, const Answer& answering, std::string& buffer);
 
 }  // namespace signalbox::decide

@@ -255,7 +255,8 @@ Explanation ExplainSteps(const Snapshot& snapshot, const RequestContext& context
   explanation.rule_set_version = objective->rule_set->version();
   Steps steps(*objective, context.user);
   explanation.steps = steps.Take();
-  explanation.decision = {.answer = steps.taken().answer, .fallbacks = steps.taken().fallbacks};
+  explanation.decision.answer = steps.taken().answer;
+  explanation.decision.fallbacks = steps.taken().fallbacks;
   return explanation;
 }
 

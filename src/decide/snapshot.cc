@@ -8,7 +8,8 @@
 namespace signalbox::decide {
 
 std::string_view Name(Reason reason) {
-  constexpr std::array<std::string_view, 4> kNames = {"default", "experiment", "traffic_shift", "fallback"};
+  constexpr std::array<std::string_view, 6> kNames = {"default",  "experiment",   "traffic_shift",
+                                                      "fallback", "context_rule", "override"};
   return kNames[static_cast<size_t>(reason)];
 }
 

@@ -29,8 +29,8 @@ struct Model {
   std::vector<const Shard*> shards;
 };
 
-enum class Reason : uint8_t { kDefault, kExperiment, kTrafficShift, kFallback };
-// "default", "experiment", "traffic_shift", "fallback".
+enum class Reason : uint8_t { kDefault, kExperiment, kTrafficShift, kFallback, kContextRule, kOverride };
+// "default", "experiment", "traffic_shift", "fallback", "context_rule", "override".
 std::string_view Name(Reason reason);
 
 // One possible answer of one Objective. Everything that the data path sends because of it is serialised here, once.
@@ -49,6 +49,44 @@ struct Answer {
   std::string open_inference_suffix;
   // To be appended to a serialised signalbox.v1.ServeRequest: objective_config.
   std::string serve_suffix;
+
+  // Set where several models make the answer together: `model` then stands for all of them (`ensemble:NAME`, without
+  // routing key and shards), and the requests to them are those of `members`.
+  const v1::Ensemble* ensemble = nullptr;
+  struct Member {
+    const Answer* answer = nullptr;
+    double weight = 0;
+  };
+  std::vector<Member> members;
+};
+
+// What a rule adds to the ObjectiveConfig beside what the answer says: parameters, and the cell of an experiment that
+// did not choose the model. Appended behind the answer's, where it goes before what stands there (enrichment.h).
+struct Overlay {
+  std::string objective_config;
+  std::string open_inference_suffix;
+};
+
+// A declared answer: one serialised response message, given when no model can be reached.
+struct StaticAnswer {
+  std::string message;
+};
+
+// What the policy of a request allows. For each (Objective, client tenant, model version); 0: no limit.
+struct Limits {
+  std::string policy;
+  double requests_per_second = 0;
+  uint32_t burst = 0;
+  uint32_t concurrent_requests = 0;
+  uint64_t payload_bytes = 0;
+  v1::Limits::Priority priority = v1::Limits::NORMAL;
+};
+
+// A copy of the request goes there as well, and its answer is never returned.
+struct Shadow {
+  std::string id;
+  const Answer* answer = nullptr;
+  const v1::Comparison* comparison = nullptr;  // nullptr: none
 };
 
 struct Objective;  // the compiled rules of one Objective; private to the decision (objective.h)
