@@ -36,8 +36,8 @@ void AddResolve(CLI::App& app, Outcome& outcome);  // resolve_command.cc
 // `rules` and `rules check`. Commands on published rule sets add themselves to the `rules` command there.
 void AddRules(CLI::App& app, Outcome& outcome);  // rules_command.cc
 
-// `traffic`: real requests through a proxy.
-void AddTraffic(CLI::App& app, Outcome& outcome);  // traffic_command.cc
+// `send`: real requests through a proxy.
+void AddSend(CLI::App& app, Outcome& outcome);  // send_command.cc
 
 // `train`: the example models, from real data.
 void AddTrain(CLI::App& app, Outcome& outcome);  // train_command.cc

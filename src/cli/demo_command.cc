@@ -18,9 +18,9 @@
 #include "cli/demo/demo_system.h"
 #include "cli/demo/hints.h"
 #include "cli/demo/progress.h"
+#include "cli/send/live_text.h"
+#include "cli/send/traffic_sender.h"
 #include "cli/stop_signal.h"
-#include "cli/traffic/live_text.h"
-#include "cli/traffic/traffic_sender.h"
 
 namespace signalbox::cli {
 namespace {

@@ -17,7 +17,7 @@ int main(int argc, char** argv) {
   signalbox::cli::AddProxy(app, outcome);
   signalbox::cli::AddResolve(app, outcome);
   signalbox::cli::AddRules(app, outcome);
-  signalbox::cli::AddTraffic(app, outcome);
+  signalbox::cli::AddSend(app, outcome);
   signalbox::cli::AddTrain(app, outcome);
 
   try {

@@ -85,7 +85,7 @@ TEST_F(ExitCodes, OptionsAreRefusedAndAnythingElseThatIsMissingIsTrouble) {
       {"rules history --store sqlite:none.db", 2},
       {"rules history --store nonsense", 1},
       {"train --data none --out out", 2},
-      {"traffic --target 127.0.0.1:1 --data none --duration 1", 2},
+      {"send --target 127.0.0.1:1 --data none --duration 1", 2},
   };
   for (const auto& [arguments, code] : table) {
     const CommandResult result = Run(arguments);

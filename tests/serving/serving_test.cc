@@ -37,7 +37,7 @@ uint64_t Sum(const Counts& counts) {
   return sum;
 }
 
-// By kWhoAndModel, from the summary of `signalbox traffic`.
+// By kWhoAndModel, from the summary of `signalbox send`.
 void CountSent(const nlohmann::json& summary, const std::string& tenant, const std::string& type, Counts& counts) {
   for (const auto& objective : summary["objectives"]) {
     for (const auto& model : objective["models"]) {
@@ -144,7 +144,7 @@ TEST_F(ServingTest, RulesFromFilesSpreadTrafficAsTheySay) {
       "proxy", fmt::format("proxy --rules {}/*.js --placement {}", kRules, folder_.File("placement.json")), proxy_port);
 
   const CommandResult traffic =
-      Run(fmt::format("traffic --target 127.0.0.1:{} --data {} --rate 500 --duration 6 --users 1000000 --seed 3 --json",
+      Run(fmt::format("send --target 127.0.0.1:{} --data {} --rate 500 --duration 6 --users 1000000 --seed 3 --json",
                       proxy_port, kData));
   ASSERT_EQ(traffic.exit_code, 0) << traffic.output;
   const auto summary = nlohmann::json::parse(traffic.output, nullptr, /*allow_exceptions=*/false);
@@ -185,9 +185,9 @@ TEST_F(ServingTest, MetricsDecisionLogAndSenderCountTheSame) {
 
   Counts sent;
   for (const auto& [tenant, type] : {std::pair("web", "live"), std::pair("kids", "synthetic")}) {
-    const CommandResult traffic = Run(fmt::format(
-        "traffic --target 127.0.0.1:{} --data {} --rate 300 --duration 2 --tenant {} --traffic-type {} --json",
-        proxy_port, kData, tenant, type));
+    const CommandResult traffic = Run(
+        fmt::format("send --target 127.0.0.1:{} --data {} --rate 300 --duration 2 --tenant {} --traffic-type {} --json",
+                    proxy_port, kData, tenant, type));
     ASSERT_EQ(traffic.exit_code, 0) << traffic.output;
     CountSent(nlohmann::json::parse(traffic.output), tenant, type, sent);
   }
@@ -211,7 +211,7 @@ TEST_F(ServingTest, MetricsDecisionLogAndSenderCountTheSame) {
 
 TEST_F(ServingTest, WithoutAHostRequestsFailAndTheSenderSaysSo) {
   const CommandResult traffic =
-      Run(fmt::format("traffic --target 127.0.0.1:1 --data {} --rate 50 --duration 1 --json", kData));
+      Run(fmt::format("send --target 127.0.0.1:1 --data {} --rate 50 --duration 1 --json", kData));
   EXPECT_EQ(traffic.exit_code, 2) << traffic.output;
   const auto summary = nlohmann::json::parse(traffic.output, nullptr, /*allow_exceptions=*/false);
   ASSERT_TRUE(summary.is_object()) << traffic.output;
@@ -261,9 +261,9 @@ TEST_F(ServingTest, WhatIsWrongWithAFlagIsSaid) {
       {fmt::format("host --repository {} --listen 127.0.0.1:0 --load all,none", models_), 1, "\"all\" stands alone"},
       {"train --data /nowhere --out " + models_, 2, "npm ci"},
       {fmt::format("train --data {} --out /proc/models", kData), 2, "/proc/models"},
-      {fmt::format("traffic --target 127.0.0.1:1 --data {} --rate 0", kData), 1, "expected requests per second"},
-      {fmt::format("traffic --target 127.0.0.1:1 --data {} --objective X", kData), 1, "expected NAME=films"},
-      {fmt::format("traffic --target 127.0.0.1:1 --data {} --duration -1", kData), 1, "expected seconds"},
+      {fmt::format("send --target 127.0.0.1:1 --data {} --rate 0", kData), 1, "expected requests per second"},
+      {fmt::format("send --target 127.0.0.1:1 --data {} --objective X", kData), 1, "expected NAME=films"},
+      {fmt::format("send --target 127.0.0.1:1 --data {} --duration -1", kData), 1, "expected seconds"},
   };
   for (const auto& c : cases) {
     const CommandResult result = Run(c.arguments);

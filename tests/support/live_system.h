@@ -11,7 +11,7 @@
 
 #include "base/test_folder.h"
 #include "cli/demo/demo_system.h"
-#include "cli/traffic/traffic_sender.h"
+#include "cli/send/traffic_sender.h"
 
 namespace signalbox {
 

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <string>
 
-#include "cli/traffic/live_text.h"
+#include "cli/send/live_text.h"
 
 namespace signalbox::cli {
 

@@ -1,4 +1,4 @@
-#include "cli/traffic/traffic_report.h"
+#include "cli/send/traffic_report.h"
 
 #include <fmt/format.h>
 

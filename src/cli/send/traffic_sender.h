@@ -7,8 +7,8 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "cli/traffic/request_source.h"
-#include "cli/traffic/traffic_report.h"
+#include "cli/send/request_source.h"
+#include "cli/send/traffic_report.h"
 
 namespace signalbox::cli {
 

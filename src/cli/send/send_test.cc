@@ -6,7 +6,7 @@
 #include <thread>
 
 #include "base/status.h"
-#include "cli/traffic/traffic_sender.h"
+#include "cli/send/traffic_sender.h"
 #include "host/host.h"
 #include "host/test_repository.h"
 

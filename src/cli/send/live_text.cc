@@ -1,4 +1,4 @@
-#include "cli/traffic/live_text.h"
+#include "cli/send/live_text.h"
 
 #include <fmt/format.h>
 #include <sys/ioctl.h>

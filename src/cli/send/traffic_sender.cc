@@ -1,4 +1,4 @@
-#include "cli/traffic/traffic_sender.h"
+#include "cli/send/traffic_sender.h"
 
 #include <fmt/format.h>
 #include <grpcpp/grpcpp.h>

@@ -6,9 +6,9 @@
 
 #include "base/status.h"
 #include "cli/commands.h"
+#include "cli/send/live_text.h"
+#include "cli/send/traffic_sender.h"
 #include "cli/stop_signal.h"
-#include "cli/traffic/live_text.h"
-#include "cli/traffic/traffic_sender.h"
 
 namespace signalbox::cli {
 namespace {
@@ -19,7 +19,7 @@ using std::chrono::seconds;
 constexpr seconds kTerminalInterval{1};
 constexpr seconds kLogInterval{10};
 
-struct TrafficCommand {
+struct SendCommand {
   SenderOptions sender;
   SourceOptions source{.data_folder = "node_modules/vega-datasets/data", .objectives = {}};
   std::vector<std::string> objectives;
@@ -28,7 +28,7 @@ struct TrafficCommand {
 };
 
 // Shows what came in since the last time, until `duration` is over or a signal comes.
-void ShowUntilEnd(const TrafficCommand& command, const TrafficSender& sender, StopSignal& stop) {
+void ShowUntilEnd(const SendCommand& command, const TrafficSender& sender, StopSignal& stop) {
   LiveText live(command.json ? stderr : stdout);
   const seconds interval = live.is_terminal() ? kTerminalInterval : kLogInterval;
   const std::chrono::duration<double> duration(command.duration_s);
@@ -48,7 +48,7 @@ void ShowUntilEnd(const TrafficCommand& command, const TrafficSender& sender, St
 }
 
 // True when every request was answered.
-absl::StatusOr<bool> Run(TrafficCommand command) {
+absl::StatusOr<bool> Run(SendCommand command) {
   for (const std::string& text : command.objectives) {
     ASSIGN_OR_RETURN(ObjectiveTraffic traffic, ParseObjectiveTraffic(text));
     command.source.objectives.push_back(std::move(traffic));
@@ -79,10 +79,10 @@ absl::StatusOr<bool> Run(TrafficCommand command) {
 
 }  // namespace
 
-void AddTraffic(CLI::App& app, Outcome& outcome) {
-  auto options = std::make_shared<TrafficCommand>();
+void AddSend(CLI::App& app, Outcome& outcome) {
+  auto options = std::make_shared<SendCommand>();
   CLI::App* command = app.add_subcommand(
-      "traffic", "Send Open Inference requests made from real films and flights, and report who answered them");
+      "send", "Send Open Inference requests made from real films and flights, and report who answered them");
   command->add_option("--target", options->sender.target, "HOST:PORT of a proxy")->required();
   command->add_option("--data", options->source.data_folder, "Folder of the data")->capture_default_str();
   command->add_option("--objective", options->objectives,
@@ -99,7 +99,7 @@ void AddTraffic(CLI::App& app, Outcome& outcome) {
   command->callback([options, &outcome] {
     absl::StatusOr<bool> all_answered = Run(*options);
     if (!all_answered.ok()) {
-      fmt::print(stderr, "signalbox traffic: {}\n", Message(all_answered.status()));
+      fmt::print(stderr, "signalbox send: {}\n", Message(all_answered.status()));
       outcome.exit_code = ExitCodeOf(all_answered.status());
     } else if (!*all_answered) {
       outcome.exit_code = 2;

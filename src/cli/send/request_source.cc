@@ -1,4 +1,4 @@
-#include "cli/traffic/request_source.h"
+#include "cli/send/request_source.h"
 
 #include <fmt/format.h>
 
