@@ -19,8 +19,9 @@
 namespace signalbox::telemetry {
 namespace {
 
-// How long a record may wait for company. At the default ring of 8192 records it takes 400,000 requests/s per worker to
-// fill the ring meanwhile; and an idle process wakes 50 times a second, which costs nothing that can be measured.
+// How long a record may wait for company. At the default ring of 8 MiB it takes 800,000 requests/s of usual size per
+// worker to fill the ring meanwhile; and an idle process wakes 50 times a second, which costs nothing that can be
+// measured.
 constexpr std::chrono::milliseconds kDrainInterval{20};
 // Text that is gathered before it is written: large enough that the system call is a small part of the cost.
 constexpr size_t kBatchBytes = 256 << 10;
@@ -103,9 +104,9 @@ DecisionLog::~DecisionLog() {
   close(fd_);
 }
 
-RecordRing& DecisionLog::AddRing(size_t records) {
+RecordRing& DecisionLog::AddRing(size_t bytes_min) {
   std::lock_guard lock(mutex_);
-  return *rings_.emplace_back(std::make_unique<RecordRing>(records));
+  return *rings_.emplace_back(std::make_unique<RecordRing>(bytes_min));
 }
 
 void DecisionLog::Flush() {
@@ -174,7 +175,7 @@ void DecisionLog::Drain() {
   };
   for (RecordRing* ring : Rings()) {
     // Only what waits now: a worker that pushes as fast as this thread pops must not keep it from the others.
-    for (size_t waiting = ring->size(); waiting > 0; --waiting) {
+    for (const size_t end = ring->end(); ring->HasBefore(end);) {
       ring->Front().AppendJsonLine(lines);
       ring->Pop();
       ++records;

@@ -34,7 +34,7 @@ class DecisionLog {
   DecisionLog& operator=(const DecisionLog&) = delete;
 
   // The queue of one worker. Lives as long as the log.
-  RecordRing& AddRing(size_t records);
+  RecordRing& AddRing(size_t bytes_min);
 
   // Returns when all that was pushed before the call is written, or counted as lost, and synced.
   void Flush();

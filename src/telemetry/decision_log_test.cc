@@ -53,7 +53,7 @@ class DecisionLogTest : public testing::Test {
 
 TEST_F(DecisionLogTest, WhatWasPushedBeforeAFlushIsOnDiskAfterIt) {
   auto log = DecisionLog::Open(path_).value();
-  RecordRing& ring = log->AddRing(16);
+  RecordRing& ring = log->AddRing(1);
   ASSERT_TRUE(ring.Push(Record(1)));
   ASSERT_TRUE(ring.Push(Record(2)));
   log->Flush();
@@ -66,7 +66,7 @@ TEST_F(DecisionLogTest, WhatWasPushedBeforeAFlushIsOnDiskAfterIt) {
 
 TEST_F(DecisionLogTest, WhatWaitsAtTheEndIsWritten) {
   auto log = DecisionLog::Open(path_).value();
-  log->AddRing(16).Push(Record(1));
+  log->AddRing(1).Push(Record(1));
   log.reset();
   EXPECT_EQ(Lines(path_).size(), 1u);
 }
@@ -75,14 +75,18 @@ TEST_F(DecisionLogTest, EveryRecordOfEveryWorkerIsEitherOnceInTheLogOrCountedAsL
   constexpr uint64_t kWorkers = 4;
   constexpr uint64_t kRecords = 20'000;
   auto log = DecisionLog::Open(path_).value();
+  // Of many lengths, so that they end everywhere in a ring.
+  const std::string user(200, 'u');
   std::vector<uint64_t> refused(kWorkers, 0);
   std::vector<std::thread> workers;
   for (uint64_t worker = 0; worker < kWorkers; ++worker) {
     // Small rings, so that some records do get lost.
-    RecordRing& ring = log->AddRing(64);
-    workers.emplace_back([&ring, &refused, worker] {
+    RecordRing& ring = log->AddRing(1);
+    workers.emplace_back([&, worker] {
       for (uint64_t i = 0; i < kRecords; ++i) {
-        if (!ring.Push(Record(worker * kRecords + i))) ++refused[worker];
+        RequestRecord record = Record(worker * kRecords + i);
+        record.user = std::string_view(user).substr(i * 7 % user.size());
+        if (!ring.Push(record)) ++refused[worker];
       }
     });
   }
@@ -103,7 +107,7 @@ TEST_F(DecisionLogTest, EveryRecordOfEveryWorkerIsEitherOnceInTheLogOrCountedAsL
 
 TEST_F(DecisionLogTest, AFullDiskCostsRecordsThatAreCountedAndNothingElse) {
   auto log = DecisionLog::Open("/dev/full").value();
-  RecordRing& ring = log->AddRing(256);
+  RecordRing& ring = log->AddRing(256 << 10);
   for (uint64_t i = 0; i < 100; ++i) ASSERT_TRUE(ring.Push(Record(i)));
   log->Flush();
   EXPECT_EQ(log->written(), 0u);
@@ -117,14 +121,14 @@ TEST_F(DecisionLogTest, APipeWhoseReaderWentAwayDoesNotEndTheProcess) {
   ASSERT_GE(reader, 0);
   auto log = DecisionLog::Open(path_).value();
   close(reader);
-  log->AddRing(16).Push(Record(1));
+  log->AddRing(1).Push(Record(1));
   log->Flush();
   EXPECT_EQ(log->lost_to_write_errors(), 1u);
 }
 
 TEST_F(DecisionLogTest, AfterARenameAndReopenNewRecordsGoToTheNewFile) {
   auto log = DecisionLog::Open(path_).value();
-  RecordRing& ring = log->AddRing(16);
+  RecordRing& ring = log->AddRing(1);
   ring.Push(Record(1));
   log->Flush();
   std::filesystem::rename(path_, path_ + ".1");
@@ -140,7 +144,7 @@ TEST_F(DecisionLogTest, AReopenThatFailsKeepsTheOldFile) {
   std::filesystem::create_directory(folder_ + "/logs");
   std::string path = folder_ + "/logs/decisions.jsonl";
   auto log = DecisionLog::Open(path).value();
-  RecordRing& ring = log->AddRing(16);
+  RecordRing& ring = log->AddRing(1);
   std::filesystem::rename(folder_ + "/logs", folder_ + "/moved");
   EXPECT_FALSE(log->Reopen().ok());
   ring.Push(Record(1));
@@ -151,15 +155,15 @@ TEST_F(DecisionLogTest, AReopenThatFailsKeepsTheOldFile) {
 TEST_F(DecisionLogTest, HalfALineLeftByAKilledProcessSpoilsNoOther) {
   ASSERT_TRUE(WriteFileAtomically(path_, "{\"decision\":\"00").ok());
   auto log = DecisionLog::Open(path_).value();
-  log->AddRing(16).Push(Record(7));
+  log->AddRing(1).Push(Record(7));
   log->Flush();
   std::string content = ReadFile(path_, 1 << 20).value();
   EXPECT_THAT(content, testing::StartsWith("{\"decision\":\"00\n{\"time\""));
 }
 
 TEST_F(DecisionLogTest, AnExistingLogIsContinued) {
-  DecisionLog::Open(path_).value()->AddRing(16).Push(Record(1));
-  DecisionLog::Open(path_).value()->AddRing(16).Push(Record(2));
+  DecisionLog::Open(path_).value()->AddRing(1).Push(Record(1));
+  DecisionLog::Open(path_).value()->AddRing(1).Push(Record(2));
   EXPECT_EQ(Lines(path_).size(), 2u);
 }
 

@@ -32,6 +32,8 @@ struct SeriesSum {
   HistogramSum<kRequestBoundsUs.size()> request_duration;
   HistogramSum<kOwnBoundsUs.size()> own_duration;
   uint64_t fallbacks = 0;
+  uint64_t static_answers = 0;
+  uint64_t overrides = 0;
   uint64_t request_bytes = 0;
   uint64_t response_bytes = 0;
 
@@ -40,8 +42,21 @@ struct SeriesSum {
     request_duration.Add(series.request_duration);
     own_duration.Add(series.own_duration);
     fallbacks += series.fallbacks.value();
+    static_answers += series.static_answers.value();
+    overrides += series.overrides.value();
     request_bytes += series.request_bytes.value();
     response_bytes += series.response_bytes.value();
+  }
+};
+
+// What is counted by Objective alone.
+struct ObjectiveSum {
+  std::array<uint64_t, kNoteNames.size()> notes = {};
+  uint64_t shadows_not_sent = 0;
+
+  void Add(const Series& series) {
+    for (size_t note = 0; note < notes.size(); ++note) notes[note] += series.notes[note].value();
+    shadows_not_sent += series.shadows_not_sent.value();
   }
 };
 
@@ -129,12 +144,15 @@ std::vector<MetricFamily> MetricFamilies::Collect(const std::vector<const Worker
                                                   RecentCounts::Time now) {
   std::map<Labels, SeriesSum> series_sums;
   std::map<Labels, CellLatencySum> cell_sums;
+  std::map<std::string, ObjectiveSum> objective_sums;
   for (const WorkerSeries* worker : workers) {
     for (size_t i = 0, size = worker->series().size(); i < size; ++i) {
       const Series& series = worker->series()[i];
       // Different bytes can become the same valid text, and a label combination may appear only once in a scrape: so
       // merged after the repair.
-      series_sums[ValidUtf8(series.labels)].Add(series);
+      const Labels labels = ValidUtf8(series.labels);
+      series_sums[labels].Add(series);
+      objective_sums[labels[kObjectiveLabel]].Add(series);
     }
     for (size_t i = 0, size = worker->cell_latencies().size(); i < size; ++i) {
       const CellLatency& latency = worker->cell_latencies()[i];
@@ -153,6 +171,11 @@ std::vector<MetricFamily> MetricFamilies::Collect(const std::vector<const Worker
              MetricType::Histogram);
   MetricFamily fallbacks =
       Family("signalbox_fallbacks_total", "Models that were tried in vain before a fallback.", MetricType::Counter);
+  MetricFamily static_answers = Family(
+      "signalbox_static_answers_total",
+      "Requests that got the answer that rules declare, because no model could be reached.", MetricType::Counter);
+  MetricFamily overrides = Family("signalbox_overrides_total",
+                                  "Requests of which an override chose the model or a cell.", MetricType::Counter);
   MetricFamily request_bytes =
       Family("signalbox_request_bytes_total", "Payload received from clients.", MetricType::Counter);
   MetricFamily response_bytes =
@@ -168,6 +191,8 @@ std::vector<MetricFamily> MetricFamilies::Collect(const std::vector<const Worker
     AddHistogram(request_duration, metric, kRequestBoundsUs, sum.request_duration);
     AddHistogram(own_duration, metric, kOwnBoundsUs, sum.own_duration);
     AddCounter(fallbacks, metric, sum.fallbacks);
+    AddCounter(static_answers, metric, sum.static_answers);
+    AddCounter(overrides, metric, sum.overrides);
     AddCounter(request_bytes, metric, sum.request_bytes);
     AddCounter(response_bytes, metric, sum.response_bytes);
   }
@@ -184,9 +209,28 @@ std::vector<MetricFamily> MetricFamilies::Collect(const std::vector<const Worker
     AddSummary(own_recent, MetricWith(labels), now, sum.own, recent.own);
   }
 
+  MetricFamily notes =
+      Family("signalbox_decision_notes_total",
+             "Requests that lacked or misused what rules ask for, and were decided without it.", MetricType::Counter);
+  MetricFamily shadows_not_sent =
+      Family("signalbox_shadows_not_sent_total", "Copies of requests that rules ask for and that were not sent.",
+             MetricType::Counter);
+  for (const auto& [objective, sum] : objective_sums) {
+    ClientMetric metric;
+    metric.label.push_back({std::string(kLabelNames[kObjectiveLabel]), objective});
+    AddCounter(shadows_not_sent, metric, sum.shadows_not_sent);
+    for (size_t note = 0; note < kNoteNames.size(); ++note) {
+      if (sum.notes[note] == 0) continue;
+      ClientMetric with_note = metric;
+      with_note.label.push_back({"note", std::string(kNoteNames[note])});
+      AddCounter(notes, std::move(with_note), sum.notes[note]);
+    }
+  }
+
   std::vector<MetricFamily> families;
-  for (MetricFamily* family : {&requests, &request_duration, &own_duration, &fallbacks, &request_bytes, &response_bytes,
-                               &request_recent, &own_recent}) {
+  for (MetricFamily* family :
+       {&requests, &request_duration, &own_duration, &fallbacks, &static_answers, &overrides, &request_bytes,
+        &response_bytes, &request_recent, &own_recent, &notes, &shadows_not_sent}) {
     families.push_back(std::move(*family));
   }
   return families;

@@ -51,6 +51,12 @@ void Series::Count(const RequestRecord& record) {
   request_duration.Add(kRequestBoundsUs, record.latency_us);
   own_duration.Add(kOwnBoundsUs, record.own_us);
   fallbacks.Add(record.fallbacks);
+  if (record.static_answer) static_answers.Add(1);
+  if (!record.override_rule.empty()) overrides.Add(1);
+  if (record.shadows_not_sent != 0) shadows_not_sent.Add(record.shadows_not_sent);
+  for (size_t note = 0; record.notes >> note != 0 && note < notes.size(); ++note) {
+    if ((record.notes >> note & 1) != 0) notes[note].Add(1);
+  }
   request_bytes.Add(record.request_bytes);
   response_bytes.Add(record.response_bytes);
   cell_latency->request.Add(record.latency_us);

@@ -66,6 +66,10 @@ struct Series {
   BoundedHistogram<kRequestBoundsUs.size()> request_duration;
   BoundedHistogram<kOwnBoundsUs.size()> own_duration;
   Counter fallbacks;
+  Counter static_answers;
+  Counter overrides;
+  Counter shadows_not_sent;
+  std::array<Counter, kNoteNames.size()> notes;
   Counter request_bytes;
   Counter response_bytes;
 };

@@ -15,8 +15,7 @@ namespace signalbox::telemetry {
 namespace {
 
 constexpr uint32_t kSamplePpmMax = 1'000'000;
-// 1 GiB of records per worker.
-constexpr size_t kRingRecordsMax = 1 << 20;
+constexpr size_t kRingBytesMax = 1 << 30;
 // Beyond this a scrape of all series would be more than 100 MB.
 constexpr size_t kSeriesMax = 16 << 10;
 
@@ -45,7 +44,7 @@ class TelemetryImpl : public Telemetry {
       : options_(std::move(options)), log_(std::move(log)), tenants_(options_.tenants_max) {}
 
   WorkerTelemetry& AddWorker() override {
-    RecordRing* ring = log_ == nullptr ? nullptr : &log_->AddRing(options_.decision_log_ring_records);
+    RecordRing* ring = log_ == nullptr ? nullptr : &log_->AddRing(options_.decision_log_ring_bytes);
     std::lock_guard lock(mutex_);
     return *workers_.emplace_back(
         std::make_unique<Worker>(tenants_, options_.series_max, ring, options_.decision_log_sample_ppm));
@@ -98,7 +97,7 @@ absl::Status CheckRange(std::string_view option, size_t value, size_t min, size_
 
 absl::StatusOr<std::unique_ptr<Telemetry>> Telemetry::Create(Options options) {
   RETURN_IF_ERROR(CheckRange("decision_log_sample_ppm", options.decision_log_sample_ppm, 0, kSamplePpmMax));
-  RETURN_IF_ERROR(CheckRange("decision_log_ring_records", options.decision_log_ring_records, 1, kRingRecordsMax));
+  RETURN_IF_ERROR(CheckRange("decision_log_ring_bytes", options.decision_log_ring_bytes, 1, kRingBytesMax));
   RETURN_IF_ERROR(CheckRange("tenants_max", options.tenants_max, 0, kSeriesMax));
   RETURN_IF_ERROR(CheckRange("series_max", options.series_max, 1, kSeriesMax));
   std::unique_ptr<DecisionLog> log;

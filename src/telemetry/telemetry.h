@@ -2,8 +2,11 @@
 // down.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,6 +16,16 @@
 #include "prometheus/collectable.h"
 
 namespace signalbox::telemetry {
+
+// A member of a list of the log: an attribute and its value, an experiment and its cell.
+struct NamedText {
+  std::string_view name;
+  std::string_view value;
+};
+
+// What was wrong with a request as far as the decision is concerned, in the order of the bits of decide::Note.
+inline constexpr std::array<std::string_view, 4> kNoteNames = {"missing_unit", "wrong_type", "override_refused",
+                                                               "remote_fallback"};
 
 // One finished request. Views are read before Record returns.
 struct RequestRecord {
@@ -34,7 +47,28 @@ struct RequestRecord {
   uint64_t own_us = 0;            // the part of it that the proxy itself took
   uint64_t request_bytes = 0;     // payload, without frame headers
   uint64_t response_bytes = 0;
-  uint32_t fallbacks = 0;  // models tried before the one that answered
+  uint32_t fallbacks = 0;      // models tried before the one that answered
+  bool static_answer = false;  // no model answered, the rules' own answer did
+
+  // What else the decision was made from. With `decision_id`, which is its randomness, and `start_unix_us`, whose
+  // milliseconds are its time, the decision can be made again.
+  std::string_view country;
+  std::string_view locale;
+  std::string_view device;
+  std::string_view surface;
+  std::string_view app_version;
+  std::string_view segments;  // separated by spaces
+  std::span<const NamedText> attributes;
+  // What the caller asked for, and the rule that let it.
+  std::string_view override_model;
+  std::span<const NamedText> override_cells;
+  std::string_view override_rule;
+  std::span<const NamedText> remote_cells;
+
+  // What else came of it.
+  std::span<const NamedText> cells;  // every experiment that the request takes part in, and its cell
+  uint32_t notes = 0;                // of kNoteNames: 1 << index
+  uint32_t shadows_not_sent = 0;
 };
 
 struct Options {
@@ -42,8 +76,9 @@ struct Options {
   std::string decision_log_path = {};
   // Share of requests that are logged, in parts per million, by hash of the decision id.
   uint32_t decision_log_sample_ppm = 1'000'000;
-  // Records waiting for the disk, per worker. A full ring loses the newest record and counts it.
-  size_t decision_log_ring_records = 8192;
+  // What may wait for the disk, per worker; a usual record takes half a KiB. A full ring loses the newest record and
+  // counts it.
+  size_t decision_log_ring_bytes = 8 << 20;
   // Label values come from clients: beyond this many distinct tenants, further ones are counted as "other".
   size_t tenants_max = 256;
   // Label combinations, per worker, about 1 KiB each and 12 KiB more for each distinct cell. Requests beyond them are
@@ -63,16 +98,20 @@ class WorkerTelemetry {
 // The cold side: owns the workers' parts, the log writer thread, and answers scrapes. Thread-safe. Workers must have
 // stopped before it is destroyed, which writes what waits in the rings.
 //
-// Collect() gives these families; durations are in seconds. Labels of the first five: objective, model, experiment,
+// Collect() gives these families; durations are in seconds. Labels of the first seven: objective, model, experiment,
 // cell, tenant, traffic_type.
 //   signalbox_requests_total                    with `code`, the name of the gRPC status
 //   signalbox_request_duration_seconds          histogram, request headers in to last byte out
 //   signalbox_proxy_duration_seconds            histogram, the part of it that signalbox itself took
 //   signalbox_fallbacks_total                   models that were tried in vain
+//   signalbox_static_answers_total              requests that got the rules' own answer, as no model could be reached
+//   signalbox_overrides_total                   requests of which an override chose the model or a cell
 //   signalbox_request_bytes_total, signalbox_response_bytes_total
 //   signalbox_request_duration_recent_seconds, signalbox_proxy_duration_recent_seconds
 //       summaries without the tenant: quantiles 0.5, 0.9, 0.99, 0.999 within 1.6 % over the last one to two minutes
 //       (longer when nobody scraped)
+//   signalbox_decision_notes_total              with `objective` and `note`, of kNoteNames
+//   signalbox_shadows_not_sent_total            with `objective`: copies that rules ask for and that were not sent
 //   signalbox_decision_log_written_total
 //   signalbox_decision_log_lost_total           with `cause`: "ring_full" or "write_error"
 //   signalbox_telemetry_series_dropped_total    requests counted under "other" because of series_max

@@ -73,6 +73,32 @@ TEST(Telemetry, ARequestIsCountedUnderItsLabels) {
               0.02, 0.02 * 0.016);
 }
 
+TEST(Telemetry, WhatADecisionHadToDoWithoutIsCounted) {
+  auto telemetry = Telemetry::Create({}).value();
+  WorkerTelemetry& worker = telemetry->AddWorker();
+  RequestRecord record = SomeRecord();
+  record.notes = 0b1001;
+  record.shadows_not_sent = 2;
+  worker.Record(record);
+  record.cell = "1";  // of another series of the same Objective
+  record.notes = 0b0001;
+  record.override_rule = "testers";
+  record.static_answer = true;
+  worker.Record(record);
+
+  std::string text = Scrape(*telemetry);
+  EXPECT_EQ(Value(text, "signalbox_decision_notes_total{objective=\"Home\",note=\"missing_unit\"}"), 2) << text;
+  EXPECT_EQ(Value(text, "signalbox_decision_notes_total{objective=\"Home\",note=\"remote_fallback\"}"), 1);
+  EXPECT_EQ(Value(text, "signalbox_decision_notes_total{objective=\"Home\",note=\"wrong_type\"}"), -1);
+  EXPECT_EQ(Value(text, "signalbox_shadows_not_sent_total{objective=\"Home\"}"), 4);
+  EXPECT_EQ(Value(text, "signalbox_overrides_total{" + kSomeLabels + "}"), 0);
+  EXPECT_EQ(Value(text, "signalbox_static_answers_total{" + kSomeLabels + "}"), 0);
+  std::string other_cell = kSomeLabels;
+  other_cell.replace(other_cell.find("cell=\"2\""), 8, "cell=\"1\"");
+  EXPECT_EQ(Value(text, "signalbox_overrides_total{" + other_cell + "}"), 1);
+  EXPECT_EQ(Value(text, "signalbox_static_answers_total{" + other_cell + "}"), 1);
+}
+
 TEST(Telemetry, WorkersAreAddedUp) {
   auto telemetry = Telemetry::Create({}).value();
   telemetry->AddWorker().Record(SomeRecord());
@@ -218,7 +244,7 @@ TEST(Telemetry, OnlyTheSampleIsLogged) {
 TEST(Telemetry, OptionsOutOfRangeAreRefusedByName) {
   EXPECT_THAT(std::string(Message(Telemetry::Create({.decision_log_sample_ppm = 1'000'001}).status())),
               HasSubstr("decision_log_sample_ppm is 1000001, expected 0 to 1000000"));
-  EXPECT_FALSE(Telemetry::Create({.decision_log_ring_records = 0}).ok());
+  EXPECT_FALSE(Telemetry::Create({.decision_log_ring_bytes = 0}).ok());
   EXPECT_FALSE(Telemetry::Create({.series_max = 0}).ok());
 }
 
