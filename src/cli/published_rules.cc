@@ -83,6 +83,7 @@ std::string TimeText(int64_t unix_ms) {
 nlohmann::ordered_json ToJson(const store::VersionInfo& info) {
   nlohmann::ordered_json json;
   if (const auto name = store::NamespaceOfTopic(info.topic)) json["namespace"] = std::string(*name);
+  if (const auto name = store::NamespaceOfTrafficTopic(info.topic)) json["namespace"] = std::string(*name);
   json["topic"] = info.topic;
   json["version"] = info.version;
   json["sequence"] = info.sequence;

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "api/rule_set.h"
+#include "base/percent.h"
 
 namespace signalbox::cli {
 namespace {
@@ -135,13 +136,6 @@ void AddChanges(std::string_view kind, const Rules& before, const Rules& after, 
 }
 
 }  // namespace
-
-std::string Percent(uint32_t share_ppm) {
-  std::string digits = fmt::format("{:.4f}", share_ppm / 10'000.0);
-  digits.erase(digits.find_last_not_of('0') + 1);
-  if (digits.ends_with('.')) digits.pop_back();
-  return digits + " %";
-}
 
 std::string CountsText(const v1::RuleSet& rules) {
   return fmt::format("{}, {}, {}", Plural(rules.objectives_size(), "Objective", "Objectives"),

@@ -1,16 +1,12 @@
 // Rule sets in words: what they say, and what has changed.
 #pragma once
 
-#include <cstdint>
 #include <string>
 #include <vector>
 
 #include "signalbox/v1/rules.pb.h"
 
 namespace signalbox::cli {
-
-// "10 %", "0.05 %", "33.3333 %".
-std::string Percent(uint32_t share_ppm);
 
 // "2 Objectives, 1 experiment, no traffic shifts".
 std::string CountsText(const v1::RuleSet& rules);

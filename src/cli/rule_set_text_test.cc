@@ -66,13 +66,6 @@ TEST(RuleSetText, CountsWithTheRightWords) {
   EXPECT_EQ(CountsText(v1::RuleSet()), "no Objectives, no experiments, no traffic shifts");
 }
 
-TEST(RuleSetText, SharesHaveAsManyDigitsAsTheyNeed) {
-  EXPECT_EQ(Percent(0), "0 %");
-  EXPECT_EQ(Percent(1), "0.0001 %");
-  EXPECT_EQ(Percent(500), "0.05 %");
-  EXPECT_EQ(Percent(1'000'000), "100 %");
-}
-
 TEST(RuleSetText, ChangesAreToldRuleByRule) {
   v1::RuleSet after = Example();
   after.mutable_traffic_shifts(0)->set_share_ppm(500'000);

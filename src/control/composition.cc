@@ -9,6 +9,7 @@
 #include "base/canonical_json.h"
 #include "base/status.h"
 #include "base/unix_time.h"
+#include "control/traffic_settings.h"
 
 namespace signalbox::control {
 namespace {
@@ -19,24 +20,33 @@ constexpr int64_t kReplayMax = 200;
 // How far back a topic is followed to a version that compiles by itself. Each step reads and compiles one.
 constexpr int64_t kVersionsBackMax = 200;
 
+template <typename Message>
+absl::Status ParseTo(const std::string& content, std::shared_ptr<const Message>& target) {
+  auto message = std::make_shared<Message>();
+  absl::Status status = ParseJson(content, *message);
+  target = std::move(message);
+  return status;
+}
+
 }  // namespace
 
 Composition::Part Composition::Parse(std::string_view topic, int64_t version,
                                      const absl::StatusOr<std::string>& content) {
-  Part part{version, nullptr, nullptr, content.status()};
+  Part part;
+  part.version = version;
+  part.fault = content.status();
   if (!content.ok()) return part;
-  auto placement = std::make_shared<v1::Placement>();
-  auto rule_set = std::make_shared<v1::RuleSet>();
   if (topic == store::kPlacementTopic) {
-    part.fault = ParseJson(*content, *placement);
-    part.placement = std::move(placement);
+    part.fault = ParseTo(*content, part.placement);
+  } else if (const auto namespace_name = store::NamespaceOfTrafficTopic(topic)) {
+    part.fault = ParseTo(*content, part.traffic);
+    if (part.fault.ok()) part.fault = CheckTrafficSettings(*part.traffic, *namespace_name);
   } else {
-    part.fault = ParseJson(*content, *rule_set);
-    if (part.fault.ok() && rule_set->namespace_() != store::NamespaceOfTopic(topic)) {
+    part.fault = ParseTo(*content, part.rule_set);
+    if (part.fault.ok() && part.rule_set->namespace_() != store::NamespaceOfTopic(topic)) {
       part.fault = absl::InvalidArgumentError(
-          fmt::format("holds the rules of namespace '{}', expected those of its own", rule_set->namespace_()));
+          fmt::format("holds the rules of namespace '{}', expected those of its own", part.rule_set->namespace_()));
     }
-    part.rule_set = std::move(rule_set);
   }
   if (!part.fault.ok()) {
     part.fault = absl::InvalidArgumentError(fmt::format("{} version {}: {}", topic, version, Message(part.fault)));
@@ -52,6 +62,12 @@ absl::StatusOr<std::shared_ptr<const decide::Snapshot>> Composition::Compile(con
     v1::PublishedRuleSet& published = *proto.add_rule_sets();
     *published.mutable_rule_set() = *part.rule_set;
     published.set_version(part.version);
+    const auto traffic = parts.find(store::TrafficTopic(part.rule_set->namespace_()));
+    if (traffic == parts.end() || traffic->second.traffic == nullptr) continue;
+    v1::TrafficSettings settings = SettingsWithEffect(*traffic->second.traffic, *part.rule_set);
+    if (settings.shifts().empty()) continue;
+    settings.set_version(traffic->second.version);
+    *published.mutable_traffic() = std::move(settings);
   }
   proto.set_version(sequence);
   proto.set_created_unix_ms(NowUnixMs());
@@ -240,9 +256,39 @@ void Composition::Adopt(State state, const store::LatestVersions& latest) {
     held_back_.push_back({newest.info.topic, newest.info.version, running_version,
                           std::string(Message(state.refused[newest.info.topic]))});
   }
+  warnings_ = WithoutEffect(state.parts);
   sequence_ = latest.sequence;
   parts_ = std::move(state.parts);
   snapshot_ = std::move(state.snapshot);
+}
+
+std::vector<std::string> Composition::WithoutEffect(const Parts& parts) {
+  std::vector<std::string> warnings;
+  for (const auto& [topic, part] : parts) {
+    if (part.traffic == nullptr) continue;
+    const auto rules = parts.find(store::RulesTopic(part.traffic->namespace_()));
+    const v1::TrafficSettings with_effect =
+        SettingsWithEffect(*part.traffic, rules == parts.end() ? v1::RuleSet() : *rules->second.rule_set);
+    for (const v1::ShiftSetting& setting : part.traffic->shifts()) {
+      if (FindSetting(with_effect, setting.shift()) != nullptr) continue;
+      warnings.push_back(
+          fmt::format("{} version {}: what is set of traffic shift {} has no effect, the rules that run have no such "
+                      "shift; `signalbox "
+                      "traffic resume {}` takes it away",
+                      topic, part.version, setting.shift(), setting.shift()));
+    }
+  }
+  return warnings;
+}
+
+const v1::RuleSet* Composition::rule_set(std::string_view namespace_name) const {
+  const auto part = parts_.find(store::RulesTopic(namespace_name));
+  return part == parts_.end() ? nullptr : part->second.rule_set.get();
+}
+
+const v1::TrafficSettings* Composition::traffic(std::string_view namespace_name) const {
+  const auto part = parts_.find(store::TrafficTopic(namespace_name));
+  return part == parts_.end() ? nullptr : part->second.traffic.get();
 }
 
 absl::StatusOr<std::shared_ptr<const decide::Snapshot>> Composition::Try(std::string_view topic,

@@ -11,6 +11,9 @@
 //   State(n)    = Sound(t, n) of every t where it is the newest of all, and of the others what compiles with these
 //                 when the former go together; otherwise
 //               = State(n - 1), with each Sound(t, n) that compiles with the rest; the topic of change n is asked first
+//
+// What operators set of a namespace's traffic shifts goes with whatever rules of it run. A setting of a shift that
+// these do not have is left out, with a warning: it waits for rules that do.
 #pragma once
 
 #include <cstdint>
@@ -50,6 +53,11 @@ class Composition {
   // nullptr before the first Advance that succeeded. Its version is the store's sequence.
   const std::shared_ptr<const decide::Snapshot>& snapshot() const { return snapshot_; }
   const std::vector<HeldBack>& held_back() const { return held_back_; }
+  // What is in the store and without effect, though nothing is wrong with it.
+  const std::vector<std::string>& warnings() const { return warnings_; }
+  // What runs of a namespace, also what of its settings is without effect; nullptr when there is nothing.
+  const v1::RuleSet* rule_set(std::string_view namespace_name) const;
+  const v1::TrafficSettings* traffic(std::string_view namespace_name) const;
   // The store's sequence that this is made from.
   int64_t sequence() const { return sequence_; }
 
@@ -58,17 +66,19 @@ class Composition {
   absl::StatusOr<std::shared_ptr<const decide::Snapshot>> Try(std::string_view topic, const std::string& content) const;
 
  private:
-  // One version of a topic, understood: a rule set or a placement, or what is wrong with its content.
+  // One version of a topic, understood: a rule set, a placement or settings, or what is wrong with its content.
   struct Part {
     int64_t version = 0;
     std::shared_ptr<const v1::RuleSet> rule_set;
     std::shared_ptr<const v1::Placement> placement;
+    std::shared_ptr<const v1::TrafficSettings> traffic;
     absl::Status fault;
     bool tried_alone = false;  // `fault` also says whether it compiles by itself
   };
   using Parts = std::map<std::string, Part, std::less<>>;        // by topic
   using Versions = std::map<std::string, int64_t, std::less<>>;  // newest version by topic
 
+  static std::vector<std::string> WithoutEffect(const Parts& parts);
   static Part Parse(std::string_view topic, int64_t version, const absl::StatusOr<std::string>& content);
   static absl::StatusOr<std::shared_ptr<const decide::Snapshot>> Compile(const Parts& parts, int64_t sequence);
 
@@ -94,6 +104,7 @@ class Composition {
   Parts parts_;
   std::shared_ptr<const decide::Snapshot> snapshot_;
   std::vector<HeldBack> held_back_;
+  std::vector<std::string> warnings_;
   // Of the versions that were looked at last, so that what did not change is not parsed again.
   std::map<std::pair<std::string, int64_t>, Part> cache_;
 };

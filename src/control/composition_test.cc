@@ -20,6 +20,18 @@ std::string Rules(const std::string& name, const std::string& objective, const s
          objective + R"("}]})";
 }
 
+// With a traffic shift.
+std::string CanaryRules(const std::string& name, const std::string& objective, const std::string& shift) {
+  return R"({"namespace":")" + name + R"(","objectives":[{"default_model":{"name":"ranker"},"name":")" + objective +
+         R"("}],"traffic_shifts":[{"id":")" + shift + R"(","objectives":[")" + objective +
+         R"("],"seed":"s","share_ppm":1000,"to":{"name":"next"}}]})";
+}
+
+std::string Settings(const std::string& name, const std::string& shift, int share_ppm) {
+  return R"({"namespace":")" + name + R"(","shifts":[{"share_ppm":)" + std::to_string(share_ppm) + R"(,"shift":")" +
+         shift + R"("}]})";
+}
+
 constexpr char kPlacement[] = R"({"models":{"ranker":{"shards":["s1"]}},"shards":{"s1":{"hosts":["127.0.0.1:9000"]}}})";
 
 class CompositionTest : public testing::Test {
@@ -51,6 +63,14 @@ class CompositionTest : public testing::Test {
       if (published.rule_set().namespace_() == namespace_name) return published.version();
     }
     return 0;
+  }
+  // What is set of the first shift of a namespace, as data planes get it; -1: nothing.
+  static int64_t ShareSet(const Composition& composition, std::string_view namespace_name) {
+    for (const auto& published : composition.snapshot()->proto().rule_sets()) {
+      if (published.rule_set().namespace_() != namespace_name || published.traffic().shifts().empty()) continue;
+      return published.traffic().shifts(0).share_ppm();
+    }
+    return -1;
   }
 
   TestFolder folder_;
@@ -153,6 +173,66 @@ TEST_F(CompositionTest, AFaultIsHeldBackAloneHoweverMuchTheOthersHavePublishedSi
   EXPECT_THAT(composition.held_back()[1].reason, HasSubstr("two words"));
 }
 
+TEST_F(CompositionTest, WhatIsSetOfATrafficShiftGoesWithTheRulesOfItsNamespaceAndChangesTheHash) {
+  Publish("rules/home", CanaryRules("home", "Ranking", "canary"));
+  Publish("rules/risk", CanaryRules("risk", "Fraud", "canary"));
+  Composition composition = Fresh();
+  const std::string hash = composition.snapshot()->hash();
+  EXPECT_EQ(ShareSet(composition, "home"), -1);
+  Publish("traffic/home", Settings("home", "canary", 5));
+  ASSERT_TRUE(composition.Advance().ok());
+  EXPECT_EQ(ShareSet(composition, "home"), 5);
+  EXPECT_EQ(ShareSet(composition, "risk"), -1);
+  EXPECT_NE(composition.snapshot()->hash(), hash);
+  EXPECT_EQ(composition.snapshot()->proto().rule_sets(0).traffic().version(), 1);
+  Publish("traffic/home", R"({"namespace":"home"})");
+  ASSERT_TRUE(composition.Advance().ok());
+  EXPECT_EQ(composition.snapshot()->hash(), hash) << "nothing set is as if nothing had ever been set";
+}
+
+TEST_F(CompositionTest, ASettingOfAShiftThatTheRulesDoNotHaveIsLeftOutWithAWarningUntilTheyDo) {
+  Publish("traffic/home", Settings("home", "canary", 5));
+  Publish("rules/home", Rules("home", "Ranking"));
+  Composition composition = Fresh();
+  const std::string hash = composition.snapshot()->hash();
+  EXPECT_EQ(ShareSet(composition, "home"), -1);
+  EXPECT_THAT(composition.held_back(), IsEmpty());
+  ASSERT_EQ(composition.warnings().size(), 1U);
+  EXPECT_THAT(composition.warnings()[0], HasSubstr("traffic/home version 1: what is set of traffic shift canary"));
+  Publish("rules/home", CanaryRules("home", "Ranking", "canary"));
+  ASSERT_TRUE(composition.Advance().ok());
+  EXPECT_EQ(ShareSet(composition, "home"), 5);
+  EXPECT_THAT(composition.warnings(), IsEmpty());
+  Publish("rules/home", Rules("home", "Ranking"));
+  ASSERT_TRUE(composition.Advance().ok());
+  EXPECT_EQ(composition.snapshot()->hash(), hash);
+}
+
+TEST_F(CompositionTest, BrokenOrDamagedSettingsAreHeldBackAndTheLastGoodOnesGoOn) {
+  Publish("rules/home", CanaryRules("home", "Ranking", "canary"));
+  Publish("traffic/home", Settings("home", "canary", 5));
+  const std::pair<std::string, const char*> broken[] = {{"not json", "traffic/home version"},
+                                                        {R"({"namespace":"home","later":1})", "later"},
+                                                        {Settings("risk", "canary", 6), "namespace 'risk'"},
+                                                        {Settings("home", "canary", 1'000'001), "parts per million"},
+                                                        {Rules("home", "Ranking"), "objectives"}};
+  for (const auto& [content, reason] : broken) {
+    Publish("traffic/home", content);
+    Composition composition = Fresh();
+    EXPECT_EQ(ShareSet(composition, "home"), 5) << content;
+    ASSERT_EQ(composition.held_back().size(), 1U) << content;
+    EXPECT_EQ(composition.held_back()[0].topic, "traffic/home");
+    EXPECT_EQ(composition.held_back()[0].running_version, 1);
+    EXPECT_THAT(composition.held_back()[0].reason, HasSubstr(reason));
+  }
+  Publish("traffic/home", Settings("home", "canary", 7));
+  EXPECT_EQ(ShareSet(Fresh(), "home"), 7);
+  Damage("traffic/home", 7);
+  EXPECT_EQ(ShareSet(Fresh(), "home"), 5);
+  Publish("rules/home", CanaryRules("home", "Other", "canary"));
+  EXPECT_EQ(RunningVersion(Fresh(), "home"), 2) << "the rules of the namespace go on being published";
+}
+
 // An older version comes back because of damage, and declares what another namespace has taken over since.
 TEST_F(CompositionTest, AnOlderVersionThatComesBackTakesNothingFromOthers) {
   Publish("rules/home", Rules("home", "Ranking"));
@@ -184,7 +264,10 @@ TEST_F(CompositionTest, WhatRunsDependsOnTheStoreAloneAndNotOnWhoWasThere) {
       content = R"({"models":{"m)" + std::to_string(step) + R"(":{"shards":[")" + (pick(2) == 0 ? "s1" : "s2") +
                 R"("]}},"shards":{"s1":{"hosts":["h:1"]}}})";
     }
-    Publish(kind == 1 ? "placement" : "rules/" + name, content);
+    if (kind >= 7) content = CanaryRules(name, objective, pick(2) == 0 ? "canary" : "other");
+    if (kind == 2) content = Settings(name, pick(2) == 0 ? "canary" : "other", step);
+    if (kind == 3) content = Settings(name, "two words", step);
+    Publish(kind == 1 ? "placement" : (kind == 2 || kind == 3 ? "traffic/" : "rules/") + name, content);
     ASSERT_TRUE(always.Advance().ok());
     if (pick(4) == 0) {
       ASSERT_TRUE(sometimes.Advance().ok());
@@ -193,6 +276,7 @@ TEST_F(CompositionTest, WhatRunsDependsOnTheStoreAloneAndNotOnWhoWasThere) {
     ASSERT_EQ(always.snapshot()->hash(), fresh.snapshot()->hash()) << "step " << step;
     ASSERT_EQ(always.snapshot()->version(), fresh.snapshot()->version());
     ASSERT_EQ(always.held_back().size(), fresh.held_back().size());
+    ASSERT_EQ(always.warnings(), fresh.warnings());
   }
   ASSERT_TRUE(sometimes.Advance().ok());
   EXPECT_EQ(always.snapshot()->hash(), sometimes.snapshot()->hash());

@@ -101,6 +101,7 @@ class ControlPlaneImpl : public ControlPlane {
     const decide::Snapshot& snapshot = *composition_.snapshot();
     distribution_->Publish(snapshot);
     LogHeldBack();
+    LogWarnings();
     std::lock_guard lock(mutex_);
     status_of_store_.version = snapshot.version();
     status_of_store_.hash = snapshot.hash();
@@ -122,6 +123,14 @@ class ControlPlaneImpl : public ControlPlane {
     }
   }
 
+  // Each when it comes up.
+  void LogWarnings() {
+    for (const std::string& warning : composition_.warnings()) {
+      if (std::find(warned_.begin(), warned_.end(), warning) == warned_.end()) spdlog::warn("{}", warning);
+    }
+    warned_ = composition_.warnings();
+  }
+
   void NoteStore(const absl::Status& status) {
     std::lock_guard lock(mutex_);
     if (status == status_of_store_.store) return;
@@ -141,8 +150,9 @@ class ControlPlaneImpl : public ControlPlane {
   const ControlOptions options_;
   // Made in this order, and destroyed in the reverse.
   const std::unique_ptr<store::Store> store_;
-  Composition composition_;  // of the thread, once it runs
-  bool behind_ = false;      // of the thread: there are changes that are not composed yet
+  Composition composition_;          // of the thread, once it runs
+  bool behind_ = false;              // of the thread: there are changes that are not composed yet
+  std::vector<std::string> warned_;  // of the thread: the composition's warnings that were logged
   std::unique_ptr<store::Watch> watch_;
   std::unique_ptr<Distribution> distribution_;
   std::unique_ptr<PlacementPublisher> placement_;

@@ -16,6 +16,20 @@ void ClearSources(Rules& rules) {
   for (auto& rule : rules) rule.clear_source();
 }
 
+// The line of one namespace in what a snapshot's hash is made from.
+absl::StatusOr<std::string> NamespaceLine(const v1::PublishedRuleSet& published) {
+  ASSIGN_OR_RETURN(std::string hash, RuleSetHash(published.rule_set()));
+  std::string line = fmt::format("{} {}", published.rule_set().namespace_(), hash);
+  // Without settings the line is as it was before there were any, and so are the hashes of all snapshots of that time.
+  if (published.traffic().shifts_size() > 0) {
+    v1::TrafficSettings settings = published.traffic();
+    settings.clear_version();
+    ASSIGN_OR_RETURN(std::string json, CanonicalJson(settings));
+    line += fmt::format(" {}", Sha256Hex(json));
+  }
+  return line + "\n";
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> RuleSetHash(const v1::RuleSet& rule_set) {
@@ -28,15 +42,15 @@ absl::StatusOr<std::string> RuleSetHash(const v1::RuleSet& rule_set) {
 }
 
 absl::StatusOr<std::string> SnapshotHash(const v1::Snapshot& snapshot) {
-  std::multimap<std::string_view, std::string> hash_of_namespace;
+  std::multimap<std::string_view, std::string> line_of_namespace;
   for (const v1::PublishedRuleSet& published : snapshot.rule_sets()) {
-    ASSIGN_OR_RETURN(std::string hash, RuleSetHash(published.rule_set()));
-    hash_of_namespace.emplace(published.rule_set().namespace_(), std::move(hash));
+    ASSIGN_OR_RETURN(std::string line, NamespaceLine(published));
+    line_of_namespace.emplace(published.rule_set().namespace_(), std::move(line));
   }
   ASSIGN_OR_RETURN(std::string placement, CanonicalJson(snapshot.placement()));
   // The first line names the form of this text: should the form ever change, so do all hashes, and none is mistaken.
   std::string identity = "signalbox snapshot 1\n";
-  for (const auto& [name, hash] : hash_of_namespace) identity += fmt::format("{} {}\n", name, hash);
+  for (const auto& [name, line] : line_of_namespace) identity += line;
   identity += placement;
   return Sha256Hex(identity);
 }

@@ -12,8 +12,8 @@ namespace signalbox::decide {
 // within its file changes nothing.
 absl::StatusOr<std::string> RuleSetHash(const v1::RuleSet& rule_set);
 
-// SHA-256 over the rule sets' hashes in order of namespace, and the placement. Versions and times are left out: equal
-// hashes mean equal decisions.
+// SHA-256 over the rule sets' hashes in order of namespace, what operators set of their traffic shifts, and the
+// placement. Versions and times are left out: equal hashes mean equal decisions.
 absl::StatusOr<std::string> SnapshotHash(const v1::Snapshot& snapshot);
 
 }  // namespace signalbox::decide

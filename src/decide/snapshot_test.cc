@@ -194,6 +194,24 @@ TEST(ContentHash, ChangesWithEveryChangeOfMeaning) {
   EXPECT_NE(*SnapshotHash(order), before);
 }
 
+TEST(ContentHash, CoversWhatOperatorsSetOfTrafficShiftsButNotItsVersion) {
+  const std::string before = *SnapshotHash(ExampleSnapshot());
+  v1::Snapshot set = ExampleSnapshot();
+  v1::TrafficSettings& settings = *set.mutable_rule_sets(0)->mutable_traffic();
+  settings.set_namespace_("home");
+  settings.set_version(1);
+  EXPECT_EQ(*SnapshotHash(set), before) << "no setting";
+  v1::ShiftSetting& shift = *settings.add_shifts();
+  shift.set_shift("ranker-canary");
+  shift.set_share_ppm(0);
+  const std::string at_zero = *SnapshotHash(set);
+  EXPECT_NE(at_zero, before);
+  settings.set_version(2);
+  EXPECT_EQ(*SnapshotHash(set), at_zero);
+  shift.set_delay_ms(0);
+  EXPECT_NE(*SnapshotHash(set), at_zero) << "another kind of setting";
+}
+
 TEST(ContentHash, IsSetWhereItIsEmptyAndTheSameAfterSerialising) {
   const auto snapshot = CompileOrDie(ExampleSnapshot());
   EXPECT_THAT(snapshot->proto().rule_sets(0).content_hash(), SizeIs(64));

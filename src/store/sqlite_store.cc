@@ -74,8 +74,10 @@ std::string FormatTime(int64_t unix_ms) {
 absl::Status CheckTopic(std::string_view topic) {
   if (topic == kPlacementTopic) return absl::OkStatus();
   if (auto namespace_name = NamespaceOfTopic(topic)) return CheckNamespace(*namespace_name);
-  return absl::InvalidArgumentError(fmt::format("topic '{}': expected '{}' or 'rules/<namespace>'",
-                                                topic.substr(0, kTopicBytesMax), kPlacementTopic));
+  if (auto namespace_name = NamespaceOfTrafficTopic(topic)) return CheckNamespace(*namespace_name);
+  return absl::InvalidArgumentError(
+      fmt::format("topic '{}': expected '{}', 'rules/<namespace>' or 'traffic/<namespace>'",
+                  topic.substr(0, kTopicBytesMax), kPlacementTopic));
 }
 
 absl::Status CheckSize(std::string_view what, size_t bytes, size_t bytes_max) {

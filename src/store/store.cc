@@ -10,15 +10,26 @@ namespace signalbox::store {
 namespace {
 
 constexpr std::string_view kRulesPrefix = "rules/";
+constexpr std::string_view kTrafficPrefix = "traffic/";
 constexpr size_t kNamespaceCharactersMax = 63;
+
+std::optional<std::string_view> WithoutPrefix(std::string_view topic, std::string_view prefix) {
+  if (!topic.starts_with(prefix)) return std::nullopt;
+  return topic.substr(prefix.size());
+}
 
 }  // namespace
 
 std::string RulesTopic(std::string_view namespace_name) { return fmt::format("{}{}", kRulesPrefix, namespace_name); }
 
-std::optional<std::string_view> NamespaceOfTopic(std::string_view topic) {
-  if (!topic.starts_with(kRulesPrefix)) return std::nullopt;
-  return topic.substr(kRulesPrefix.size());
+std::string TrafficTopic(std::string_view namespace_name) {
+  return fmt::format("{}{}", kTrafficPrefix, namespace_name);
+}
+
+std::optional<std::string_view> NamespaceOfTopic(std::string_view topic) { return WithoutPrefix(topic, kRulesPrefix); }
+
+std::optional<std::string_view> NamespaceOfTrafficTopic(std::string_view topic) {
+  return WithoutPrefix(topic, kTrafficPrefix);
 }
 
 absl::Status CheckNamespace(std::string_view name) {

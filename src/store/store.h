@@ -2,11 +2,12 @@
 // else.
 //
 // A topic is a named sequence of immutable versions 1, 2, 3, ... Each publish appends one. The store as a whole has a
-// `sequence` that grows by one with every publish of any topic, so one number says what a reader has seen. Two kinds of
-// topics are in use:
+// `sequence` that grows by one with every publish of any topic, so one number says what a reader has seen. Three kinds
+// of topics are in use:
 //
 //   rules/<namespace>   canonical JSON of the namespace's v1::RuleSet
 //   placement           canonical JSON of the v1::Placement
+//   traffic/<namespace> canonical JSON of the v1::TrafficSettings of the namespace's traffic shifts
 //
 // To the store, content is bytes. Engines: SQLite (a file) now, etcd later; both can keep everything promised here.
 #pragma once
@@ -29,8 +30,12 @@ inline constexpr std::string_view kPlacementTopic = "placement";
 
 // "rules/<namespace>".
 std::string RulesTopic(std::string_view namespace_name);
-// The reverse; nullopt for any other topic. A view into `topic`.
+// "traffic/<namespace>".
+std::string TrafficTopic(std::string_view namespace_name);
+// The reverse of RulesTopic; nullopt for any other topic. A view into `topic`.
 std::optional<std::string_view> NamespaceOfTopic(std::string_view topic);
+// The reverse of TrafficTopic, in the same way.
+std::optional<std::string_view> NamespaceOfTrafficTopic(std::string_view topic);
 // INVALID_ARGUMENT unless it is 1 to 63 lower-case letters, digits and '-', starting with a letter.
 absl::Status CheckNamespace(std::string_view namespace_name);
 

@@ -243,10 +243,22 @@ TEST_F(StoreTest, WhatIsOutsideItsLimitsIsRefused) {
   EXPECT_EQ(code({kHome, "a", "ada", std::string(kMessageBytesMax + 1, 'x'), {}}), kInvalid);
   EXPECT_EQ(code({kHome, "a", "ada", "ok\n* 99 2026 evil", {}}), kInvalid);
   EXPECT_EQ(code({kHome, "a", "\x1b[2Jada", "", {}}), kInvalid);
-  for (const char* topic : {"", "rules/", "rules/Home", "rules/1", "rules/a b", "placements", "rules/a/b"}) {
+  for (const char* topic : {"", "rules/", "rules/Home", "rules/1", "rules/a b", "placements", "rules/a/b", "traffic",
+                            "traffic/", "traffic/A"}) {
     EXPECT_EQ(code({topic, "a", "ada", "", {}}), kInvalid) << topic;
   }
   EXPECT_EQ(code({kHome, std::string(kContentBytesMax, 'x'), "ada", "", {}}), absl::StatusCode::kOk);
+}
+
+TEST_F(StoreTest, SettingsOfTrafficAreATopicOfTheirOwn) {
+  auto store = Open();
+  ASSERT_TRUE(Publish(*store, "rules", {}, RulesTopic("home")).ok());
+  ASSERT_TRUE(Publish(*store, "settings", {}, TrafficTopic("home")).ok());
+  EXPECT_EQ(store->Get("rules/home", std::nullopt)->content, "rules");
+  EXPECT_EQ(store->Get("traffic/home", std::nullopt)->content, "settings");
+  EXPECT_EQ(NamespaceOfTrafficTopic("traffic/home"), "home");
+  EXPECT_EQ(NamespaceOfTrafficTopic("rules/home"), std::nullopt);
+  EXPECT_EQ(NamespaceOfTopic("traffic/home"), std::nullopt);
 }
 
 TEST(OpenStore, ASpecOfAnotherKindIsRefusedWithAnExample) {
