@@ -8,8 +8,8 @@
  *     function defineMyTestRule() { return { abTestId: 12345, ... }; }
  *
  * A rule file runs once, when it is checked or published, and returns data. There is no `Date`, no `Math.random`, no
- * `Intl`, no `eval`, no typed array and no I/O: the same files always give the same rules. `import` is not possible; all
- * files that are given together make one rule set. Guide: docs/rules.md.
+ * `Intl`, no `eval`, no typed array and no I/O: the same files always give the same rules. `import` takes what another
+ * rule file exports (`import {...} from "./common.js"`); all files together make one rule set. Guide: docs/rules.md.
  */
 
 /** One business use case of the platform. Written as `Objectives.Name`. */

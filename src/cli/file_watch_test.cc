@@ -34,5 +34,22 @@ TEST(FileWatch, SeesEachChangeOnce) {
   EXPECT_TRUE(watch.Changed());
 }
 
+TEST(FileWatch, OthersMayBeLookedAtLaterAndWhatWasKnownStays) {
+  TestFolder folder;
+  const std::string first = folder.File("a.js");
+  const std::string second = folder.File("b.js");
+  ASSERT_TRUE(WriteFileAtomically(first, "1").ok());
+  FileWatch watch({first});
+  ASSERT_TRUE(WriteFileAtomically(first, "2").ok());
+  EXPECT_TRUE(watch.Watch({second, first}));
+  EXPECT_TRUE(watch.Changed());
+  EXPECT_FALSE(watch.Watch({first, second}));
+  ASSERT_TRUE(WriteFileAtomically(second, "1").ok());
+  EXPECT_TRUE(watch.Changed());
+  EXPECT_FALSE(watch.Watch({first}));
+  ASSERT_TRUE(WriteFileAtomically(second, "2").ok());
+  EXPECT_FALSE(watch.Changed());
+}
+
 }  // namespace
 }  // namespace signalbox::cli

@@ -98,16 +98,15 @@ class SnapshotInUse {
   telemetry::SnapshotStatus status_;
 };
 
-// Rule files and a placement file that are read again when they change.
+// Rule files, with what they import, and a placement file, which are read again when they change.
 class FileSource {
  public:
   FileSource(const ProxyOptions& options, SnapshotInUse& in_use)
-      : options_(options), in_use_(in_use), watch_(Paths(options)) {}
+      : options_(options), in_use_(in_use), rule_files_(options.rule_files), watch_(Paths(options, rule_files_)) {}
 
   // For the start. Takes the files, or says what is wrong with them.
   absl::Status Load() {
-    ASSIGN_OR_RETURN(auto snapshot,
-                     SnapshotFromFiles(options_.rule_files, options_.placement_file, options_.namespace_name));
+    ASSIGN_OR_RETURN(auto snapshot, ReadFiles());
     if (snapshot->hash() == in_use_.status().hash) {
       in_use_.ClearRefusal();
     } else {
@@ -129,14 +128,26 @@ class FileSource {
   }
 
  private:
-  static std::vector<std::string> Paths(const ProxyOptions& options) {
-    std::vector<std::string> paths = options.rule_files;
+  absl::StatusOr<std::shared_ptr<const decide::Snapshot>> ReadFiles() {
+    while (true) {
+      auto snapshot =
+          SnapshotFromFiles(options_.rule_files, options_.placement_file, options_.namespace_name, &rule_files_);
+      // A file that was not watched before may have changed between being read and being watched. Ends, because a rule
+      // set has a limited number of files, and somebody would have to write new imports all the time.
+      if (!watch_.Watch(Paths(options_, rule_files_))) return snapshot;
+    }
+  }
+
+  // `rule_files`: with what they import.
+  static std::vector<std::string> Paths(const ProxyOptions& options, std::vector<std::string> rule_files) {
+    std::vector<std::string> paths = std::move(rule_files);
     if (!options.placement_file.empty()) paths.push_back(options.placement_file);
     return paths;
   }
 
   const ProxyOptions& options_;
   SnapshotInUse& in_use_;
+  std::vector<std::string> rule_files_;
   FileWatch watch_;
   absl::Status last_;
   Clock::time_point retry_ = Clock::time_point::max();

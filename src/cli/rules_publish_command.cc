@@ -27,7 +27,9 @@ absl::StatusOr<control::PublishedRules> Publish(const PublishOptions& options) {
   if (absl::IsNotFound(files.status())) return absl::UnavailableError(files.status().message());
   RETURN_IF_ERROR(files.status());
   ASSIGN_OR_RETURN(v1::RuleSet rule_set, rules::Evaluate(options.common.namespace_name, *files));
-  rules::NameSourcesBelowTheirFolder(rule_set, options.files);
+  std::vector<std::string> paths;
+  for (const rules::SourceFile& file : *files) paths.push_back(file.path);
+  rules::NameSourcesBelowTheirFolder(rule_set, paths);
   // Only now: rules with errors leave no trace, not even an empty store.
   ASSIGN_OR_RETURN(auto store, store::OpenStore(options.common.store, store::OpenMode::kCreateIfMissing));
   return control::PublishRules(*store,

@@ -12,8 +12,13 @@
 namespace signalbox::cli {
 namespace {
 
-absl::StatusOr<v1::RuleSet> ReadRules(const std::vector<std::string>& paths, const std::string& namespace_name) {
+absl::StatusOr<v1::RuleSet> ReadRules(const std::vector<std::string>& paths, const std::string& namespace_name,
+                                      std::vector<std::string>* files_read) {
   ASSIGN_OR_RETURN(const std::vector<rules::SourceFile> files, rules::ReadSourceFiles(paths));
+  if (files_read != nullptr) {
+    files_read->clear();
+    for (const rules::SourceFile& file : files) files_read->push_back(file.path);
+  }
   return rules::Evaluate(namespace_name, files);
 }
 
@@ -35,8 +40,9 @@ absl::Status Both(const absl::Status& rules, const absl::Status& placement) {
 
 absl::StatusOr<std::shared_ptr<const decide::Snapshot>> SnapshotFromFiles(const std::vector<std::string>& rule_files,
                                                                           const std::string& placement_file,
-                                                                          const std::string& namespace_name) {
-  absl::StatusOr<v1::RuleSet> rule_set = ReadRules(rule_files, namespace_name);
+                                                                          const std::string& namespace_name,
+                                                                          std::vector<std::string>* files_read) {
+  absl::StatusOr<v1::RuleSet> rule_set = ReadRules(rule_files, namespace_name, files_read);
   absl::StatusOr<v1::Placement> placement = ReadPlacement(placement_file);
   RETURN_IF_ERROR(Both(rule_set.status(), placement.status()));
   v1::Snapshot proto;

@@ -20,8 +20,11 @@ namespace signalbox::cli {
 // The error holds everything that is wrong with any of the files, one problem a line, each with its place. Its code is
 // INVALID_ARGUMENT where what stands in the files is to be changed; another one (NOT_FOUND,
 // PERMISSION_DENIED, INTERNAL) where a file could not be read, whatever else is wrong. Blocks; no file is watched.
-absl::StatusOr<std::shared_ptr<const decide::Snapshot>> SnapshotFromFiles(const std::vector<std::string>& rule_files,
-                                                                          const std::string& placement_file,
-                                                                          const std::string& namespace_name);
+//
+// `files_read`, if given, becomes the paths of all rule files, with those that they import, whether these exist or not;
+// it stays as it is where one of them could not be read. To be watched.
+absl::StatusOr<std::shared_ptr<const decide::Snapshot>> SnapshotFromFiles(
+    const std::vector<std::string>& rule_files, const std::string& placement_file, const std::string& namespace_name,
+    std::vector<std::string>* files_read = nullptr);
 
 }  // namespace signalbox::cli

@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "rules/source_texts.h"
 #include "rules/spidermonkey.h"
 #include "rules/suggestion.h"
 
@@ -54,13 +55,9 @@ constexpr Removed kRemoved[] = {
 
 const JSClass kGlobalClass = {"RuleFile", JSCLASS_GLOBAL_FLAGS, &JS::DefaultGlobalClassOps, nullptr, nullptr, nullptr};
 
-enum ObjectiveSlot { kNameSlot, kLineSlot, kColumnSlot, kObjectiveSlots };
+enum ObjectiveSlot { kNameSlot, kFileSlot, kLineSlot, kColumnSlot, kObjectiveSlots };
 const JSClass kObjectiveClass = {"Objective", JSCLASS_HAS_RESERVED_SLOTS(kObjectiveSlots), nullptr, nullptr, nullptr,
                                  nullptr};
-
-const FileScope& ScopeOfCurrentGlobal(JSContext* context) {
-  return *static_cast<const FileScope*>(JS::GetRealmPrivate(JS::GetCurrentRealmOrNull(context)));
-}
 
 // The object named by "Array.prototype", or the global itself.
 JSObject* Owner(JSContext* context, JS::HandleObject global, const char* path) {
@@ -100,8 +97,10 @@ bool GetObjective(JSContext* context, unsigned argument_count, JS::Value* values
   unsigned line = 0;
   unsigned column = 0;
   JS::DescribeScriptedCaller(context, &file, &line, &column);
-  const Place place = ScopeOfCurrentGlobal(context).lines.AtCodePoint(line, column);
+  const SourceText* text = file.get() ? ScopeOfCurrentRealm(context).texts->Find(file.get()) : nullptr;
+  const Place place = text ? text->lines.AtCodePoint(line, column) : Place{};
   JS_SetReservedSlot(objective, kNameSlot, arguments.get(1));
+  JS_SetReservedSlot(objective, kFileSlot, JS::NumberValue(text ? static_cast<uint32_t>(text->index) : 0));
   JS_SetReservedSlot(objective, kLineSlot, JS::NumberValue(place.line));
   JS_SetReservedSlot(objective, kColumnSlot, JS::NumberValue(place.column));
   if (!JS_FreezeObject(context, objective)) return false;
@@ -155,12 +154,36 @@ bool DefineReadOnly(JSContext* context, JS::HandleObject global, const char* nam
          JS_DefineProperty(context, global, name, proxy, JSPROP_READONLY | JSPROP_PERMANENT);
 }
 
+// `import('./x.js')` while a script runs. Reported here, whatever the script does with the promise, and the script
+// ends.
+bool RefuseDynamicImport(JSContext* context, JS::HandleValue, JS::HandleObject, JS::HandleObject) {
+  RealmScope& scope = ScopeOfCurrentRealm(context);
+  JS::AutoFilename file;
+  unsigned line = 0;
+  unsigned column = 0;
+  JS::DescribeScriptedCaller(context, &file, &line, &column);
+  const SourceText* text = file.get() ? scope.texts->Find(file.get()) : nullptr;
+  if (text != nullptr && !scope.is_refused) {
+    const Place place = text->lines.AtCodePoint(line, column);
+    scope.diagnostics->push_back({std::string(text->path), place.line, place.column,
+                                  "import() is not possible in rules, which cannot wait for anything; write `import "
+                                  "{...} from './...'` at the top of the file"});
+    scope.is_refused = true;
+  }
+  return false;
+}
+
 }  // namespace
+
+RealmScope& ScopeOfCurrentRealm(JSContext* context) {
+  return *static_cast<RealmScope*>(JS::GetRealmPrivate(JS::GetCurrentRealmOrNull(context)));
+}
 
 std::span<const std::string_view> Constants() { return kConstants; }
 
-JSObject* NewFileGlobal(JSContext* context, const FileScope& scope) {
+JSObject* NewGlobal(JSContext* context, RealmScope& scope) {
   JS_SetSecurityCallbacks(context, &kSecurityCallbacks);
+  JS::SetModuleDynamicImportHook(JS_GetRuntime(context), RefuseDynamicImport);
   JS::RealmOptions options;
   options.creationOptions()
       .setSharedMemoryAndAtomicsEnabled(false)
@@ -170,7 +193,7 @@ JSObject* NewFileGlobal(JSContext* context, const FileScope& scope) {
                           JS_NewGlobalObject(context, &kGlobalClass, nullptr, JS::FireOnNewGlobalHook, options));
   if (global == nullptr) return nullptr;
   JSAutoRealm realm(context, global);
-  JS::SetRealmPrivate(JS::GetCurrentRealmOrNull(context), const_cast<FileScope*>(&scope));
+  JS::SetRealmPrivate(JS::GetCurrentRealmOrNull(context), &scope);
   if (!JS::InitRealmStandardClasses(context) || !RemoveBuiltins(context, global)) return nullptr;
   if (!DefineReadOnly(context, global, "Objectives", GetObjective)) return nullptr;
   if (!DefineReadOnly(context, global, "constants", GetConstant)) return nullptr;
@@ -182,6 +205,8 @@ bool ReadObjectiveName(JSContext* context, JSObject* object, ObjectiveName& name
   JS::RootedString text(context, JS::GetReservedSlot(object, kNameSlot).toString());
   if (JS::UniqueChars utf8 = JS_EncodeStringToUTF8(context, text)) name.name = utf8.get();
   JS_ClearPendingException(context);
+  if (JS::GetReservedSlot(object, kFileSlot).toNumber() != static_cast<double>(ScopeOfCurrentRealm(context).reading))
+    return true;
   name.place.line = static_cast<uint32_t>(JS::GetReservedSlot(object, kLineSlot).toNumber());
   name.place.column = static_cast<uint32_t>(JS::GetReservedSlot(object, kColumnSlot).toNumber());
   return true;

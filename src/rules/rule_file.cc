@@ -8,10 +8,13 @@
 #include "base/string_map.h"
 #include "rules/engine.h"
 #include "rules/globals.h"
+#include "rules/rule_modules.h"
 #include "rules/rule_names.h"
 #include "rules/script_error.h"
 #include "rules/source_map.h"
+#include "rules/source_texts.h"
 #include "rules/spidermonkey.h"
+#include "rules/value_copy.h"
 
 namespace signalbox::rules {
 namespace {
@@ -19,40 +22,54 @@ namespace {
 constexpr char kWhatIsExpected[] =
     "expected top-level functions named define...Rule that return a rule, or `export default [...]` with rules";
 
+// What the files of one rule set share.
+struct SharedByFiles {
+  const SourceTexts& texts;
+  std::vector<DeclaredRule>& rules;
+  std::vector<Diagnostic>& diagnostics;
+  CopyBudget copied = {};
+  size_t mapped_bytes = kMappedBytesMax;
+};
+
 class RuleFile {
  public:
-  RuleFile(JSContext* context, const SourceFile& file, RunBudget& budget, std::vector<DeclaredRule>& rules,
-           std::vector<Diagnostic>& diagnostics)
-      : context_(context),
-        file_(file),
-        scope_{file.path, SourceLines(file.text)},
-        budget_(budget),
-        rules_(rules),
-        diagnostics_(diagnostics),
-        global_(context, NewFileGlobal(context, scope_)) {}
+  RuleFile(JSContext* context, const SourceFile& file, SharedByFiles& shared)
+      : context_(context), file_(file), text_(*shared.texts.Find(file.path)), shared_(shared) {}
 
-  void Run() {
-    if (global_ == nullptr) return ReportThrown("the file cannot be run", {});
-    JSAutoRealm realm(context_, global_);
+  // In a global object of its own.
+  void RunScript() {
+    RealmScope scope{.texts = &shared_.texts, .diagnostics = &shared_.diagnostics, .reading = text_.index};
+    scope_ = &scope;
+    JS::RootedObject global(context_, NewGlobal(context_, scope));
+    if (global == nullptr) return ReportThrown("the file cannot be run", {});
+    JSAutoRealm realm(context_, global);
     JS::RootedScript script(context_, Compile());
-    if (script == nullptr) return ReportOrRunAsModule();
-    RunScript(script);
+    if (script == nullptr) return ReportThrown("", {1, 1});
+    RunScript(global, script);
+  }
+
+  // Takes the rules of a module that has run.
+  void CollectModule(RuleModules& modules) {
+    scope_ = &modules.scope();
+    scope_->reading = text_.index;
+    scope_->is_refused = false;
+    JSAutoRealm realm(context_, modules.global());
+    JS::RootedObject module(context_, modules.Module(text_.index));
+    map_ = MapSource(context_, text_.lines, /*is_module=*/true, shared_.mapped_bytes);
+    CollectExported(module, modules.IsImported(text_.index));
   }
 
  private:
   void Report(Place place, std::string message) {
-    diagnostics_.push_back({file_.path, place.line, place.column, std::move(message)});
+    shared_.diagnostics.push_back({file_.path, place.line, place.column, std::move(message)});
   }
 
   // `what`: the beginning of the sentence. `fallback`: where to point when the error does not know.
   void ReportThrown(const std::string& what, Place fallback) {
     if (IsStopped(context_)) return;  // whoever stopped it says so
-    const std::optional<ScriptError> error = TakeError(context_, file_.path, scope_.lines);
-    Report(error.value_or(ScriptError{.message = "the engine gave up without a reason", .place = {}}), what, fallback);
-  }
-  void Report(const ScriptError& error, const std::string& what, Place fallback) {
-    Report(error.place.line != 0 ? error.place : fallback,
-           what.empty() ? error.message : fmt::format("{}: {}", what, error.message));
+    const std::optional<ScriptError> error = TakeError(context_, shared_.texts);
+    if (!error && scope_->is_refused) return;
+    ReportError(error, file_.path, what, fallback, shared_.diagnostics);
   }
 
   bool Text(JS::SourceText<mozilla::Utf8Unit>& text) {
@@ -66,23 +83,10 @@ class RuleFile {
     return Text(text) ? JS::Compile(context_, options, text) : nullptr;
   }
 
-  // Only modules may say these things, so a file that says one of them is a module.
-  static bool IsOfModule(unsigned number) {
-    return number == JSMSG_EXPORT_DECL_AT_TOP_LEVEL || number == JSMSG_IMPORT_DECL_AT_TOP_LEVEL ||
-           number == JSMSG_IMPORT_META_OUTSIDE_MODULE || number == JSMSG_AWAIT_OUTSIDE_ASYNC_OR_MODULE;
-  }
-
-  void ReportOrRunAsModule() {
-    const std::optional<ScriptError> error = TakeError(context_, file_.path, scope_.lines);
-    if (!error) return;
-    if (!IsOfModule(error->number)) return Report(*error, "", {1, 1});
-    RunModule();
-  }
-
-  void RunScript(JS::HandleScript script) {
-    map_ = MapSource(context_, scope_.lines, /*is_module=*/false, budget_.mapped_bytes);
+  void RunScript(JS::HandleObject global, JS::HandleScript script) {
+    map_ = MapSource(context_, text_.lines, /*is_module=*/false, shared_.mapped_bytes);
     if (!JS_ExecuteScript(context_, script)) return ReportThrown("", {1, 1});
-    const std::vector<SourceMap::Function> functions = RuleFunctions();
+    const std::vector<SourceMap::Function> functions = RuleFunctions(global);
     if (functions.empty()) return ReportNothingFound();
     for (const SourceMap::Function& function : functions) {
       if (IsStopped(context_)) return;
@@ -91,7 +95,7 @@ class RuleFile {
   }
 
   // Those that the map found, in order, each once, and then what only running the script could show.
-  std::vector<SourceMap::Function> RuleFunctions() {
+  std::vector<SourceMap::Function> RuleFunctions(JS::HandleObject global) {
     std::vector<SourceMap::Function> functions;
     StringMap<Place> places;
     for (const SourceMap::Function& function : map_.functions) {
@@ -103,7 +107,7 @@ class RuleFile {
       Report(function.node.place, fmt::format("{} is declared twice, first at {}:{}:{}; rename one of them",
                                               function.name, file_.path, first->second.line, first->second.column));
     }
-    for (const std::string& name : NamesAtTopLevel()) {
+    for (const std::string& name : NamesAtTopLevel(global)) {
       if (places.contains(name)) continue;
       const Place place = PlaceOfWord(name);
       if (IsRuleName(name)) {
@@ -117,9 +121,9 @@ class RuleFile {
     return functions;
   }
 
-  std::vector<std::string> NamesAtTopLevel() {
-    std::vector<std::string> names = NamesThatDefine(context_, global_);
-    JS::RootedObject constants(context_, JS_GlobalLexicalEnvironment(global_));
+  std::vector<std::string> NamesAtTopLevel(JS::HandleObject global) {
+    std::vector<std::string> names = NamesThatDefine(context_, global);
+    JS::RootedObject constants(context_, JS_GlobalLexicalEnvironment(global));
     const std::vector<std::string> more = NamesThatDefine(context_, constants);
     names.insert(names.end(), more.begin(), more.end());
     if (JS_IsExceptionPending(context_)) ReportThrown("", {1, 1});
@@ -129,7 +133,7 @@ class RuleFile {
   Place PlaceOfWord(const std::string& name) {
     if (++searches_ > kSearchesMax) return {1, 1};
     const size_t offset = file_.text.find(name);
-    return offset == std::string::npos ? Place{1, 1} : scope_.lines.AtByte(offset);
+    return offset == std::string::npos ? Place{1, 1} : text_.lines.AtByte(offset);
   }
 
   bool IsFunctionWithoutParameters(const std::string& name) {
@@ -189,7 +193,7 @@ class RuleFile {
       return Report(node.place, fmt::format("{}: {} items, expected at most {} rules", label, length, kRulesMax));
     }
     JS::RootedValue item(context_);
-    for (uint32_t i = 0; i < length && !IsStopped(context_) && !budget_.copied.is_spent; ++i) {
+    for (uint32_t i = 0; i < length && !IsStopped(context_) && !shared_.copied.is_spent; ++i) {
       const std::string item_label = fmt::format("{}[{}]", label, i);
       SourceNode item_node = i < node.items.size() ? node.items[i] : SourceNode{};
       if (item_node.place.line == 0) item_node.place = node.place;
@@ -204,75 +208,21 @@ class RuleFile {
   }
 
   void Copy(JS::HandleValue value, const std::string& label, const SourceNode& node) {
-    if (budget_.copied.is_spent) return;  // told already
-    std::optional<RuleValue> copy = CopyValue(context_, value, budget_.copied);
+    if (shared_.copied.is_spent) return;  // told already
+    std::optional<RuleValue> copy = CopyValue(context_, value, shared_.copied);
     if (!copy) return ReportThrown(label, node.place);
-    rules_.push_back({file_.path, label, node, *std::move(copy)});
-  }
-
-  void RunModule() {
-    JS::CompileOptions options(context_);
-    options.setFileAndLine(file_.path.c_str(), 1);
-    JS::SourceText<mozilla::Utf8Unit> text;
-    JS::RootedObject module(context_, Text(text) ? JS::CompileModule(context_, options, text) : nullptr);
-    if (module == nullptr) return ReportThrown("", {1, 1});
-    map_ = MapSource(context_, scope_.lines, /*is_module=*/true, budget_.mapped_bytes);
-    if (RefuseImports(module)) return;
-    JS::RootedValue promise(context_);
-    if (!JS::ModuleInstantiate(context_, module) || !JS::ModuleEvaluate(context_, module, &promise))
-      return ReportThrown("", {1, 1});
-    if (!CheckEvaluated(promise)) return;
-    CollectExported(module);
-  }
-
-  bool RefuseImports(JS::HandleObject module) {
-    JS::RootedObject requested(context_, JS::GetRequestedModules(context_, module));
-    uint32_t length = 0;
-    bool could_read = requested != nullptr && JS::GetArrayLength(context_, requested, &length);
-    JS::RootedValue request(context_);
-    for (uint32_t i = 0; could_read && i < length; ++i) {
-      could_read = JS_GetElement(context_, requested, i, &request);
-      if (!could_read) break;
-      uint32_t line = 0;
-      uint32_t column = 0;
-      JS::GetRequestedModuleSourcePos(context_, request, &line, &column);
-      Report(scope_.lines.AtCodePoint(line, column),
-             "rule files cannot import; `Objectives` and `constants` are there already, and all files that are given "
-             "together make one rule set");
-    }
-    if (!could_read) ReportThrown("", {1, 1});
-    return !could_read || length > 0;
-  }
-
-  bool CheckEvaluated(JS::HandleValue value) {
-    JS::RootedObject promise(context_, value.isObject() ? &value.toObject() : nullptr);
-    if (promise == nullptr || !JS::IsPromiseObject(promise)) return true;
-    switch (JS::GetPromiseState(promise)) {
-      case JS::PromiseState::Fulfilled:
-        return true;
-      case JS::PromiseState::Pending:
-        Report({1, 1}, "the file waits (`await` at its top level): rules cannot wait for anything");
-        return false;
-      case JS::PromiseState::Rejected:
-        JS::SetSettledPromiseIsHandled(context_, promise);
-        JS::RootedValue reason(context_, JS::GetPromiseResult(promise));
-        JS_SetPendingException(context_, reason);
-        ReportThrown("", {1, 1});
-        return false;
-    }
-    return false;
+    shared_.rules.push_back({file_.path, label, node, *std::move(copy)});
   }
 
   // `export default`, or else the exported functions that are named as rules' functions are.
-  void CollectExported(JS::HandleObject module) {
+  void CollectExported(JS::HandleObject module, bool is_imported) {
     JS::RootedObject exports(context_, JS::GetModuleNamespace(context_, module));
     JS::RootedValue value(context_);
     if (exports == nullptr || !JS_GetProperty(context_, exports, "default", &value)) return ReportThrown("", {1, 1});
     std::vector<std::string> names = NamesThatDefine(context_, exports);
     if (JS_IsExceptionPending(context_)) return ReportThrown("", {1, 1});
     std::erase_if(names, [](const std::string& name) { return !IsRuleName(name); });
-    if (value.isUndefined() && names.empty())
-      return Report({1, 1}, fmt::format("this module exports no rule, {}", kWhatIsExpected));
+    if (value.isUndefined() && names.empty()) return ReportNoRules(is_imported);
     if (value.isUndefined()) return CollectExported(exports, names);
     SourceNode node = map_.exported ? *map_.exported : SourceNode{};
     if (node.place.line == 0) node.place = {1, 1};
@@ -283,6 +233,16 @@ class RuleFile {
                                 fmt::join(names, ", ")));
     }
     Collect(value, "export default", node);
+  }
+
+  // That is as it should be where others import what the module has, unless somebody forgot a word.
+  void ReportNoRules(bool is_imported) {
+    if (!is_imported) return Report({1, 1}, fmt::format("this module exports no rule, {}", kWhatIsExpected));
+    for (const SourceMap::Function& function : map_.functions) {
+      Report(function.node.place,
+             fmt::format("{} would be left out: put `export` before it, or, if it is a helper, give it another name",
+                         function.name));
+    }
   }
 
   // A module's exports are sorted by name; rules stand in the order of the text.
@@ -315,20 +275,27 @@ class RuleFile {
 
   JSContext* context_;
   const SourceFile& file_;
-  FileScope scope_;
-  RunBudget& budget_;
-  std::vector<DeclaredRule>& rules_;
-  std::vector<Diagnostic>& diagnostics_;
+  const SourceText& text_;
+  SharedByFiles& shared_;
+  RealmScope* scope_ = nullptr;
   SourceMap map_;
   int searches_ = 0;
-  JS::RootedObject global_;
 };
 
 }  // namespace
 
-void RunRuleFile(JSContext* context, const SourceFile& file, RunBudget& budget, std::vector<DeclaredRule>& rules,
-                 std::vector<Diagnostic>& diagnostics) {
-  RuleFile(context, file, budget, rules, diagnostics).Run();
+void RunRuleFiles(JSContext* context, std::span<const SourceFile> files, std::vector<DeclaredRule>& rules,
+                  std::vector<Diagnostic>& diagnostics) {
+  const SourceTexts texts(files);
+  RuleModules modules(context, files, texts, diagnostics);
+  modules.Run();
+  SharedByFiles shared{.texts = texts, .rules = rules, .diagnostics = diagnostics};
+  for (size_t i = 0; i < files.size() && !IsStopped(context); ++i) {
+    if (!files[i].absent.empty()) continue;  // whoever imports it is told
+    RuleFile file(context, files[i], shared);
+    if (modules.StateOf(i) == RuleModules::State::kScript) file.RunScript();
+    if (modules.StateOf(i) == RuleModules::State::kReady) file.CollectModule(modules);
+  }
 }
 
 }  // namespace signalbox::rules

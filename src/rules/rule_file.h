@@ -1,28 +1,20 @@
-// Runs one rule file and takes out what it declares.
+// Runs the files of a rule set and takes out what they declare.
 #pragma once
 
-#include <optional>
-#include <string>
+#include <span>
 #include <vector>
 
 #include "rules/rule_value.h"
 #include "rules/rules.h"
-#include "rules/source_map.h"
-#include "rules/value_copy.h"
 
 struct JSContext;
 
 namespace signalbox::rules {
 
-// What the files of one rule set share.
-struct RunBudget {
-  CopyBudget copied;
-  size_t mapped_bytes = kMappedBytesMax;
-};
-
-// Runs `file` in a global object of its own and appends its rules to `rules`, in order of declaration, and what is
-// wrong to `diagnostics`. Files see nothing of each other. Returns early when the engine was stopped.
-void RunRuleFile(JSContext* context, const SourceFile& file, RunBudget& budget, std::vector<DeclaredRule>& rules,
-                 std::vector<Diagnostic>& diagnostics);
+// Runs `files` and appends their rules to `rules`, in order of declaration, and what is wrong to `diagnostics`. A
+// script has a global object of its own and sees nothing of the others; modules see what they import (rule_modules.h).
+// Returns early when the engine was stopped.
+void RunRuleFiles(JSContext* context, std::span<const SourceFile> files, std::vector<DeclaredRule>& rules,
+                  std::vector<Diagnostic>& diagnostics);
 
 }  // namespace signalbox::rules

@@ -8,9 +8,9 @@
 #include <set>
 #include <tuple>
 
-#include "base/file.h"
 #include "base/status.h"
 #include "rules/engine.h"
+#include "rules/import_graph.h"
 #include "rules/rule_file.h"
 #include "rules/rule_reader.h"
 #include "rules/rule_set_check.h"
@@ -23,23 +23,6 @@ std::string Format(const Diagnostic& diagnostic) {
   if (diagnostic.file.empty()) return diagnostic.message;
   if (diagnostic.line == 0) return fmt::format("{}: {}", diagnostic.file, diagnostic.message);
   return fmt::format("{}:{}:{}: {}", diagnostic.file, diagnostic.line, diagnostic.column, diagnostic.message);
-}
-
-absl::StatusOr<std::vector<SourceFile>> ReadSourceFiles(const std::vector<std::string>& paths, const Limits& limits) {
-  std::vector<SourceFile> files;
-  absl::Status failure;
-  std::string messages;
-  for (const std::string& path : paths) {
-    absl::StatusOr<std::string> text = ReadFile(path, limits.source_bytes_max);
-    if (text.ok()) {
-      files.push_back({path, *std::move(text)});
-      continue;
-    }
-    if (failure.ok()) failure = text.status();
-    messages += fmt::format("{}{}", messages.empty() ? "" : "\n", Message(text.status()));
-  }
-  if (!failure.ok()) return absl::Status(failure.code(), messages);
-  return files;
 }
 
 namespace {
@@ -83,6 +66,8 @@ std::vector<Diagnostic> CheckFiles(std::string_view namespace_name, std::span<co
     if (file.text.size() > limits.source_bytes_max) {
       diagnostics.push_back(
           {file.path, 0, 0, fmt::format("{} bytes, the limit is {}", file.text.size(), limits.source_bytes_max)});
+    } else if (IsTestFile(file.path)) {
+      diagnostics.push_back({file.path, 0, 0, "a file of tests, which is never part of the rules; leave it out"});
     } else if (const std::optional<Diagnostic> damage = CheckText(file)) {
       diagnostics.push_back(*damage);
     }
@@ -118,13 +103,8 @@ std::vector<DeclaredRule> RunFiles(std::span<const SourceFile> files, const Limi
                                    std::vector<Diagnostic>& diagnostics) {
   auto job = std::make_shared<Job>();
   job->files.assign(files.begin(), files.end());
-  std::optional<Diagnostic> ended = RunWithEngine(limits, [job](JSContext* context) {
-    RunBudget budget;
-    for (const SourceFile& file : job->files) {
-      RunRuleFile(context, file, budget, job->rules, job->diagnostics);
-      if (IsStopped(context)) return;
-    }
-  });
+  std::optional<Diagnostic> ended = RunWithEngine(
+      limits, [job](JSContext* context) { RunRuleFiles(context, job->files, job->rules, job->diagnostics); });
   if (ended) {
     // The job may belong to a thread that was left behind.
     diagnostics.push_back(Placed(*std::move(ended), files));

@@ -23,6 +23,8 @@ namespace signalbox::rules {
 struct SourceFile {
   std::string path;  // as shown in messages
   std::string text;  // UTF-8
+  // Why there is no text: this file is imported by another and does not exist. Empty for one that does.
+  std::string absent = {};
 };
 
 // What one Evaluate call, or the reading before it, may take.
@@ -56,14 +58,20 @@ struct Evaluation {
   std::vector<Diagnostic> diagnostics;
 };
 
-// Reads files whole. A file that is larger than `limits.source_bytes_max` is refused by its size, before it is read.
+// Reads files whole, and after them those that they import, and those that these import, as far as they lie in the
+// folder that all of `paths` lie in (symbolic links that lead out of it are not followed). What an import leads to and
+// does not exist is in the result as `absent`. Files of tests (NAME.test.js) are left out, as they are no rules, unless
+// they are all there is.
+//
+// A file that is larger than `limits.source_bytes_max` is refused by its size, before it is read.
 // The error names every file that could not be read, one a line, and has the code of the first: NOT_FOUND,
 // PERMISSION_DENIED, INTERNAL, or INVALID_ARGUMENT for one that is too large.
 absl::StatusOr<std::vector<SourceFile>> ReadSourceFiles(const std::vector<std::string>& paths,
                                                         const Limits& limits = {});
 
 // Evaluates `files` in order as one rule set. Rules stand in the result in the order in which they were declared, with
-// their source locations.
+// their source locations. Imports lead to others of `files`; every one of `files` is part of the rule set, and one that
+// another imports need not have rules.
 //
 // Thread-safe: every call has an engine of its own on a thread of its own and returns when that has ended, at latest a
 // little after `limits.time_max`. Hostile input is refused with a diagnostic. Error messages are for the author of the

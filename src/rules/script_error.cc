@@ -31,23 +31,31 @@ std::string InWords(JSContext* context, JS::HandleValue value) {
   return value.isString() ? fmt::format("\"{}\"", utf8.get()) : utf8.get();
 }
 
-// Of the innermost frame, if that is one of `file`.
-Place PlaceOfFrame(JSContext* context, JS::HandleObject stack, std::string_view file, const SourceLines& lines) {
+// Of the innermost frame that belongs to a file of the rule set.
+void FindFrame(JSContext* context, JS::HandleObject stack, const SourceTexts& texts, ScriptError& error) {
   constexpr auto kExclude = JS::SavedFrameSelfHosted::Exclude;
   constexpr auto kOk = JS::SavedFrameResult::Ok;
-  if (stack == nullptr) return {};
+  constexpr int kFramesMax = 100;
+  JS::RootedObject frame(context, stack);
+  JS::RootedObject parent(context);
   JS::RootedString frame_file(context);
-  uint32_t line = 0;
-  uint32_t column = 0;  // from 1 here
-  if (JS::GetSavedFrameSource(context, nullptr, stack, &frame_file, kExclude) != kOk ||
-      JS::GetSavedFrameLine(context, nullptr, stack, &line, kExclude) != kOk ||
-      JS::GetSavedFrameColumn(context, nullptr, stack, &column, kExclude) != kOk || column == 0) {
-    return {};
+  for (int i = 0; i < kFramesMax && frame != nullptr; ++i, frame = parent) {
+    uint32_t line = 0;
+    uint32_t column = 0;  // from 1 here
+    if (JS::GetSavedFrameSource(context, nullptr, frame, &frame_file, kExclude) != kOk ||
+        JS::GetSavedFrameLine(context, nullptr, frame, &line, kExclude) != kOk ||
+        JS::GetSavedFrameColumn(context, nullptr, frame, &column, kExclude) != kOk ||
+        JS::GetSavedFrameParent(context, nullptr, frame, &parent, kExclude) != kOk) {
+      return;
+    }
+    JS::UniqueChars utf8 = JS_EncodeStringToUTF8(context, frame_file);
+    if (utf8 == nullptr) return JS_ClearPendingException(context);
+    const SourceText* text = texts.Find(utf8.get());
+    if (text == nullptr || column == 0) continue;
+    error.file = text->path;
+    error.place = text->lines.AtCodePoint(line, column - 1);
+    return;
   }
-  JS::UniqueChars utf8 = JS_EncodeStringToUTF8(context, frame_file);
-  if (utf8 == nullptr) JS_ClearPendingException(context);
-  if (utf8 == nullptr || utf8.get() != file) return {};
-  return lines.AtCodePoint(line, column - 1);
 }
 
 // The engine throws this as a plain text, which scripts may catch and throw again.
@@ -61,12 +69,12 @@ bool IsOutOfMemory(JSContext* context, JS::HandleValue thrown) {
 
 }  // namespace
 
-std::optional<ScriptError> TakeError(JSContext* context, std::string_view file, const SourceLines& lines) {
+std::optional<ScriptError> TakeError(JSContext* context, const SourceTexts& texts) {
   if (!JS_IsExceptionPending(context)) return std::nullopt;
   JS::ExceptionStack thrown(context);
   if (!JS::StealPendingExceptionStack(context, &thrown)) {
     JS_ClearPendingException(context);
-    return ScriptError{.message = "an exception that cannot be read", .place = {}};
+    return ScriptError{.message = "an exception that cannot be read", .file = "", .place = {}};
   }
   ScriptError error;
   JS::RootedObject object(context, thrown.exception().isObject() ? &thrown.exception().toObject() : nullptr);
@@ -89,15 +97,26 @@ std::optional<ScriptError> TakeError(JSContext* context, std::string_view file, 
   } else {
     error.message = fmt::format("threw {}", InWords(context, thrown.exception()));
   }
-  if (report != nullptr && report->filename != nullptr && report->filename == file) {
+  const SourceText* text = report != nullptr && report->filename != nullptr ? texts.Find(report->filename) : nullptr;
+  if (text != nullptr) {
     // The parser, which alone shows the line, counts columns from 0; running scripts count them from 1.
     const bool counts_from_one = report->linebuf() == nullptr && report->column > 0;
-    error.place = lines.AtCodePoint(report->lineno, report->column - (counts_from_one ? 1 : 0));
+    error.file = text->path;
+    error.place = text->lines.AtCodePoint(report->lineno, report->column - (counts_from_one ? 1 : 0));
     return error;
   }
   JS::RootedObject stack(context, thrown.stack());
-  error.place = PlaceOfFrame(context, stack, file, lines);
+  FindFrame(context, stack, texts, error);
   return error;
+}
+
+void ReportError(const std::optional<ScriptError>& error, const std::string& file, const std::string& what,
+                 Place fallback, std::vector<Diagnostic>& diagnostics) {
+  const std::string message = error ? error->message : "the engine gave up without a reason";
+  const bool has_place = error && error->place.line != 0;
+  const Place place = has_place ? error->place : fallback;
+  diagnostics.push_back({has_place ? error->file : file, place.line, place.column,
+                         what.empty() ? message : fmt::format("{}: {}", what, message)});
 }
 
 }  // namespace signalbox::rules

@@ -14,7 +14,7 @@ fs::path Absolute(const std::string& file) {
   return (error ? fs::path(file) : path).lexically_normal();
 }
 
-fs::path CommonFolder(const std::vector<std::string>& files) {
+fs::path CommonFolder(std::span<const std::string> files) {
   fs::path common;
   for (const std::string& file : files) {
     const fs::path folder = Absolute(file).parent_path();
@@ -40,6 +40,15 @@ void NameBelow(const fs::path& folder, Rules& rules) {
 }
 
 }  // namespace
+
+std::string NormalPath(const std::string& path) { return Absolute(path).string(); }
+
+std::string FolderOf(std::span<const std::string> files) { return CommonFolder(files).string(); }
+
+bool LiesBelow(std::string_view folder, std::string_view path) {
+  if (!path.starts_with(folder)) return false;
+  return folder.ends_with('/') || path.size() == folder.size() || path[folder.size()] == '/';
+}
 
 void NameSourcesBelowTheirFolder(v1::RuleSet& rules, const std::vector<std::string>& files) {
   const fs::path folder = CommonFolder(files);

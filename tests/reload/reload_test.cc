@@ -102,6 +102,19 @@ TEST_F(ReloadTest, AChangeOfTheRulesOrOfThePlacementReachesRequests) {
   EXPECT_TRUE(proxy_->Stop(kPatience)) << proxy_->Report();
 }
 
+TEST_F(ReloadTest, AChangeOfAnImportedFileReachesRequestsToo) {
+  const std::string common = folder_.File("common.js");
+  Write(rules_,
+        "import {version} from './common.js';\n"
+        "export default [{objective: Objectives.Ranking, defaultModel: {name: 'ranker', version}}];\n");
+  ASSERT_TRUE(WaitForRefusal());
+  EXPECT_THAT(Refusal(), HasSubstr("import: there is no file"));
+  Write(common, "export const version = 2;");
+  EXPECT_TRUE(WaitForAnswer("ranker@2 from one"));
+  Write(common, "export const version = 3;");
+  EXPECT_TRUE(WaitForAnswer("ranker@3 from one"));
+}
+
 TEST_F(ReloadTest, BrokenRulesAreRefusedAndTheSameRulesAsBeforeEndTheRefusal) {
   const std::string hash = SnapshotField("hash");
   Write(rules_, "export default [{objective: ");

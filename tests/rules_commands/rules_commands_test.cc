@@ -70,6 +70,25 @@ TEST(RulesCommands, TheSameFilesAreTheSameRulesHoweverTheirPathsAreWritten) {
   EXPECT_THAT(folder.Run("show").output, testing::Not(HasSubstr(folder.path())));
 }
 
+TEST(RulesCommands, WhatAFileImportsIsPartOfWhatIsCheckedPublishedAndResolved) {
+  RulesFolder folder;
+  ASSERT_TRUE(
+      WriteFileAtomically(folder.File("common.js"), "export const ranker = {name: 'ranker', version: 7};").ok());
+  ASSERT_TRUE(WriteFileAtomically(folder.File("rules.js"),
+                                  "import {ranker} from './common.js';\n"
+                                  "export default [{objective: Objectives.Ranking, defaultModel: ranker}];\n")
+                  .ok());
+  ASSERT_TRUE(WriteFileAtomically(folder.File("rules.test.js"), "test('x', () => {});").ok());
+  const std::string file = folder.File("rules.js");
+  EXPECT_THAT(RunShell(SignalboxProgram() + " rules check " + file).output, HasSubstr("1 Objective"));
+  EXPECT_EQ(folder.Run("publish " + file).exit_code, 0);
+  EXPECT_THAT(folder.Run("show").output, AllOf(HasSubstr("ranker@7"), testing::Not(HasSubstr(folder.path()))));
+  // The same files, all named.
+  EXPECT_THAT(folder.Run("publish " + folder.path() + "/*.js").output, HasSubstr("nothing to publish"));
+  EXPECT_THAT(RunShell(SignalboxProgram() + " resolve --objective Ranking --rules " + file).output,
+              HasSubstr("ranker@7"));
+}
+
 TEST(RulesCommands, NoMessageAndNoAuthorCanForgeALineOfTheHistory) {
   RulesFolder folder;
   const std::string file = folder.WriteRules("one");
