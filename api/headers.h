@@ -8,12 +8,15 @@ namespace signalbox::headers {
 // Read from requests.
 inline constexpr std::string_view kObjective = "sb-objective";
 inline constexpr std::string_view kUser = "sb-user";
-// RFC 8941 dictionary: `country=US, device=tv, surface=home`. `country`, `locale`, `device`, `surface` are the fields
-// of that name; every other key is a free attribute.
+// RFC 8941 dictionary: `country=US, device=tv, surface=home, app-version="4.2.1", segments=("kids" "premium")`.
+// `country`, `locale`, `device`, `surface`, `app-version` and `segments` are the fields of that name; every other key is
+// a free attribute.
 inline constexpr std::string_view kContext = "sb-context";
 inline constexpr std::string_view kTenant = "sb-tenant";
 // `live` (when absent), `synthetic`, `replay` or `shadow`.
 inline constexpr std::string_view kTraffic = "sb-traffic";
+// RFC 8941 dictionary: `model="ranker@3", cells="12345=2;777=1"`. Honoured for callers that an override rule names.
+inline constexpr std::string_view kOverride = "sb-override";
 
 // Set by signalbox, towards hosts and towards clients; stripped from what clients send.
 inline constexpr std::string_view kRoutingKey = "sb-routing-key";
@@ -21,8 +24,11 @@ inline constexpr std::string_view kRoutingKey = "sb-routing-key";
 inline constexpr std::string_view kModel = "sb-model";
 // 16 hex digits; ties response, decision log and trace together.
 inline constexpr std::string_view kDecision = "sb-decision";
-// Why this model: `default`, `experiment`, `traffic_shift`, or `fallback`.
+// Why this model: `override`, `context_rule`, `experiment`, `traffic_shift`, `default`, or `fallback`.
 inline constexpr std::string_view kReason = "sb-reason";
+// Every experiment that the request takes part in, and its cell: `12345=2;777=1`, as the cells of `sb-override`. Left out
+// when there is none. Towards clients only.
+inline constexpr std::string_view kExperiments = "sb-experiments";
 // First 16 hex digits of the hash of the snapshot that decided. Towards clients only.
 inline constexpr std::string_view kSnapshot = "sb-snapshot";
 // A serialised signalbox.v1.ObjectiveConfig in base64. Towards hosts only.

@@ -2,136 +2,117 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <optional>
 #include <string_view>
 
 #include "api/headers.h"
 #include "base/status.h"
+#include "proxy/header_dictionary.h"
 
 namespace signalbox::proxy {
 namespace {
 
-// Values with escapes would have to be copied; what contexts hold (countries, devices, surfaces) has none.
-bool IsKeyStart(char c) { return (c >= 'a' && c <= 'z') || c == '*'; }
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
-bool IsKeyChar(char c) { return IsKeyStart(c) || IsDigit(c) || c == '_' || c == '-' || c == '.'; }
-bool IsAlpha(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-bool IsTokenChar(char c) {
-  return IsAlpha(c) || IsDigit(c) || std::string_view(":/!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
+struct ContextField {
+  std::string_view key;
+  std::string_view decide::RequestContext::*member;
+};
+constexpr ContextField kContextFields[] = {{"country", &decide::RequestContext::country},
+                                           {"locale", &decide::RequestContext::locale},
+                                           {"device", &decide::RequestContext::device},
+                                           {"surface", &decide::RequestContext::surface},
+                                           {"app-version", &decide::RequestContext::app_version}};
+
+absl::Status ReadSegments(DictionaryReader& reader, DictionaryReader::Member& member, ContextHeaders& out) {
+  if (!member.is_list) return reader.Refuse(member.value, "an inner list, `segments=(\"kids\" \"premium\")`");
+  size_t bytes = 0;
+  for (;;) {
+    std::string_view segment;
+    RETURN_IF_ERROR(reader.ReadItem(member, segment));
+    if (segment.data() == nullptr) break;
+    // They are separated by spaces from here on.
+    if (segment.empty() || segment.find(' ') != std::string_view::npos) {
+      return reader.Refuse(segment, "the name of a segment, without spaces");
+    }
+    const size_t separator = bytes == 0 ? 0 : 1;
+    if (bytes + separator + segment.size() > kSegmentBytesMax) {
+      return reader.Refuse(segment, fmt::format("segments of at most {} bytes together", kSegmentBytesMax));
+    }
+    if (separator != 0) out.segments[bytes++] = ' ';
+    bytes += segment.copy(&out.segments[bytes], segment.size());
+  }
+  out.context.segments = {out.segments.data(), bytes};
+  return absl::OkStatus();
 }
 
-// One pass over an RFC 8941 dictionary.
-class DictionaryReader {
- public:
-  explicit DictionaryReader(std::string_view text) : text_(text) {}
-
-  bool done() {
-    SkipSpaces();
-    return at_ == text_.size();
-  }
-
-  absl::Status ReadMember(std::string_view& key, std::string_view& value) {
-    RETURN_IF_ERROR(ReadKey(key));
-    value = "?1";  // a key alone means true
-    if (Peek() == '=') {
-      ++at_;
-      RETURN_IF_ERROR(ReadValue(value));
-    }
-    if (value == "?1") value = "true";
-    if (value == "?0") value = "false";
-    return ReadSeparator();
-  }
-
- private:
-  char Peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }
-
-  void SkipSpaces() {
-    while (Peek() == ' ' || Peek() == '\t') ++at_;
-  }
-
-  absl::Status ReadKey(std::string_view& key) {
-    const size_t start = at_;
-    if (!IsKeyStart(Peek())) return Refuse("a key, which begins with a lower-case letter");
-    while (IsKeyChar(Peek())) ++at_;
-    key = text_.substr(start, at_ - start);
-    return absl::OkStatus();
-  }
-
-  absl::Status ReadValue(std::string_view& value) {
-    const size_t start = at_;
-    const char first = Peek();
-    if (first == '"') return ReadString(value);
-    if (first == '?') {
-      ++at_;
-      if (Peek() != '0' && Peek() != '1') return Refuse("?0 or ?1");
-      ++at_;
-    } else if (first == '-' || IsDigit(first)) {
-      ++at_;
-      while (IsDigit(Peek()) || Peek() == '.') ++at_;
-    } else if (IsAlpha(first) || first == '*') {
-      while (IsTokenChar(Peek())) ++at_;
-    } else {
-      return Refuse("a token, a \"string\", a number, ?0 or ?1");
-    }
-    value = text_.substr(start, at_ - start);
-    return absl::OkStatus();
-  }
-
-  absl::Status ReadString(std::string_view& value) {
-    const size_t start = ++at_;
-    while (at_ < text_.size() && text_[at_] != '"') {
-      if (text_[at_] == '\\') return Refuse("a string without escapes");
-      if (text_[at_] < ' ' || text_[at_] > '~') return Refuse("printable ASCII in a string");
-      ++at_;
-    }
-    if (at_ == text_.size()) return Refuse("the closing '\"' of a string");
-    value = text_.substr(start, at_++ - start);
-    return absl::OkStatus();
-  }
-
-  absl::Status ReadSeparator() {
-    SkipSpaces();
-    if (at_ == text_.size()) return absl::OkStatus();
-    if (Peek() != ',') return Refuse("',' or the end");
-    ++at_;
-    SkipSpaces();
-    return at_ == text_.size() ? Refuse("another member after the last ','") : absl::OkStatus();
-  }
-
-  absl::Status Refuse(std::string_view expected) const {
-    return absl::InvalidArgumentError(fmt::format(
-        "header sb-context, column {}: expected {}, as in `country=US, device=tv, surface=home`", at_ + 1, expected));
-  }
-
-  std::string_view text_;
-  size_t at_ = 0;
-};
-
 absl::Status ReadDictionary(std::string_view text, ContextHeaders& out) {
+  DictionaryReader reader(headers::kContext, text, "country=US, device=tv, surface=home");
   size_t attributes = 0;
-  std::string_view key;
-  std::string_view value;
-  for (DictionaryReader reader(text); !reader.done();) {
-    RETURN_IF_ERROR(reader.ReadMember(key, value));
+  for (DictionaryReader::Member member; !reader.done();) {
+    RETURN_IF_ERROR(reader.Read(member));
     // RFC 8941: of members with the same key the last one counts.
-    if (key == "country") {
-      out.context.country = value;
-    } else if (key == "locale") {
-      out.context.locale = value;
-    } else if (key == "device") {
-      out.context.device = value;
-    } else if (key == "surface") {
-      out.context.surface = value;
-    } else {
-      size_t slot = 0;
-      while (slot < attributes && out.attributes[slot].key != key) ++slot;
-      if (slot == kAttributesMax) {
-        return absl::InvalidArgumentError(fmt::format("header sb-context has more than {} attributes", kAttributesMax));
-      }
-      out.attributes[slot] = {key, value};
-      attributes = std::max(attributes, slot + 1);
+    if (member.key == "segments") {
+      RETURN_IF_ERROR(ReadSegments(reader, member, out));
+      continue;
     }
+    if (member.is_list) return reader.Refuse(member.value, "a single value: only `segments` is an inner list");
+    const auto* field = std::find_if(std::begin(kContextFields), std::end(kContextFields),
+                                     [&](const ContextField& each) { return each.key == member.key; });
+    if (field != std::end(kContextFields)) {
+      out.context.*(field->member) = member.value;
+      continue;
+    }
+    size_t slot = 0;
+    while (slot < attributes && out.attributes[slot].key != member.key) ++slot;
+    if (slot == kAttributesMax) {
+      return absl::InvalidArgumentError(fmt::format("header sb-context has more than {} attributes", kAttributesMax));
+    }
+    out.attributes[slot] = {member.key, member.value};
+    attributes = std::max(attributes, slot + 1);
   }
   out.context.attributes = {out.attributes.data(), attributes};
+  return absl::OkStatus();
+}
+
+// "12345=2;777=1"
+absl::Status ReadOverrideCells(const DictionaryReader& reader, std::string_view text, ContextHeaders& out) {
+  size_t count = 0;
+  while (!text.empty()) {
+    const std::string_view entry = text.substr(0, text.find(';'));
+    const size_t equals = entry.find('=');
+    if (equals == 0 || equals == std::string_view::npos || equals + 1 == entry.size()) {
+      return reader.Refuse(entry, "EXPERIMENT=CELL");
+    }
+    const decide::CellName cell = {.experiment = entry.substr(0, equals), .cell = entry.substr(equals + 1)};
+    const auto end = out.override_cells.begin() + static_cast<ptrdiff_t>(count);
+    const bool twice = std::any_of(out.override_cells.begin(), end,
+                                   [&](const decide::CellName& each) { return each.experiment == cell.experiment; });
+    if (twice) return reader.Refuse(entry, "one cell for each experiment");
+    if (count == kOverrideCellsMax) return reader.Refuse(entry, fmt::format("at most {} cells", kOverrideCellsMax));
+    out.override_cells[count++] = cell;
+    text.remove_prefix(entry.size());
+    if (text.empty()) break;
+    text.remove_prefix(1);
+    if (text.empty()) return reader.Refuse(text, "another EXPERIMENT=CELL behind the last ';'");
+  }
+  out.context.override_cells = {out.override_cells.data(), count};
+  return absl::OkStatus();
+}
+
+absl::Status ReadOverride(std::string_view text, ContextHeaders& out) {
+  DictionaryReader reader(headers::kOverride, text, "model=\"ranker@3\", cells=\"12345=2;777=1\"");
+  for (DictionaryReader::Member member; !reader.done();) {
+    RETURN_IF_ERROR(reader.Read(member));
+    if (member.is_list) return reader.Refuse(member.value, "a \"string\"");
+    if (member.key == "model") {
+      out.context.override_model = member.value;
+    } else if (member.key == "cells") {
+      RETURN_IF_ERROR(ReadOverrideCells(reader, member.value, out));
+    } else {
+      // What is misspelt would be a test that tests something else.
+      return reader.Refuse(member.key, "`model` or `cells`");
+    }
+  }
   return absl::OkStatus();
 }
 
@@ -146,6 +127,7 @@ absl::Status SetOnce(const Header& header, std::string_view& field) {
 absl::Status ReadContext(const HeaderList& headers, ContextHeaders& out) {
   std::string_view dictionary;
   std::string_view traffic;
+  std::string_view override_text;
   out.context = {};
   for (const Header& header : headers.headers()) {
     if (!header.name.starts_with(headers::kPrefix)) continue;
@@ -154,6 +136,7 @@ absl::Status ReadContext(const HeaderList& headers, ContextHeaders& out) {
     if (header.name == headers::kTenant) RETURN_IF_ERROR(SetOnce(header, out.context.tenant));
     if (header.name == headers::kContext) RETURN_IF_ERROR(SetOnce(header, dictionary));
     if (header.name == headers::kTraffic) RETURN_IF_ERROR(SetOnce(header, traffic));
+    if (header.name == headers::kOverride) RETURN_IF_ERROR(SetOnce(header, override_text));
   }
   if (!traffic.empty()) {
     const std::optional<decide::TrafficType> type = decide::ParseTrafficType(traffic);
@@ -163,7 +146,8 @@ absl::Status ReadContext(const HeaderList& headers, ContextHeaders& out) {
     }
     out.context.traffic_type = *type;
   }
-  return dictionary.empty() ? absl::OkStatus() : ReadDictionary(dictionary, out);
+  if (!dictionary.empty()) RETURN_IF_ERROR(ReadDictionary(dictionary, out));
+  return override_text.empty() ? absl::OkStatus() : ReadOverride(override_text, out);
 }
 
 }  // namespace signalbox::proxy

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -51,6 +52,66 @@ TEST_F(ContextHeadersTest, FillTheContext) {
   EXPECT_EQ(context().attributes[3].value, "false");
 }
 
+TEST_F(ContextHeadersTest, HaveAVersionAndSegments) {
+  ASSERT_TRUE(Read({{"sb-context", "app-version=\"4.2.1\", segments=(\"kids\"  premium 7 ), plan=basic"}}).ok());
+  EXPECT_EQ(context().app_version, "4.2.1");
+  EXPECT_EQ(context().segments, "kids premium 7");
+  ASSERT_EQ(context().attributes.size(), 1);
+  EXPECT_EQ(context().attributes[0].key, "plan");
+  ASSERT_TRUE(Read({{"sb-context", "segments=(), app-version=4.2.1"}}).ok());
+  EXPECT_EQ(context().segments, "");
+  EXPECT_EQ(context().app_version, "4.2.1");
+  ASSERT_TRUE(Read({{"sb-context", "segments=(a b), segments=(c)"}}).ok());
+  EXPECT_EQ(context().segments, "c") << "of members with the same key the last one counts";
+}
+
+TEST_F(ContextHeadersTest, HaveSegmentsUpToALimit) {
+  const std::string half(kSegmentBytesMax / 2, 's');
+  EXPECT_TRUE(Read({{"sb-context", "segments=(" + half + " " + half.substr(1) + ")"}}).ok());
+  EXPECT_EQ(context().segments.size(), kSegmentBytesMax);
+  const absl::Status status = Read({{"sb-context", "segments=(" + half + " " + half + ")"}});
+  EXPECT_NE(Message(status).find("column 524: expected segments of at most 1024 bytes"), std::string::npos) << status;
+}
+
+TEST_F(ContextHeadersTest, SayWhatACallerWantsToOverride) {
+  ASSERT_TRUE(Read({{"sb-override", "model=\"ranker@3\", cells=\"12345=2;777=b\""}}).ok());
+  EXPECT_EQ(context().override_model, "ranker@3");
+  ASSERT_EQ(context().override_cells.size(), 2);
+  EXPECT_EQ(context().override_cells[0].experiment, "12345");
+  EXPECT_EQ(context().override_cells[0].cell, "2");
+  EXPECT_EQ(context().override_cells[1].experiment, "777");
+  EXPECT_EQ(context().override_cells[1].cell, "b");
+  ASSERT_TRUE(Read({{"sb-override", "model=ranker"}}).ok());
+  EXPECT_EQ(context().override_model, "ranker");
+  EXPECT_TRUE(context().override_cells.empty());
+  ASSERT_TRUE(Read({}).ok());
+  EXPECT_EQ(context().override_model, "") << "nothing is left of the request before";
+}
+
+TEST_F(ContextHeadersTest, RefuseAnOverrideWithItsPlace) {
+  for (const auto& [text, column, expected] : std::vector<std::tuple<std::string, int, std::string>>{
+           {"modle=\"ranker@3\"", 1, "`model` or `cells`"},
+           {"model=ranker@3", 13, "',' or the end"},
+           {"model=(a)", 8, "a \"string\""},
+           {"cells=\"12345\"", 8, "EXPERIMENT=CELL"},
+           {"cells=\"=2\"", 8, "EXPERIMENT=CELL"},
+           {"cells=\"1=2;7=\"", 12, "EXPERIMENT=CELL"},
+           {"cells=\"1=2;;7=1\"", 12, "EXPERIMENT=CELL"},
+           {"cells=\"1=2;\"", 12, "another EXPERIMENT=CELL behind the last ';'"},
+           {"cells=\"1=2;1=3\"", 12, "one cell for each experiment"}}) {
+    const absl::Status status = Read({{"sb-override", text}});
+    EXPECT_TRUE(absl::IsInvalidArgument(status)) << text;
+    EXPECT_EQ(Message(status), "header sb-override, column " + std::to_string(column) + ": expected " + expected +
+                                   ", as in `model=\"ranker@3\", cells=\"12345=2;777=1\"`")
+        << text;
+  }
+  std::string cells = "e0=1";
+  for (size_t i = 1; i < kOverrideCellsMax; ++i) cells += ";e" + std::to_string(i) + "=1";
+  EXPECT_TRUE(Read({{"sb-override", "cells=\"" + cells + "\""}}).ok());
+  EXPECT_FALSE(Read({{"sb-override", "cells=\"" + cells + ";e=1\""}}).ok());
+  EXPECT_FALSE(Read({{"sb-override", "model=a"}, {"sb-override", "model=b"}}).ok());
+}
+
 TEST_F(ContextHeadersTest, MayAllBeMissing) {
   ASSERT_TRUE(Read({}).ok());
   EXPECT_EQ(context().objective, "");
@@ -59,8 +120,27 @@ TEST_F(ContextHeadersTest, MayAllBeMissing) {
 }
 
 TEST_F(ContextHeadersTest, AreRefusedWithTheirPlace) {
-  for (const std::string dictionary : {"Country=US", "country=", "country=US,", "country=US device=tv", "a=\"x",
-                                       "a=\"x\\\"\"", "a=(1 2)", "a=?2", "=1", ",", "a=1;b=2", "a=\x01"}) {
+  for (const std::string dictionary : {"Country=US",
+                                       "country=",
+                                       "country=US,",
+                                       "country=US device=tv",
+                                       "a=\"x",
+                                       "a=\"x\\\"\"",
+                                       "a=(1 2)",
+                                       "segments=kids",
+                                       "segments=(\"a b\")",
+                                       "segments=(\"\")",
+                                       "segments=(a",
+                                       "segments=(a,b)",
+                                       "segments=(a;b)",
+                                       "segments=(a\"b\")",
+                                       "segments=((a))",
+                                       "segments",
+                                       "a=?2",
+                                       "=1",
+                                       ",",
+                                       "a=1;b=2",
+                                       "a=\x01"}) {
     const absl::Status status = Read({{"sb-context", dictionary}});
     EXPECT_TRUE(absl::IsInvalidArgument(status)) << dictionary;
     EXPECT_NE(Message(status).find("sb-context, column "), std::string::npos) << dictionary << ": " << status;

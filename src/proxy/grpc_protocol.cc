@@ -119,6 +119,16 @@ BodyKind BodyKindOfMethod(std::string_view path) {
   return BodyKind::kOpaque;
 }
 
+bool IsInferenceStream(std::string_view path) {
+  return path.starts_with(kInferenceService) && path.substr(kInferenceService.size()) == "ModelStreamInfer";
+}
+
+std::array<char, 5> MessagePrefix(uint32_t message_bytes) {
+  std::array<char, 5> prefix{};
+  for (size_t i = prefix.size(); i-- > 1; message_bytes >>= 8) prefix[i] = static_cast<char>(message_bytes);
+  return prefix;
+}
+
 uint32_t ObjectiveField(BodyKind kind) {
   return kind == BodyKind::kInfer || kind == BodyKind::kModel || kind == BodyKind::kServe ? 1 : 0;
 }

@@ -2,6 +2,7 @@
 // After the published protocol description ("gRPC over HTTP2").
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -38,6 +39,12 @@ enum class BodyKind : uint8_t {
   kRefused,  // the repository extension: operators talk to hosts, clients do not
 };
 BodyKind BodyKindOfMethod(std::string_view path);
+
+// Whether the method, of kind kInfer, is the one that answers with a stream.
+bool IsInferenceStream(std::string_view path);
+
+// The 5 bytes before an uncompressed message of so many bytes.
+std::array<char, 5> MessagePrefix(uint32_t message_bytes);
 
 // Number of the field that holds the Objective; 0 where there is none.
 uint32_t ObjectiveField(BodyKind kind);

@@ -80,7 +80,7 @@ TEST_F(ProxyTest, StripsWhatClientsMayNotSet) {
   options.headers.insert({{"sb-routing-key", "forged"},
                           {"sb-model", "forged"},
                           {"sb-decision", "forged"},
-                          {"sb-override", "forged"},
+                          {"sb-override", "model=forged"},
                           {"sb-objective-config-bin", "forged"},
                           {"sb-anything", "forged"}});
   const Reply reply = client_.Unary("/acme.Ranker/Rank", "x", options);

@@ -4,10 +4,12 @@
 
 #include <algorithm>
 
+#include "absl/strings/ascii.h"
 #include "api/headers.h"
 #include "base/hash.h"
 #include "base/nearest_name.h"
 #include "base/status.h"
+#include "decide/enrichment.h"
 #include "proxy/client_connection.h"
 #include "proxy/host.h"
 #include "proxy/host_connection.h"
@@ -20,6 +22,8 @@ namespace {
 // Where the Objective is read from the body, so much of the body may come before it. Below the stream's window, so that
 // a body that never names one is refused rather than waited for.
 constexpr size_t kObjectiveSearchBytesMax = 128 << 10;
+// Of `sb-experiments`; clients in several languages take 8 KiB of headers in all. What does not fit is in the log.
+constexpr size_t kExperimentsBytesMax = 1024;
 // Of one model. Three that cannot be reached are no accident any more, and the fallback waits.
 constexpr size_t kHostsPerModelMax = 3;
 
@@ -45,6 +49,18 @@ std::string_view ModelAndVersionFields(const decide::Answer& answer) {
     end += 1 + (text.size() > kOneByteLengthMax ? 2 : 1) + text.size();
   }
   return suffix.substr(0, end);
+}
+
+// Whether the ensemble's members are tried one after the other, as if each further one were the fallback of the one
+// before. That is what this proxy makes of `first`; it runs no other mode.
+bool GoesToMembers(const decide::Answer& answer) {
+  return answer.ensemble != nullptr && answer.ensemble->mode() == v1::Ensemble::FIRST && !answer.members.empty();
+}
+
+std::string ModeName(v1::Ensemble::Mode mode) {
+  std::string name = v1::Ensemble::Mode_Name(mode);
+  for (char& c : name) c = absl::ascii_tolower(static_cast<unsigned char>(c));
+  return name;
 }
 
 bool MayBeCompressed(const HeaderList& headers) {
@@ -87,6 +103,9 @@ void Request::OnRequestHeadersEnd() {
           fmt::format("the request's headers are more than {} bytes or {} in number", kHeaderBytesMax, kHeadersMax));
     }
     RETURN_IF_ERROR(ReadContext(request_headers_, context_));
+    // Both are in the decision log, so that the decision can be made again.
+    context_.context.now_unix_ms = start_unix_us_ / 1000;
+    context_.context.random = decision_id_;
     return ReadDeadline();
   }();
   if (!status.ok()) return Fail(status);
@@ -161,8 +180,19 @@ absl::Status Request::Choose() {
   if (routes_ == nullptr) return absl::UnavailableError("this proxy has no snapshot yet: no rules have reached it");
   decision_ = decide::Decide(*routes_->snapshot, context_.context);
   if (decision_.answer == nullptr) return UnknownObjective();
-  answer_ = decision_.answer;
+  WriteExperiments();
+  TakeUp(*decision_.answer);
   return absl::OkStatus();
+}
+
+// `12345=2;777=1`, as `sb-override` takes it.
+void Request::WriteExperiments() {
+  for (const decide::Enrolment& enrolment : decision_.enrolments) {
+    const size_t bytes = enrolment.experiment.size() + enrolment.cell.size() + 2;
+    if (experiments_text_.size() + bytes > kExperimentsBytesMax) return;
+    if (!experiments_text_.empty()) experiments_text_ += ';';
+    experiments_text_.append(enrolment.experiment).append(1, '=').append(enrolment.cell);
+  }
 }
 
 absl::Status Request::UnknownObjective() const {
@@ -178,29 +208,48 @@ absl::Status Request::UnknownObjective() const {
                   nearest.empty() ? std::string() : fmt::format("; did you mean \"{}\"?", nearest)));
 }
 
-// --- 4. It goes to the first host that can be reached: of the chosen model, else of its fallbacks.
+// --- 4. It goes to the first host that can be reached: of the chosen model, else of its fallbacks. Where there is
+// none, the client gets the answer that the rules declare, or is told.
 
 absl::Status Request::Dispatch() {
   for (;;) {
     absl::Status status = TryNextHost();
     if (!absl::IsUnavailable(status)) return status;
-    if (fallbacks_tried_ == decision_.fallbacks.size()) {
-      answer_ = decision_.answer;
-      return NothingReachable();
-    }
-    answer_ = decision_.fallbacks[fallbacks_tried_++];
-    hosts_tried_ = 0;
+    if (TakeUpNext()) continue;
+    if (GiveStaticAnswer()) return absl::OkStatus();
+    asked_ = answer_ = decision_.answer;
+    return NothingReachable();
   }
+}
+
+void Request::TakeUp(const decide::Answer& answer) {
+  asked_ = answer_ = &answer;
+  members_tried_ = hosts_tried_ = 0;
+  if (GoesToMembers(answer)) answer_ = answer.members.front().answer;
+}
+
+bool Request::TakeUpNext() {
+  const bool has_member = GoesToMembers(*asked_) && members_tried_ + 1 < asked_->members.size();
+  if (!has_member && fallbacks_tried_ == decision_.fallbacks.size()) return false;
+  ++tried_in_vain_;
+  if (has_member) {
+    answer_ = asked_->members[++members_tried_].answer;
+    hosts_tried_ = 0;
+  } else {
+    TakeUp(*decision_.fallbacks[fallbacks_tried_++]);
+  }
+  return true;
 }
 
 absl::Status Request::TryNextHost() {
   ModelHosts& model = *routes_->by_answer[answer_->index];
   if (model.hosts.empty()) {
-    last_failure_ = absl::UnavailableError("it has no shard in the placement");
+    last_failure_ = absl::UnavailableError(answer_->ensemble == nullptr ? "it has no shard in the placement"
+                                                                        : "this proxy cannot run it");
     return last_failure_;
   }
   // The same host again is only better than none: its connection may be new by then.
-  const bool has_others = model.hosts.size() > 1 || fallbacks_tried_ < decision_.fallbacks.size();
+  const bool has_others = model.hosts.size() > 1 || fallbacks_tried_ < decision_.fallbacks.size() || answer_ != asked_;
   const size_t tries_max = has_others ? std::min(kHostsPerModelMax, model.hosts.size()) : kHostsPerModelMax;
   for (size_t passed = 0; passed < model.hosts.size() && hosts_tried_ < tries_max; ++passed) {
     Host& host = *model.hosts[model.next++ % model.hosts.size()];
@@ -219,10 +268,21 @@ absl::Status Request::TryNextHost() {
 }
 
 absl::Status Request::NothingReachable() const {
-  const decide::Model& model = *decision_.answer->model;
-  return absl::UnavailableError(
-      fmt::format("model {} of Objective {} cannot be reached{}: {}", model.id, decision_.answer->objective,
-                  decision_.fallbacks.empty() ? "" : ", nor its fallbacks", Message(last_failure_)));
+  const decide::Answer& answer = *decision_.answer;
+  const std::string_view nor_fallbacks = decision_.fallbacks.empty() ? "" : ", nor its fallbacks";
+  if (answer.ensemble != nullptr && !GoesToMembers(answer)) {
+    return absl::UnimplementedError(fmt::format(
+        "ensemble {} of Objective {} has the mode `{}`, which this proxy cannot run: it runs `first` alone{}",
+        answer.ensemble->name(), answer.objective, ModeName(answer.ensemble->mode()),
+        decision_.fallbacks.empty() ? "" : "; and no fallback can be reached"));
+  }
+  if (answer.ensemble != nullptr) {
+    return absl::UnavailableError(fmt::format("no member of ensemble {} of Objective {} can be reached{}: {}",
+                                              answer.ensemble->name(), answer.objective, nor_fallbacks,
+                                              Message(last_failure_)));
+  }
+  return absl::UnavailableError(fmt::format("model {} of Objective {} cannot be reached{}: {}", answer.model->id,
+                                            answer.objective, nor_fallbacks, Message(last_failure_)));
 }
 
 // --- 5. The host's stream is open: headers with the decision, then the body, enriched while it passes.
@@ -231,10 +291,11 @@ void Request::OnHostStream(HostConnection& connection, int32_t stream_id) {
   waiting_for_ = nullptr;
   host_connection_ = &connection;
   host_stream_ = stream_id;
+  // What an earlier host was to get has been dropped, so the buffer is free.
   std::string_view suffix;
-  if (body_kind_ == BodyKind::kInfer) suffix = answer_->open_inference_suffix;
+  if (body_kind_ == BodyKind::kInfer) suffix = decide::OpenInferenceSuffix(decision_, *answer_, suffix_buffer_);
   if (body_kind_ == BodyKind::kModel) suffix = ModelAndVersionFields(*answer_);
-  if (body_kind_ == BodyKind::kServe) suffix = answer_->serve_suffix;
+  if (body_kind_ == BodyKind::kServe) suffix = decide::ServeSuffix(decision_, *answer_, suffix_buffer_);
   enricher_ = MessageEnricher(suffix);
 }
 
@@ -266,7 +327,8 @@ void Request::AddHostHeaders(HeaderFields& fields) {
   add(headers::kModel, answer_->model->id);
   fields.AddUnique(headers::kDecision, {decision_text_.data(), decision_text_.size()});
   if (body_kind_ == BodyKind::kOpaque || MayBeCompressed(request_headers_)) {
-    add(headers::kObjectiveConfig, answer_->objective_config_base64);
+    // The header is copied when it is submitted, before another request can want the buffer.
+    add(headers::kObjectiveConfig, decide::ObjectiveConfigBase64(decision_, *answer_, worker_.text_buffer()));
   }
 }
 
@@ -327,7 +389,10 @@ void Request::OnHostGone(const absl::Status& why, Processed processed) {
   const bool try_again = !body_was_taken_ && !response_begun_ && (!host_has_headers_ || processed == Processed::kNo);
   if (!try_again) {
     const bool too_late = has_deadline_ && absl::IsCancelled(why) && worker_.ReadClock() >= deadline.at;
-    return too_late ? OnDeadline() : Fail(why);
+    if (too_late) return OnDeadline();
+    // Another model must not do again what this one may have done. Nothing is done by the rules' own answer.
+    if (absl::IsUnavailable(why) && GiveStaticAnswer()) return;
+    return Fail(why);
   }
   host_has_headers_ = false;
   LetGoOfHost();
@@ -379,9 +444,11 @@ void Request::AddDecisionHeaders(HeaderFields& fields) const {
   fields.AddUnique(headers::kDecision, {decision_text_.data(), decision_text_.size()});
   if (routes_ != nullptr) fields.Add(headers::kSnapshot, routes_->hash_text);
   if (answer_ == nullptr) return;
+  if (!experiments_text_.empty()) fields.Add(headers::kExperiments, experiments_text_);
+  fields.Add(headers::kReason, decide::Name(reason()));
+  if (static_answer_) return;
   fields.Add(headers::kModel, answer_->model->id);
-  fields.Add(headers::kRoutingKey, answer_->model->routing_key);
-  fields.Add(headers::kReason, decide::Name(answer_->reason));
+  if (!answer_->model->routing_key.empty()) fields.Add(headers::kRoutingKey, answer_->model->routing_key);
 }
 
 void Request::OnResponseData(std::string_view data, const BlockRef& block) {
@@ -426,60 +493,7 @@ void Request::AddTrailers(HeaderFields& fields) const {
   }
 }
 
-// --- 8. It ends otherwise.
-
-void Request::OnDeadline() {
-  Fail(absl::DeadlineExceededError(host_ == nullptr
-                                       ? std::string("the deadline passed before the request named its Objective")
-                                       : fmt::format("the deadline passed before host {} answered", host_->name())));
-}
-
-void Request::Fail(const absl::Status& status) {
-  if (response_ended_) return;
-  EndWith(status);
-  LetGoOfHost();
-  DropRequestBody();
-  DropResponseBody();
-  if (response_begun_) return WakeClient();
-  SendTrailersOnly("200");
-}
-
-void Request::RefuseProtocol(std::string_view http_status, const absl::Status& status) {
-  EndWith(status);
-  SendTrailersOnly(http_status);
-}
-
-void Request::AnswerForServer() {
-  if (body_kind_ == BodyKind::kRefused) {
-    return Fail(absl::UnimplementedError("model repositories are managed on the hosts, not through the proxy"));
-  }
-  EndWith(absl::OkStatus());
-  response_body_.AppendCopy(worker_.ServerAnswer(body_kind_));
-  response_begun_ = true;
-  HeaderFields fields;
-  fields.Add(":status", "200");
-  fields.Add("content-type", "application/grpc");
-  AddDecisionHeaders(fields);
-  client_->SubmitHeaders(client_stream_, fields);
-}
-
-void Request::EndWith(const absl::Status& status) {
-  own_trailers_ = response_ended_ = true;
-  grpc_status_ = static_cast<int>(status.code());
-  status_text_ = std::to_string(grpc_status_);
-  message_text_ = EncodeGrpcMessage(Message(status));
-  if (!response_begun_) answered_ = worker_.ReadClock();
-}
-
-void Request::SendTrailersOnly(std::string_view http_status) {
-  HeaderFields fields;
-  fields.Add(":status", http_status);
-  fields.Add("content-type", "application/grpc");
-  AddDecisionHeaders(fields);
-  AddTrailers(fields);
-  response_begun_ = true;
-  client_->SubmitHeadersOnly(client_stream_, fields);
-}
+// --- 8. The client's stream is closed. (How a request ends without a host's answer: own_answer.cc.)
 
 void Request::OnClientGone() {
   client_->Forget(*this);
@@ -536,42 +550,6 @@ void Request::WakeHost() {
 
 Time Request::ReadClockOnce(Time time) const { return time == Time() ? worker_.ReadClock() : time; }
 
-void Request::Record() {
-  using std::chrono::duration_cast;
-  using std::chrono::microseconds;
-  const Time end = worker_.ReadClock();
-  const decide::RequestContext& context = context_.context;
-  // What lies between the Objective being known and the host having the request, and between the host's answer and the
-  // client having its headers. Bodies go at the pace of the slower side.
-  const Time none{};
-  Time::duration own{};
-  if (ready_ != none && dispatched_ != none) own += dispatched_ - ready_;
-  if (answered_ != none && headers_sent_ != none) own += headers_sent_ - answered_;
-  telemetry::RequestRecord record;
-  record.decision_id = decision_id_;
-  record.start_unix_us = start_unix_us_;
-  if (routes_ != nullptr) record.snapshot_hash = routes_->snapshot->hash();
-  if (answer_ != nullptr) {
-    record.objective = answer_->objective;
-    record.model = answer_->model->id;
-    // Of the decision, also when a fallback answers: who is in a cell does not depend on what can be reached.
-    record.experiment = decision_.answer->experiment;
-    record.cell = decision_.answer->cell;
-    record.reason = decide::Name(answer_->reason);
-  }
-  record.user = context.user;
-  record.tenant = context.tenant;
-  record.traffic_type = decide::Name(context.traffic_type);
-  if (host_ != nullptr) record.host = host_->name();
-  record.grpc_status = grpc_status_;
-  record.latency_us = static_cast<uint64_t>(duration_cast<microseconds>(end - start_).count());
-  record.own_us = static_cast<uint64_t>(std::max<int64_t>(0, duration_cast<microseconds>(own).count()));
-  record.request_bytes = request_bytes_;
-  record.response_bytes = response_bytes_;
-  record.fallbacks = static_cast<uint32_t>(fallbacks_tried_);
-  worker_.Record(record);
-}
-
 void Request::Reset() {
   worker_.deadlines().Remove(*this);
   if (routes_ != nullptr) worker_.ReleaseRoutes(*std::exchange(routes_, nullptr));
@@ -583,8 +561,10 @@ void Request::Reset() {
   body_kind_ = BodyKind::kOpaque;
   headers_too_large_ = request_ended_ = body_was_taken_ = host_has_headers_ = has_deadline_ = false;
   decision_ = {};
-  answer_ = nullptr;
-  fallbacks_tried_ = hosts_tried_ = 0;
+  asked_ = answer_ = nullptr;
+  fallbacks_tried_ = members_tried_ = hosts_tried_ = tried_in_vain_ = 0;
+  static_answer_ = false;
+  experiments_text_.clear();
   host_ = nullptr;
   last_failure_ = absl::OkStatus();
   response_begun_ = response_ended_ = response_trailers_ = own_trailers_ = response_too_large_ = false;

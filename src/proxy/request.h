@@ -96,6 +96,10 @@ class Request {
   absl::Status Dispatch();
   absl::Status WalkBody(std::string_view data);
 
+  // Makes `answer` the one that is tried now: itself, or the first member of its ensemble.
+  void TakeUp(const decide::Answer& answer);
+  // The same with what comes next: a further member, else the next fallback. False when there is none.
+  bool TakeUpNext();
   absl::Status TryNextHost();
   absl::Status NothingReachable() const;
   absl::Status UnknownObjective() const;
@@ -106,9 +110,13 @@ class Request {
   void Fail(const absl::Status& status);
   void RefuseProtocol(std::string_view http_status, const absl::Status& status);
   void AnswerForServer();
-  // What Fail, RefuseProtocol and AnswerForServer have in common.
+  // Answers with what the rules declare for when no model can be reached. False when they declare nothing, or it has no
+  // place here.
+  bool GiveStaticAnswer();
+  // What these have in common.
   void EndWith(const absl::Status& status);
   void SendTrailersOnly(std::string_view http_status);
+  void SubmitOwnHeaders();
   void AddDecisionHeaders(HeaderFields& fields) const;
   void LetGoOfHost();
   void DropRequestBody();
@@ -118,6 +126,9 @@ class Request {
   void WakeHost();
   // `time`, or now when it is not set.
   Time ReadClockOnce(Time time) const;
+  // What the client, metrics and the log are told: why the model that is tried now.
+  decide::Reason reason() const { return static_answer_ ? decide::Reason::kFallback : asked_->reason; }
+  void WriteExperiments();
   void Record();
   void Reset();
 
@@ -146,9 +157,16 @@ class Request {
   // Of the decision.
   Routes* routes_ = nullptr;
   decide::Decision decision_;
-  const decide::Answer* answer_ = nullptr;  // the one that is tried now
+  const decide::Answer* asked_ = nullptr;   // the decision's, or one of its fallbacks
+  const decide::Answer* answer_ = nullptr;  // what is tried now for it: itself, or a member of its ensemble
   size_t fallbacks_tried_ = 0;
+  size_t members_tried_ = 0;
   size_t hosts_tried_ = 0;
+  size_t tried_in_vain_ = 0;  // answers
+  bool static_answer_ = false;
+  // Their memory is kept for later requests.
+  std::string suffix_buffer_;     // what is appended to messages, where that is not the snapshot's
+  std::string experiments_text_;  // for `sb-experiments`
   uint64_t decision_id_ = 0;
   std::array<char, 16> decision_text_;
   Host* host_ = nullptr;  // the one that is tried now, or answered

@@ -294,7 +294,12 @@ void Worker::TakeSnapshot(const ResolvedSnapshot& resolved) {
     // Workers that all began with the same host would send it all first requests.
     routes->models[i].next = index_;
   }
-  for (const auto& answer : resolved.snapshot->answers()) routes->by_answer.push_back(by_model.at(answer->model));
+  // An ensemble's model stands for its members and is on no host.
+  static ModelHosts nowhere;
+  for (const auto& answer : resolved.snapshot->answers()) {
+    const auto found = by_model.find(answer->model);
+    routes->by_answer.push_back(found == by_model.end() ? &nowhere : found->second);
+  }
   if (current_routes_ != nullptr) ReleaseRoutes(*current_routes_);
   current_routes_ = routes_.emplace_back(std::move(routes)).get();
   current_routes_->users = 1;

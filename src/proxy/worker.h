@@ -57,6 +57,8 @@ class Worker {
   // --- For connections, hosts and requests of this worker, on its thread.
   WorkerMemory& memory() { return memory_; }
   ReceiveBuffer& receive_buffer() { return receive_buffer_; }
+  // For text that is used at once. Its memory is kept.
+  std::string& text_buffer() { return text_buffer_; }
   DeadlineQueue<Request>& deadlines() { return deadlines_; }
   // When this round of the loop began.
   Time now() const { return now_; }
@@ -110,6 +112,7 @@ class Worker {
 
   WorkerMemory memory_;
   ReceiveBuffer receive_buffer_;
+  std::string text_buffer_;
   DeadlineQueue<Request> deadlines_;
   Time now_;
   Time next_check_;
