@@ -39,6 +39,9 @@ void AddRules(CLI::App& app, Outcome& outcome);  // rules_command.cc
 // `send`: real requests through a proxy.
 void AddSend(CLI::App& app, Outcome& outcome);  // send_command.cc
 
+// `traffic show|set|pause|resume`: traffic shifts, moved beside the rules.
+void AddTraffic(CLI::App& app, Outcome& outcome);  // traffic_command.cc
+
 // `train`: the example models, from real data.
 void AddTrain(CLI::App& app, Outcome& outcome);  // train_command.cc
 

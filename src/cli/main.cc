@@ -18,6 +18,7 @@ int main(int argc, char** argv) {
   signalbox::cli::AddResolve(app, outcome);
   signalbox::cli::AddRules(app, outcome);
   signalbox::cli::AddSend(app, outcome);
+  signalbox::cli::AddTraffic(app, outcome);
   signalbox::cli::AddTrain(app, outcome);
 
   try {

@@ -281,14 +281,17 @@ std::vector<std::string> Composition::WithoutEffect(const Parts& parts) {
   return warnings;
 }
 
-const v1::RuleSet* Composition::rule_set(std::string_view namespace_name) const {
-  const auto part = parts_.find(store::RulesTopic(namespace_name));
-  return part == parts_.end() ? nullptr : part->second.rule_set.get();
-}
-
-const v1::TrafficSettings* Composition::traffic(std::string_view namespace_name) const {
-  const auto part = parts_.find(store::TrafficTopic(namespace_name));
-  return part == parts_.end() ? nullptr : part->second.traffic.get();
+NamespaceInUse Composition::InUse(std::string_view namespace_name) const {
+  NamespaceInUse in_use;
+  if (const auto rules = parts_.find(store::RulesTopic(namespace_name)); rules != parts_.end()) {
+    in_use.rules = rules->second.rule_set.get();
+    in_use.rules_version = rules->second.version;
+  }
+  if (const auto traffic = parts_.find(store::TrafficTopic(namespace_name)); traffic != parts_.end()) {
+    in_use.traffic = traffic->second.traffic.get();
+    in_use.traffic_version = traffic->second.version;
+  }
+  return in_use;
 }
 
 absl::StatusOr<std::shared_ptr<const decide::Snapshot>> Composition::Try(std::string_view topic,

@@ -40,6 +40,14 @@ struct HeldBack {
   std::string reason;
 };
 
+// What runs of a namespace; nullptr and 0 where nothing does.
+struct NamespaceInUse {
+  const v1::RuleSet* rules = nullptr;
+  int64_t rules_version = 0;
+  const v1::TrafficSettings* traffic = nullptr;  // also what of it is without effect
+  int64_t traffic_version = 0;
+};
+
 // For one thread at a time.
 class Composition {
  public:
@@ -55,9 +63,8 @@ class Composition {
   const std::vector<HeldBack>& held_back() const { return held_back_; }
   // What is in the store and without effect, though nothing is wrong with it.
   const std::vector<std::string>& warnings() const { return warnings_; }
-  // What runs of a namespace, also what of its settings is without effect; nullptr when there is nothing.
-  const v1::RuleSet* rule_set(std::string_view namespace_name) const;
-  const v1::TrafficSettings* traffic(std::string_view namespace_name) const;
+  // Valid until the next Advance.
+  NamespaceInUse InUse(std::string_view namespace_name) const;
   // The store's sequence that this is made from.
   int64_t sequence() const { return sequence_; }
 

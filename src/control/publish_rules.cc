@@ -7,15 +7,15 @@
 #include <utility>
 
 #include "base/canonical_json.h"
+#include "base/percent.h"
 #include "base/status.h"
 #include "control/composition.h"
+#include "control/publish_attempts.h"
+#include "control/traffic_settings.h"
 #include "decide/content_hash.h"
 
 namespace signalbox::control {
 namespace {
-
-// Each attempt is lost only when somebody else has published in the milliseconds of its check.
-constexpr int kAttemptsMax = 20;
 
 std::set<std::string> ModelsNamedBy(const v1::RuleSet& rules) {
   std::set<std::string> models;
@@ -35,10 +35,10 @@ std::set<std::string> ModelsNamedBy(const v1::RuleSet& rules) {
   return models;
 }
 
-std::vector<std::string> Warnings(const v1::RuleSet& rules, const decide::Snapshot& snapshot) {
-  std::vector<std::string> warnings;
+void AddPlacementWarnings(const v1::RuleSet& rules, const decide::Snapshot& snapshot,
+                          std::vector<std::string>& warnings) {
   // Without any placement there is no control plane yet that could have published one.
-  if (snapshot.shards().empty()) return warnings;
+  if (snapshot.shards().empty()) return;
   const std::set<std::string> named = ModelsNamedBy(rules);
   for (const auto& model : snapshot.models()) {
     if (!model->shards.empty() || !named.contains(model->id)) continue;
@@ -47,7 +47,36 @@ std::vector<std::string> Warnings(const v1::RuleSet& rules, const decide::Snapsh
         "the placement file",
         model->id));
   }
-  return warnings;
+}
+
+// What the rules say of a traffic shift, in a few words.
+std::string SaysText(const v1::TrafficShift& shift) {
+  return shift.has_schedule() ? "the schedule" : "the " + Percent(shift.share_ppm());
+}
+
+// Where an author would wonder why what was just published is not what happens.
+void AddTrafficWarnings(const v1::RuleSet& before, const v1::RuleSet& after, const v1::TrafficSettings& settings,
+                        std::vector<std::string>& warnings) {
+  for (const v1::ShiftSetting& setting : settings.shifts()) {
+    const v1::TrafficShift* shift = FindShift(after, setting.shift());
+    if (shift == nullptr) {
+      if (FindShift(before, setting.shift()) == nullptr) continue;  // it was without effect before
+      warnings.push_back(
+          fmt::format("traffic shift {} is gone, but it stays {}, should it come back; `signalbox traffic resume {}` "
+                      "takes that away",
+                      setting.shift(), SettingText(setting), setting.shift()));
+    } else if (setting.has_delay_ms()) {
+      if (!shift->has_schedule()) continue;
+      warnings.push_back(
+          fmt::format("traffic shift {} is {}, because it was paused; `signalbox traffic resume {} --without-delay` "
+                      "takes that away",
+                      shift->id(), SettingText(setting), shift->id()));
+    } else if (shift->has_schedule() || !setting.has_share_ppm() || setting.share_ppm() != shift->share_ppm()) {
+      warnings.push_back(
+          fmt::format("traffic shift {} stays {}: {} of these rules counts after `signalbox traffic resume {}`",
+                      shift->id(), SettingText(setting), SaysText(*shift), shift->id()));
+    }
+  }
 }
 
 // Rules as they are in the store.
@@ -72,13 +101,6 @@ bool DecideTheSame(const v1::RuleSet& a, const v1::RuleSet& b) {
   return hash_a.ok() && hash_b.ok() && *hash_a == *hash_b;
 }
 
-// Whether it is worth trying again: the topic is as expected, so that it was another one that was published to.
-bool HoldsStill(store::Store& store, std::string_view topic, const std::optional<int64_t>& expected_version) {
-  if (!expected_version) return true;
-  absl::StatusOr<store::Version> newest = store.Get(topic, std::nullopt);
-  return newest.ok() ? newest->info.version == *expected_version : *expected_version == 0;
-}
-
 // Checks `content` against everything as it is at one sequence, and has `write` write it at the same: `content`, or
 // what the newest version holds already when that decides the same.
 template <typename Write>
@@ -98,11 +120,15 @@ absl::StatusOr<PublishedRules> CheckAndWrite(store::Store& store, const std::str
               store::Expected{.version = expected_version, .sequence = composition.sequence()});
     if (published.ok()) {
       result.published = *std::move(published);
-      result.warnings = Warnings(result.after, *snapshot);
+      AddPlacementWarnings(result.after, *snapshot, result.warnings);
+      const NamespaceInUse in_use = composition.InUse(*store::NamespaceOfTopic(topic));
+      if (in_use.traffic != nullptr) {
+        AddTrafficWarnings(result.before, result.after, *in_use.traffic, result.warnings);
+      }
       return result;
     }
     const bool again = absl::IsAborted(published.status()) && HoldsStill(store, topic, expected_version);
-    if (!again || attempt == kAttemptsMax) return published.status();
+    if (!again || attempt == kPublishAttemptsMax) return published.status();
   }
 }
 

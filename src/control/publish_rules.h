@@ -34,7 +34,8 @@ struct PublishedRules {
   // The namespace's rules before and after. Before: nothing in it when there were none, or none that can be read.
   v1::RuleSet before;
   v1::RuleSet after;
-  // What will run, but perhaps not as its author thinks: a model that is placed nowhere.
+  // What will run, but perhaps not as its author thinks: a model that is placed nowhere, a traffic shift whose
+  // percentage or schedule does not count because of what is set of it beside the rules.
   std::vector<std::string> warnings;
 };
 
