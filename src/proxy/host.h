@@ -56,6 +56,9 @@ class Host {
   // Ends all connections: no snapshot in use names the host any more.
   void CloseConnections();
 
+  // How many of the worker's routes name it.
+  uint32_t routes = 0;
+
  private:
   HostConnection* BestConnection() const;
   bool connecting() const;

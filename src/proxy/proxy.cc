@@ -14,6 +14,8 @@
 
 #include "base/status.h"
 #include "proxy/host_address.h"
+#include "proxy/retired_routes.h"
+#include "proxy/routes.h"
 #include "proxy/worker.h"
 
 namespace signalbox::proxy {
@@ -84,7 +86,7 @@ class ProxyImpl : public Proxy {
       ASSIGN_OR_RETURN(const int listener, Listen(address));
       port_ = PortOf(listener);
       SetPort(address, port_);
-      workers_.push_back(std::make_unique<Worker>(index, listener, telemetry.AddWorker()));
+      workers_.push_back(std::make_unique<Worker>(index, listener, telemetry.AddWorker(), retired_));
       RETURN_IF_ERROR(workers_.back()->Start());
     }
     return absl::OkStatus();
@@ -94,19 +96,13 @@ class ProxyImpl : public Proxy {
 
   std::vector<std::string> SetSnapshot(std::shared_ptr<const decide::Snapshot> snapshot) override {
     std::lock_guard lock(mutex_);
-    auto resolved = std::make_shared<ResolvedSnapshot>();
+    const auto plan = std::make_shared<const RoutePlan>(std::move(snapshot));
     std::vector<std::string> failures;
-    for (const auto& shard : snapshot->shards()) {
-      for (const std::string& host : shard->hosts) {
-        if (resolved->addresses.contains(host)) continue;
-        HostAddress address = ResolveHostAddress(host);
-        if (!address.status.ok()) failures.emplace_back(Message(address.status));
-        resolved->addresses.emplace(host, std::move(address));
-      }
+    for (const HostAddress& host : plan->hosts) {
+      if (!host.status.ok()) failures.emplace_back(Message(host.status));
     }
-    resolved->snapshot = std::move(snapshot);
     ++snapshots_;
-    for (auto& worker : workers_) worker->SetSnapshot(resolved);
+    for (auto& worker : workers_) worker->SetSnapshot(plan);
     // So that "in effect" means in effect. Snapshots that overtake each other are not told apart, and need not be: the
     // mutex is held.
     for (auto& worker : workers_) {
@@ -146,6 +142,7 @@ class ProxyImpl : public Proxy {
   int port_ = 0;
   std::mutex mutex_;
   uint64_t snapshots_ = 0;
+  RetiredRoutes retired_;
   std::vector<std::unique_ptr<Worker>> workers_;
 };
 

@@ -178,7 +178,7 @@ absl::Status Request::FindObjective() {
 absl::Status Request::Choose() {
   routes_ = worker_.UseRoutes();
   if (routes_ == nullptr) return absl::UnavailableError("this proxy has no snapshot yet: no rules have reached it");
-  decision_ = decide::Decide(*routes_->snapshot, context_.context);
+  decision_ = decide::Decide(routes_->snapshot(), context_.context);
   if (decision_.answer == nullptr) return UnknownObjective();
   WriteExperiments();
   TakeUp(*decision_.answer);
@@ -197,7 +197,7 @@ void Request::WriteExperiments() {
 
 absl::Status Request::UnknownObjective() const {
   const std::string_view name = context_.context.objective;
-  const decide::Snapshot& snapshot = *routes_->snapshot;
+  const decide::Snapshot& snapshot = routes_->snapshot();
   if (snapshot.NamesModel(name)) {
     return absl::NotFoundError(
         fmt::format("\"{}\" is a model: requests name an Objective, and rules choose its model", name));
@@ -242,17 +242,17 @@ bool Request::TakeUpNext() {
 }
 
 absl::Status Request::TryNextHost() {
-  ModelHosts& model = *routes_->by_answer[answer_->index];
-  if (model.hosts.empty()) {
+  Routes::Turn turn = routes_->TurnOf(*answer_);
+  if (turn.hosts.empty()) {
     last_failure_ = absl::UnavailableError(answer_->ensemble == nullptr ? "it has no shard in the placement"
                                                                         : "this proxy cannot run it");
     return last_failure_;
   }
   // The same host again is only better than none: its connection may be new by then.
-  const bool has_others = model.hosts.size() > 1 || fallbacks_tried_ < decision_.fallbacks.size() || answer_ != asked_;
-  const size_t tries_max = has_others ? std::min(kHostsPerModelMax, model.hosts.size()) : kHostsPerModelMax;
-  for (size_t passed = 0; passed < model.hosts.size() && hosts_tried_ < tries_max; ++passed) {
-    Host& host = *model.hosts[model.next++ % model.hosts.size()];
+  const bool has_others = turn.hosts.size() > 1 || fallbacks_tried_ < decision_.fallbacks.size() || answer_ != asked_;
+  const size_t tries_max = has_others ? std::min(kHostsPerModelMax, turn.hosts.size()) : kHostsPerModelMax;
+  for (size_t passed = 0; passed < turn.hosts.size() && hosts_tried_ < tries_max; ++passed) {
+    Host& host = *routes_->hosts[turn.hosts[turn.next++ % turn.hosts.size()]];
     if (!host.Available(worker_.now())) {
       if (last_failure_.ok())
         last_failure_ = absl::UnavailableError(fmt::format("host {} cannot be reached", host.name()));
@@ -442,7 +442,7 @@ void Request::OnResponseHeadersEnd(bool end_stream) {
 
 void Request::AddDecisionHeaders(HeaderFields& fields) const {
   fields.AddUnique(headers::kDecision, {decision_text_.data(), decision_text_.size()});
-  if (routes_ != nullptr) fields.Add(headers::kSnapshot, routes_->hash_text);
+  if (routes_ != nullptr) fields.Add(headers::kSnapshot, routes_->plan->hash_text);
   if (answer_ == nullptr) return;
   if (!experiments_text_.empty()) fields.Add(headers::kExperiments, experiments_text_);
   fields.Add(headers::kReason, decide::Name(reason()));

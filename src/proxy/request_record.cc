@@ -63,7 +63,7 @@ void Request::Record() {
   telemetry::RequestRecord record;
   record.decision_id = decision_id_;
   record.start_unix_us = start_unix_us_;
-  if (routes_ != nullptr) record.snapshot_hash = routes_->snapshot->hash();
+  if (routes_ != nullptr) record.snapshot_hash = routes_->snapshot().hash();
   if (answer_ != nullptr) {
     record.objective = decision_.answer->objective;
     record.model = answer_->model->id;

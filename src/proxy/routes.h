@@ -1,13 +1,13 @@
-// A snapshot as one worker uses it: for each answer, the hosts that serve it.
+// A snapshot as data paths use it: for each answer, the hosts that serve it.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "decide/snapshot.h"
 #include "proxy/host_address.h"
 
@@ -15,25 +15,51 @@ namespace signalbox::proxy {
 
 class Host;
 
-// The hosts of one model on all its shards, in turn.
-struct ModelHosts {
-  std::vector<Host*> hosts;
-  size_t next = 0;
+// What is the same for all workers, worked out on the thread that brings the snapshot: of a large one it takes longer
+// than a request may wait. Immutable.
+struct RoutePlan {
+  // Looks the names of hosts up, which can take seconds.
+  explicit RoutePlan(std::shared_ptr<const decide::Snapshot> of);
+
+  std::shared_ptr<const decide::Snapshot> snapshot;
+  std::string hash_text;           // first 16 digits, for `sb-snapshot`
+  std::vector<HostAddress> hosts;  // of all shards, each once
+  // The hosts of a model on all its shards: places in `hosts`, which are in [begin, end) of `hosts_of_models`. Behind
+  // the snapshot's models there is one more, without hosts: what stands for several models together.
+  struct ModelHosts {
+    uint32_t begin = 0;
+    uint32_t end = 0;
+  };
+  std::vector<ModelHosts> models;
+  std::vector<uint32_t> hosts_of_models;
+  std::vector<uint32_t> model_of_answer;  // by Answer::index
 };
 
 // For one worker's thread. Requests that were decided from it keep it alive, also when a newer one is in use.
 struct Routes {
-  std::shared_ptr<const decide::Snapshot> snapshot;
-  std::string hash_text;  // first 16 digits, for `sb-snapshot`
-  std::vector<ModelHosts> models;
-  std::vector<ModelHosts*> by_answer;  // indexed by Answer::index
-  uint64_t users = 0;                  // requests, and the worker while it is the current one
-};
+  // All memory that it needs is taken here, off the worker. `first_turn` is which host of each model comes first.
+  Routes(std::shared_ptr<const RoutePlan> from, uint32_t first_turn)
+      : plan(std::move(from)), turns(plan->models.size(), first_turn) {
+    hosts.reserve(plan->hosts.size());
+  }
 
-// A snapshot with the addresses of its hosts, which are looked up before it comes to the workers.
-struct ResolvedSnapshot {
-  std::shared_ptr<const decide::Snapshot> snapshot;
-  absl::flat_hash_map<std::string, HostAddress> addresses;
+  // The hosts of one model, in turn.
+  struct Turn {
+    std::span<const uint32_t> hosts;  // places in Routes::hosts
+    uint32_t& next;
+  };
+  Turn TurnOf(const decide::Answer& answer) {
+    const uint32_t model = plan->model_of_answer[answer.index];
+    const RoutePlan::ModelHosts range = plan->models[model];
+    return {.hosts = std::span(plan->hosts_of_models).subspan(range.begin, range.end - range.begin),
+            .next = turns[model]};
+  }
+  const decide::Snapshot& snapshot() const { return *plan->snapshot; }
+
+  std::shared_ptr<const RoutePlan> plan;
+  std::vector<Host*> hosts;  // in the plan's order; filled by the worker
+  std::vector<uint32_t> turns;
+  uint64_t users = 0;  // requests, and the worker while it is the current one
 };
 
 }  // namespace signalbox::proxy

@@ -39,10 +39,11 @@ uint64_t RandomSeed() {
 
 }  // namespace
 
-Worker::Worker(uint32_t index, int listener, telemetry::WorkerTelemetry& telemetry)
+Worker::Worker(uint32_t index, int listener, telemetry::WorkerTelemetry& telemetry, RetiredRoutes& retired)
     : index_(index),
       listener_(listener),
       telemetry_(telemetry),
+      retired_(retired),
       receive_buffer_(memory_),
       decision_seed_(RandomSeed()) {
   free_requests_.reserve(kFreeRequestsMax);
@@ -69,9 +70,11 @@ absl::Status Worker::Start() {
   return absl::OkStatus();
 }
 
-void Worker::SetSnapshot(std::shared_ptr<const ResolvedSnapshot> snapshot) {
+void Worker::SetSnapshot(const std::shared_ptr<const RoutePlan>& plan) {
+  // Workers that all began with the same host would send it all first requests.
+  auto routes = std::make_unique<Routes>(plan, index_);
   std::lock_guard lock(mutex_);
-  new_snapshot_ = std::move(snapshot);
+  new_routes_ = std::move(routes);
   eventfd_write(wake_, 1);
 }
 
@@ -164,15 +167,14 @@ void Worker::OnListener() {
 void Worker::OnWake() {
   eventfd_t ignored = 0;
   eventfd_read(wake_, &ignored);
-  std::shared_ptr<const ResolvedSnapshot> snapshot;
+  std::unique_ptr<Routes> routes;
   bool drain = false;
   {
     std::lock_guard lock(mutex_);
-    snapshot = std::move(new_snapshot_);
-    new_snapshot_ = nullptr;
+    routes = std::move(new_routes_);
     drain = drain_asked_;
   }
-  if (snapshot != nullptr) TakeSnapshot(*snapshot);
+  if (routes != nullptr) TakeRoutes(std::move(routes));
   if (drain && !draining_) StartDraining();
 }
 
@@ -278,27 +280,12 @@ void Worker::OnClientClosed() { clients_open_.fetch_sub(1, std::memory_order_rel
 
 // --- Snapshots.
 
-void Worker::TakeSnapshot(const ResolvedSnapshot& resolved) {
-  auto routes = std::make_unique<Routes>();
-  routes->snapshot = resolved.snapshot;
-  constexpr size_t kHashDigits = 16;
-  routes->hash_text = resolved.snapshot->hash().substr(0, kHashDigits);
-  const auto models = resolved.snapshot->models();
-  absl::flat_hash_map<const decide::Model*, ModelHosts*> by_model;
-  routes->models.resize(models.size());
-  for (size_t i = 0; i < models.size(); ++i) {
-    by_model[models[i].get()] = &routes->models[i];
-    for (const decide::Shard* shard : models[i]->shards) {
-      for (const std::string& address : shard->hosts) routes->models[i].hosts.push_back(&HostFor(resolved, address));
-    }
-    // Workers that all began with the same host would send it all first requests.
-    routes->models[i].next = index_;
-  }
-  // An ensemble's model stands for its members and is on no host.
-  static ModelHosts nowhere;
-  for (const auto& answer : resolved.snapshot->answers()) {
-    const auto found = by_model.find(answer->model);
-    routes->by_answer.push_back(found == by_model.end() ? &nowhere : found->second);
+// While it runs requests wait. It looks at hosts alone: models and answers are hundreds of times as many.
+void Worker::TakeRoutes(std::unique_ptr<Routes> routes) {
+  for (const HostAddress& address : routes->plan->hosts) {
+    Host& host = HostFor(address);
+    ++host.routes;
+    routes->hosts.push_back(&host);
   }
   if (current_routes_ != nullptr) ReleaseRoutes(*current_routes_);
   current_routes_ = routes_.emplace_back(std::move(routes)).get();
@@ -306,27 +293,25 @@ void Worker::TakeSnapshot(const ResolvedSnapshot& resolved) {
   snapshots_taken_.fetch_add(1, std::memory_order_release);
 }
 
-Host& Worker::HostFor(const ResolvedSnapshot& resolved, const std::string& address) {
-  std::unique_ptr<Host>& host = hosts_[address];
-  const HostAddress& found = resolved.addresses.at(address);
+Host& Worker::HostFor(const HostAddress& address) {
+  std::unique_ptr<Host>& host = hosts_[address.text];
   if (host == nullptr) {
-    host = std::make_unique<Host>(*this, found);
+    host = std::make_unique<Host>(*this, address);
   } else {
-    host->SetAddress(found);
+    host->SetAddress(address);
   }
   return *host;
 }
 
 void Worker::DropUnusedRoutes() {
   routes_unused_ = false;
-  std::erase_if(routes_, [](const std::unique_ptr<Routes>& routes) { return routes->users == 0; });
-  absl::flat_hash_map<const Host*, bool> used;
-  for (const auto& routes : routes_) {
-    for (const ModelHosts& model : routes->models) {
-      for (const Host* host : model.hosts) used[host] = true;
-    }
+  for (std::unique_ptr<Routes>& routes : routes_) {
+    if (routes->users > 0) continue;
+    for (Host* host : routes->hosts) --host->routes;
+    retired_.Add(std::move(routes));
   }
-  absl::erase_if(hosts_, [&](const auto& entry) { return !used.contains(entry.second.get()); });
+  std::erase(routes_, nullptr);
+  absl::erase_if(hosts_, [](const auto& entry) { return entry.second->routes == 0; });
 }
 
 void Worker::StartDraining() {

@@ -20,6 +20,7 @@
 #include "proxy/host.h"
 #include "proxy/receive_buffer.h"
 #include "proxy/request.h"
+#include "proxy/retired_routes.h"
 #include "proxy/routes.h"
 #include "proxy/worker_memory.h"
 #include "telemetry/telemetry.h"
@@ -31,8 +32,8 @@ inline constexpr size_t kClientConnectionsMax = 10'000;
 
 class Worker {
  public:
-  // Listens on `listener`, which it owns. `index` tells workers apart.
-  Worker(uint32_t index, int listener, telemetry::WorkerTelemetry& telemetry);
+  // Listens on `listener`, which it owns. `index` tells workers apart. The others outlive it.
+  Worker(uint32_t index, int listener, telemetry::WorkerTelemetry& telemetry, RetiredRoutes& retired);
   // Stops as Stop does.
   ~Worker();
   Worker(const Worker&) = delete;
@@ -40,7 +41,7 @@ class Worker {
 
   // --- From any thread.
   absl::Status Start();
-  void SetSnapshot(std::shared_ptr<const ResolvedSnapshot> snapshot);
+  void SetSnapshot(const std::shared_ptr<const RoutePlan>& plan);
   // No new connections, no new streams; what is open goes on.
   void Drain();
   // Ends the thread, and with it what is still open.
@@ -98,8 +99,8 @@ class Worker {
   void CheckConnections();
   void FreeTheDead();
 
-  void TakeSnapshot(const ResolvedSnapshot& resolved);
-  Host& HostFor(const ResolvedSnapshot& resolved, const std::string& address);
+  void TakeRoutes(std::unique_ptr<Routes> routes);
+  Host& HostFor(const HostAddress& address);
   // Hosts that no living routes name have their connections ended.
   void DropUnusedRoutes();
   void StartDraining();
@@ -109,6 +110,7 @@ class Worker {
   int epoll_ = -1;
   int wake_ = -1;
   telemetry::WorkerTelemetry& telemetry_;
+  RetiredRoutes& retired_;
 
   WorkerMemory memory_;
   ReceiveBuffer receive_buffer_;
@@ -140,7 +142,7 @@ class Worker {
 
   // What other threads ask for.
   std::mutex mutex_;
-  std::shared_ptr<const ResolvedSnapshot> new_snapshot_;
+  std::unique_ptr<Routes> new_routes_;
   bool drain_asked_ = false;
   bool stop_asked_ = false;
 
