@@ -20,6 +20,7 @@ bool IsName(std::string_view text) { return Consists(text, "._-"); }
 bool IsObjectiveName(std::string_view text) { return Consists(text, "_") && IsLetter(text.front()); }
 
 std::string ModelId(const v1::ModelRef& ref) {
+  if (!ref.ensemble().empty()) return "ensemble:" + ref.ensemble();
   return ref.version().empty() ? ref.name() : ref.name() + "@" + ref.version();
 }
 

@@ -6,6 +6,8 @@
 #include <cmath>
 
 #include "api/rule_set.h"
+#include "rules/condition_form.h"
+#include "rules/condition_reader.h"
 #include "rules/suggestion.h"
 
 namespace signalbox::rules {
@@ -95,10 +97,22 @@ void FieldReader::ErrorExpected(const Field& field, std::string_view expected) {
   Error(field, fmt::format("expected {}, got {}", expected, InWords(*field.value)));
 }
 
-bool FieldReader::HasTooManyKeys(const Field& object) {
+v1::SourceLocation FieldReader::SourceOf(const Field& field) const {
+  v1::SourceLocation source;
+  source.set_file(declared_.file);
+  source.set_line(field.place.line);
+  source.set_column(field.place.column);
+  return source;
+}
+
+void FieldReader::Use(const Field& field, NameKind kind, const std::string& name) {
+  uses_.push_back({kind, name, subject_, SourceOf(field)});
+}
+
+bool FieldReader::HasTooManyKeys(const Field& object, size_t max) {
   const size_t keys = object.AsObject()->size();
-  if (keys <= kKeysMax) return false;
-  Error(object, fmt::format("has {} keys, expected at most {}", keys, kKeysMax));
+  if (keys <= max) return false;
+  Error(object, fmt::format("has {} keys, expected at most {}", keys, max));
   return true;
 }
 
@@ -155,8 +169,30 @@ std::optional<uint32_t> FieldReader::PercentageAsPpm(const Field& field, double 
   return static_cast<uint32_t>(std::lround(ppm));
 }
 
-void FieldReader::Model(const Field& field, v1::ModelRef& model) {
+std::optional<uint64_t> FieldReader::Whole(const Field& field, double low, double high) {
+  const std::string expected = fmt::format("a whole number from {:.0f} to {:.0f}", low, high);
+  const std::optional<double> number = Number(field, low, high, expected);
+  if (number && IsWhole(*number)) return static_cast<uint64_t>(*number);
+  if (number) ErrorExpected(field, expected);
+  return std::nullopt;
+}
+
+void FieldReader::Condition(const Field& field, v1::Condition& condition) {
+  if (const std::optional<std::string> wrong = ReadCondition(*field.value, condition)) return Error(field, *wrong);
+  MakeCanonical(condition);
+}
+
+void FieldReader::Model(const Field& field, v1::ModelRef& model, Ensembles ensembles) {
   if (field.AsObject() == nullptr) return ErrorExpected(field, "a model: {name: '...', version: '...'}");
+  if (const Field ensemble = Key(field, "ensemble"); ensemble.IsPresent()) {
+    if (ensembles == Ensembles::kRefused)
+      return Error(ensemble, "an ensemble cannot stand here; expected a model: {name: '...', version: '...'}");
+    CheckKeys(field, {"ensemble"});
+    const std::optional<std::string> name = Id(ensemble);
+    if (!name) return;
+    model.set_ensemble(*name);
+    return Use(ensemble, NameKind::kEnsemble, *name);
+  }
   CheckKeys(field, {"name", "version"});
   const std::string expected = fmt::format("a name of 1 to {} letters, digits, '.', '_' and '-'", kNameBytesMax);
   const Field name = Key(field, "name");

@@ -6,9 +6,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "google/protobuf/map.h"
+#include "rules/rule_draft.h"
 #include "rules/rule_value.h"
 #include "rules/rules.h"
 #include "signalbox/v1/rules.pb.h"
@@ -28,6 +30,9 @@ struct Field {
   const RuleValue::Array* AsArray() const;
 };
 
+// Whether an ensemble may stand in the place of a model.
+enum class Ensembles { kRefused, kAllowed };
+
 // `the number 5`, `the text "x"`, `a function`, ...
 std::string InWords(const RuleValue& value);
 
@@ -41,14 +46,19 @@ class FieldReader {
   const std::string& subject() const { return subject_; }
   bool ok() const { return ok_; }
 
+  v1::SourceLocation SourceOf(const Field& field) const;
+  // Remembers that the rule names something that some rule has to declare.
+  void Use(const Field& field, NameKind kind, const std::string& name);
+  std::vector<NameUse> take_uses() { return std::move(uses_); }
+
   Field Rule() const;
   Field Key(const Field& object, std::string_view key) const;
   Field Item(const Field& array, size_t index) const;
 
   void Error(const Field& field, std::string_view what);
   void ErrorExpected(const Field& field, std::string_view expected);
-  // Reports an object of more than a thousand keys.
-  bool HasTooManyKeys(const Field& object);
+  // Reports an object of more than `max` keys.
+  bool HasTooManyKeys(const Field& object, size_t max = 1000);
   // Refuses every key of `object` that is not in `known`.
   void CheckKeys(const Field& object, std::initializer_list<const char*> known);
 
@@ -58,10 +68,13 @@ class FieldReader {
   // A name, or a whole number, as an id or a version: model-name letters.
   std::optional<std::string> Id(const Field& field);
   std::optional<uint32_t> PercentageAsPpm(const Field& field, double low);
-  void Model(const Field& field, v1::ModelRef& model);
+  void Model(const Field& field, v1::ModelRef& model, Ensembles ensembles = Ensembles::kRefused);
+  void Condition(const Field& field, v1::Condition& condition);
   void Parameters(const Field& field, google::protobuf::Map<std::string, std::string>& parameters);
   // `Objectives.Name`, or an array of them.
   void Targets(const Field& field, std::vector<std::string>& names, std::vector<Place>& places);
+  // A whole number.
+  std::optional<uint64_t> Whole(const Field& field, double low, double high);
   // The texts that describe a model: short, free.
   void Description(const Field& field, std::string& text);
 
@@ -71,6 +84,7 @@ class FieldReader {
   const DeclaredRule& declared_;
   std::vector<Diagnostic>& diagnostics_;
   std::string subject_;
+  std::vector<NameUse> uses_;
   bool ok_ = true;
 };
 

@@ -7,6 +7,7 @@
 #include "rules/source_texts.h"
 #include "rules/spidermonkey.h"
 #include "rules/suggestion.h"
+#include "rules/when.h"
 
 namespace signalbox::rules {
 namespace {
@@ -197,6 +198,7 @@ JSObject* NewGlobal(JSContext* context, RealmScope& scope) {
   if (!JS::InitRealmStandardClasses(context) || !RemoveBuiltins(context, global)) return nullptr;
   if (!DefineReadOnly(context, global, "Objectives", GetObjective)) return nullptr;
   if (!DefineReadOnly(context, global, "constants", GetConstant)) return nullptr;
+  if (!DefineWhen(context, global)) return nullptr;
   return global;
 }
 

@@ -1,5 +1,5 @@
-// What a rule file finds in its global scope: the language, `Objectives` and `constants`. Nothing that could tell one
-// machine, moment or run from another.
+// What a rule file finds in its global scope: the language, `Objectives`, `constants` and `when`. Nothing that could
+// tell one machine, moment or run from another.
 #pragma once
 
 #include <span>

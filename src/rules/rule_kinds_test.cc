@@ -193,14 +193,20 @@ TEST(Rules, WhatIsNoRuleIsRefused) {
       {"[]", "rules.js:2:1: export default[1]: expected a rule, got an array"},
       {"{}",
        "rules.js:2:1: export default[1]: no kind of rule: expected a key objective (an Objective), abTestId (an "
-       "experiment), trafficShiftId (a traffic shift) or fallbackModels (fallbacks); its keys are none"},
+       "experiment), "
+       "trafficShiftId (a traffic shift), contextRuleId (a context rule), layerId (a layer), holdoutId (a holdout), "
+       "shadowId (a shadow), ensembleId (an ensemble), overrideId (an override), policyId (a policy) or fallbackModels "
+       "(fallbacks); its keys are none"},
       {"{abTestID: 7}",
        "rules.js:2:1: export default[1]: no kind of rule: expected a key objective (an Objective), abTestId (an "
-       "experiment), trafficShiftId (a traffic shift) or fallbackModels (fallbacks); its keys are abTestID, did you "
+       "experiment), "
+       "trafficShiftId (a traffic shift), contextRuleId (a context rule), layerId (a layer), holdoutId (a holdout), "
+       "shadowId (a shadow), ensembleId (an ensemble), overrideId (an override), policyId (a policy) or fallbackModels "
+       "(fallbacks); its keys are abTestID, did you "
        "mean \"abTestId\"?"},
       {"() => () => 1", "rules.js:2:1: export default[1]: expected a rule, got a function"},
       {"(() => { const a = {objective: Objectives.A}; a.defaultModel = a; return a; })()",
-       "rules.js:2:2: export default[1]: Error: a value is nested more than 16 levels deep (does it contain itself?)"},
+       "rules.js:2:2: export default[1]: Error: a value is nested more than 64 levels deep (does it contain itself?)"},
       {"{objective: 'Home', defaultModel: {name: 'm'}}",
        "rules.js:2:2: export default[1]: objective: expected Objectives.Home (without quotes), got the text \"Home\""},
       {"{objective: Objectives['no name'], defaultModel: {name: 'm'}}",
@@ -302,12 +308,14 @@ TEST(Rules, ContradictionsNameBothPlaces) {
       {Experiment("cellToModel: {1: {name: 'a'}}") + ",\n" + Experiment("cellToModel: {1: {name: 'b'}}"),
        "rules.js:3:1: experiment 1 is declared twice, first at rules.js:2:1; give one of them another abTestId"},
       {Experiment("cellParameters: {1: {depth: 1}}, allocationPercentage: 50") +
-           ",\n{abTestId: 2, targetObjectives: Objectives.Home, cellParameters: {1: {depth: 2}}}",
+           ",\n{abTestId: 2, targetObjectives: Objectives.Home, cellParameters: {1: {depth: 2}}, layer: 'other'},\n"
+           "{layerId: 'other'}",
        "rules.js:3:1: experiment 2 sets parameter depth of Objective Home, and so does experiment 1 at rules.js:2:1; "
-       "only one may"},
+       "both may apply to one request, so only one may, or put both into one layer"},
       {"{trafficShiftId: 's', targetObjectives: Objectives.Home, toModel: {name: 'a'}, percentage: 5},\n"
        "{trafficShiftId: 't', targetObjectives: Objectives.Home, toModel: {name: 'b'}, percentage: 5}",
-       "rules.js:3:1: Objective Home has two traffic shifts, t here and s at rules.js:2:1; one is allowed"},
+       "rules.js:3:1: Objective Home has two traffic shifts, t here and s at rules.js:2:1; one is allowed, or a "
+       "`when` for one of the two"},
       {"{fallbackModels: [{name: 'a'}], targetObjectives: Objectives.Home},\n"
        "{fallbackModels: [{name: 'b'}], targetObjectives: Objectives.Home}",
        "rules.js:3:1: Objective Home has two lists of fallback models, here and at rules.js:2:1; write one list"},

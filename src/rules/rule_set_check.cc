@@ -10,19 +10,16 @@
 
 #include "api/rule_set.h"
 #include "base/string_map.h"
+#include "rules/experiment_check.h"
+#include "rules/policy_resolution.h"
+#include "rules/request_size_check.h"
+#include "rules/source_place.h"
 #include "rules/suggestion.h"
 
 namespace signalbox::rules {
 namespace {
 
-using rule_set::ConfigOf;
-using rule_set::kEverybodyPpm;
-using rule_set::kObjectiveConfigBytesMax;
 using rule_set::ModelId;
-
-std::string Where(const v1::SourceLocation& source) {
-  return fmt::format("{}:{}:{}", source.file(), source.line(), source.column());
-}
 
 // An answer is worked out in advance for every cell of every Objective.
 constexpr size_t kAnswersMax = 200'000;
@@ -33,20 +30,30 @@ class RuleSetCheck {
  public:
   RuleSetCheck(RuleSetDraft& draft, std::vector<Diagnostic>& diagnostics) : draft_(draft), diagnostics_(diagnostics) {}
 
-  void Run() {
+  // The policies of the rule set.
+  std::vector<v1::Policy> Run() {
     IndexObjectives();
     AddFallbacks();
+    CheckIds();
+    CheckNames();
+    std::vector<v1::Policy> policies = ResolvePolicies(draft_, diagnostics_);
+    CheckLayers(draft_, diagnostics_);
     CheckExperiments();
+    CheckParameters(draft_, diagnostics_);
     CheckShifts();
+    for (const auto& rule : draft_.context_rules) CheckTargets(rule, fmt::format("context rule {}", rule.rule.id()));
+    for (const auto& rule : draft_.shadows) CheckTargets(rule, fmt::format("shadow {}", rule.rule.id()));
+    for (const auto& rule : draft_.overrides) CheckTargets(rule, fmt::format("override {}", rule.rule.id()));
     CheckRefused();
-    if (!CheckAnswers()) return;
-    CheckSizes();
-    CheckReach();
+    if (!CheckAnswers()) return policies;
+    CheckRequestSizes(draft_, policies, diagnostics_);
+    CheckReach(draft_, diagnostics_);
+    return policies;
   }
 
  private:
   void Error(const v1::SourceLocation& source, std::string message) {
-    diagnostics_.push_back({source.file(), source.line(), source.column(), std::move(message)});
+    Report(diagnostics_, source, std::move(message));
   }
 
   // Remembers `source` under `key`; where there is one already, returns that.
@@ -87,19 +94,18 @@ class RuleSetCheck {
     std::string hint = ++suggestions_ > kSuggestionsMax ? "" : DidYouMean(name, names_);
     if (hint.empty()) {
       if (draft_.is_incomplete) return nullptr;
-      hint = names_.empty() ? "; no Objective is declared" : fmt::format("; declared are {}", FirstNames());
+      hint = names_.empty() ? "; no Objective is declared" : fmt::format("; declared are {}", First(names_));
       hint += fmt::format(". Declare it with a rule {{objective: Objectives.{}, defaultModel: {{name: '...'}}}}", name);
     }
     Error(at, fmt::format("{}: Objective {} does not exist{}", subject, name, hint));
     return nullptr;
   }
 
-  std::string FirstNames() const {
+  static std::string First(const std::vector<std::string>& names) {
     constexpr size_t kShownMax = 10;
-    const size_t shown = std::min(names_.size(), kShownMax);
-    std::string text =
-        fmt::format("{}", fmt::join(names_.begin(), names_.begin() + static_cast<ptrdiff_t>(shown), ", "));
-    if (shown < names_.size()) text += fmt::format(" and {} more", names_.size() - shown);
+    const size_t shown = std::min(names.size(), kShownMax);
+    std::string text = fmt::format("{}", fmt::join(names.begin(), names.begin() + static_cast<ptrdiff_t>(shown), ", "));
+    if (shown < names.size()) text += fmt::format(" and {} more", names.size() - shown);
     return text;
   }
 
@@ -124,21 +130,95 @@ class RuleSetCheck {
     }
   }
 
-  void CheckExperiments() {
+  // Every kind has ids of its own.
+  void CheckIds() {
+    CheckIdsOf(
+        draft_.experiments, "experiment", "abTestId", [](const auto& one) -> auto& { return one.rule.id(); });
+    CheckIdsOf(
+        draft_.shifts, "traffic shift", "trafficShiftId", [](const auto& one) -> auto& { return one.rule.id(); });
+    CheckIdsOf(
+        draft_.context_rules, "context rule", "contextRuleId", [](const auto& one) -> auto& { return one.rule.id(); });
+    CheckIdsOf(
+        draft_.shadows, "shadow", "shadowId", [](const auto& one) -> auto& { return one.rule.id(); });
+    CheckIdsOf(
+        draft_.overrides, "override", "overrideId", [](const auto& one) -> auto& { return one.rule.id(); });
+    CheckIdsOf(
+        draft_.layers, "layer", "layerId", [](const auto& one) -> auto& { return one.id(); });
+    CheckIdsOf(
+        draft_.holdouts, "holdout", "holdoutId", [](const auto& one) -> auto& { return one.id(); });
+    CheckIdsOf(
+        draft_.ensembles, "ensemble", "ensembleId", [](const auto& one) -> auto& { return one.name(); });
+    CheckIdsOf(
+        draft_.policies, "policy", "policyId", [](const auto& one) -> auto& { return one.name; });
+  }
+
+  template <typename Rule>
+  static const v1::SourceLocation& SourceOf(const Draft<Rule>& draft) {
+    return draft.rule.source();
+  }
+  template <typename Rule>
+  static const v1::SourceLocation& SourceOf(const Rule& rule) {
+    return rule.source();
+  }
+  static const v1::SourceLocation& SourceOf(const PolicyDraft& policy) { return policy.source; }
+
+  template <typename Rules, typename IdOf>
+  void CheckIdsOf(const Rules& rules, const char* kind, const char* key, IdOf id_of) {
     StringMap<const v1::SourceLocation*> ids;
+    for (const auto& rule : rules) {
+      if (const v1::SourceLocation* first = Remember(ids, id_of(rule), SourceOf(rule))) {
+        Error(SourceOf(rule), fmt::format("{} {} is declared twice, first at {}; give one of them another {}", kind,
+                                          id_of(rule), Where(*first), key));
+      }
+    }
+  }
+
+  // Whether the policies, ensembles and layers that rules name are there.
+  void CheckNames() {
+    struct Kind {
+      const char* word;
+      const char* key;
+      std::vector<std::string> names;
+      std::set<std::string> known;
+    };
+    std::map<NameKind, Kind> kinds;
+    kinds[NameKind::kPolicy] = {"policy", "policyId", {}, {}};
+    kinds[NameKind::kEnsemble] = {"ensemble", "ensembleId", {}, {}};
+    kinds[NameKind::kLayer] = {"layer", "layerId", {}, {}};
+    for (const DeclaredName& declared : draft_.declared_names) {
+      Kind& kind = kinds[declared.kind];
+      if (kind.known.insert(declared.name).second) kind.names.push_back(declared.name);
+    }
+    for (const NameUse& use : draft_.uses) {
+      const Kind& kind = kinds[use.kind];
+      if (kind.known.contains(use.name)) continue;
+      std::string hint = ++suggestions_ > kSuggestionsMax ? "" : DidYouMean(use.name, kind.names);
+      if (hint.empty()) {
+        if (draft_.is_incomplete) continue;
+        hint = kind.names.empty() ? fmt::format("; none is declared")
+                                  : fmt::format("; declared are {}", First(kind.names));
+        hint += fmt::format(". Declare it with a rule {{{}: '{}', ...}}", kind.key, use.name);
+      }
+      Error(use.source, fmt::format("{}: {} {} does not exist{}", use.subject, kind.word, use.name, hint));
+    }
+  }
+
+  template <typename Rule>
+  void CheckTargets(const Draft<Rule>& draft, const std::string& subject) {
+    for (size_t i = 0; i < draft.targets.size(); ++i)
+      Find(draft.rule.objectives(static_cast<int>(i)), subject, draft.rule.source(), draft.targets[i]);
+  }
+
+  void CheckExperiments() {
     for (const Draft<v1::Experiment>& draft : draft_.experiments) {
       const v1::Experiment& experiment = draft.rule;
       const std::string subject = fmt::format("experiment {}", experiment.id());
-      if (const v1::SourceLocation* first = Remember(ids, experiment.id(), experiment.source()))
-        Error(experiment.source(), fmt::format("{} is declared twice, first at {}; give one of them another abTestId",
-                                               subject, Where(*first)));
       for (size_t i = 0; i < draft.targets.size(); ++i) {
         const std::string& name = experiment.objectives(static_cast<int>(i));
         const v1::Objective* objective = Find(name, subject, experiment.source(), draft.targets[i]);
         if (objective == nullptr) continue;
         CheckSame(experiment, *objective, "modelInputType", experiment.model_input_type(),
                   objective->model_input_type());
-        CheckParameters(experiment, name);
       }
     }
   }
@@ -151,40 +231,22 @@ class RuleSetCheck {
                       key, mine, objective.name(), Where(objective.source()), theirs));
   }
 
-  // Experiments on one Objective may not set the same parameter: which of them wins would depend on their order.
-  void CheckParameters(const v1::Experiment& experiment, const std::string& objective) {
-    std::set<std::string> keys;
-    for (const v1::Cell& cell : experiment.cells()) {
-      for (const auto& [key, value] : cell.parameters()) keys.insert(key);
-    }
-    for (const std::string& key : keys) {
-      const auto [first, is_new] = parameters_.try_emplace(fmt::format("{}/{}", objective, key), &experiment);
-      if (is_new || first->second->id() == experiment.id()) continue;
-      Error(experiment.source(),
-            fmt::format("experiment {} sets parameter {} of Objective {}, and so does experiment {} "
-                        "at {}; only one may",
-                        experiment.id(), key, objective, first->second->id(), Where(first->second->source())));
-    }
-  }
-
   void CheckShifts() {
-    StringMap<const v1::SourceLocation*> ids;
     for (const Draft<v1::TrafficShift>& draft : draft_.shifts) {
       const v1::TrafficShift& shift = draft.rule;
       const std::string subject = fmt::format("traffic shift {}", shift.id());
-      if (const v1::SourceLocation* first = Remember(ids, shift.id(), shift.source()))
-        Error(shift.source(), fmt::format("{} is declared twice, first at {}; give one of them another trafficShiftId",
-                                          subject, Where(*first)));
       for (size_t i = 0; i < draft.targets.size(); ++i) {
         const std::string& name = shift.objectives(static_cast<int>(i));
         const v1::Objective* objective = Find(name, subject, shift.source(), draft.targets[i]);
         if (objective == nullptr) continue;
-        const auto [first, is_new] = shift_of_objective_.try_emplace(name, &shift);
-        if (!is_new) {
-          Error(shift.source(), fmt::format("Objective {} has two traffic shifts, {} here and {} at {}; one is allowed",
-                                            name, shift.id(), first->second->id(), Where(first->second->source())));
-        }
         CheckModels(shift, *objective);
+        if (shift.has_condition()) continue;
+        const auto [first, is_new] = shift_for_all_.try_emplace(name, &shift);
+        if (is_new) continue;
+        Error(shift.source(),
+              fmt::format("Objective {} has two traffic shifts, {} here and {} at {}; one is allowed, or "
+                          "a `when` for one of the two",
+                          name, shift.id(), first->second->id(), Where(first->second->source())));
       }
     }
   }
@@ -210,41 +272,6 @@ class RuleSetCheck {
     }
   }
 
-  // A rule that no user can get to looks like one that works, to everybody but the users.
-  void CheckReach() {
-    StringMap<std::vector<const v1::Experiment*>> experiments;
-    for (const Draft<v1::Experiment>& draft : draft_.experiments) {
-      for (const std::string& name : draft.rule.objectives()) experiments[name].push_back(&draft.rule);
-    }
-    for (auto& [name, asked] : experiments) {
-      if (!objectives_.contains(name)) continue;
-      std::stable_sort(asked.begin(), asked.end(),
-                       [](const auto* a, const auto* b) { return a->priority() < b->priority(); });
-      const auto last = std::find_if(asked.begin(), asked.end(),
-                                     [](const auto* each) { return each->allocation_ppm() == kEverybodyPpm; });
-      if (last != asked.end()) CheckReachBehind(**last, name, {std::next(last), asked.end()});
-    }
-  }
-
-  void CheckReachBehind(const v1::Experiment& last, const std::string& objective,
-                        const std::vector<const v1::Experiment*>& later) {
-    constexpr const char* kMessage =
-        "{} can never be reached for Objective {}: experiment {} at {} is asked before it{}; lower that one's "
-        "allocationPercentage or remove one of the two";
-    for (const v1::Experiment* experiment : later) {
-      if (experiment->id() == last.id()) continue;  // told already
-      Error(experiment->source(), fmt::format(kMessage, fmt::format("experiment {}", experiment->id()), objective,
-                                              last.id(), Where(last.source()), " and takes everybody"));
-    }
-    const auto shift = shift_of_objective_.find(objective);
-    const bool chooses_all = std::all_of(last.cells().begin(), last.cells().end(),
-                                         [](const auto& cell) { return cell.has_model() || cell.weight_ppm() == 0; });
-    if (shift == shift_of_objective_.end() || !chooses_all) return;
-    Error(shift->second->source(),
-          fmt::format(kMessage, fmt::format("traffic shift {}", shift->second->id()), objective, last.id(),
-                      Where(last.source()), ", takes everybody, and all of its cells have models"));
-  }
-
   bool CheckAnswers() {
     size_t answers = 0;
     for (const Draft<v1::Experiment>& draft : draft_.experiments)
@@ -257,65 +284,31 @@ class RuleSetCheck {
     return false;
   }
 
-  // What travels with every request has to fit into its headers.
-  void CheckSizes() {
-    for (const auto& [name, objective] : objectives_) {
-      for (const v1::ModelRef& model : objective->fallback_models()) CheckSize(*objective, model, nullptr, nullptr);
-      CheckSize(*objective, objective->default_model(), nullptr, nullptr);
-    }
-    for (const Draft<v1::TrafficShift>& draft : draft_.shifts) {
-      for (const std::string& name : draft.rule.objectives()) {
-        if (const auto found = objectives_.find(name); found != objectives_.end())
-          CheckSize(*found->second, draft.rule.to(), nullptr, nullptr);
-      }
-    }
-    for (const Draft<v1::Experiment>& draft : draft_.experiments) {
-      for (const std::string& name : draft.rule.objectives()) {
-        const auto found = objectives_.find(name);
-        if (found == objectives_.end()) continue;
-        const auto shift = shift_of_objective_.find(name);
-        for (const v1::Cell& cell : draft.rule.cells()) {
-          CheckSize(*found->second, cell.has_model() ? cell.model() : found->second->default_model(), &draft.rule,
-                    &cell);
-          if (!cell.has_model() && shift != shift_of_objective_.end())
-            CheckSize(*found->second, shift->second->to(), &draft.rule, &cell);
-        }
-      }
-    }
-  }
-
-  void CheckSize(const v1::Objective& objective, const v1::ModelRef& model, const v1::Experiment* experiment,
-                 const v1::Cell* cell) {
-    const size_t bytes = ConfigOf(objective, model, experiment, cell).ByteSizeLong();
-    if (bytes <= kObjectiveConfigBytesMax) return;
-    const std::string whose = experiment == nullptr
-                                  ? fmt::format("Objective {}", objective.name())
-                                  : fmt::format("experiment {}: cell {}", experiment->id(), cell->name());
-    Error(
-        experiment == nullptr ? objective.source() : experiment->source(),
-        fmt::format("{}: what is sent along with model {} takes {} bytes, expected at most {}; shorten the parameters",
-                    whose, ModelId(model), bytes, kObjectiveConfigBytesMax));
-  }
-
   RuleSetDraft& draft_;
   std::vector<Diagnostic>& diagnostics_;
   StringMap<v1::Objective*> objectives_;
   std::vector<std::string> names_;  // in order of declaration, for messages
   std::set<std::string> refused_;
   int suggestions_ = 0;
-  StringMap<const v1::TrafficShift*> shift_of_objective_;
-  StringMap<const v1::Experiment*> parameters_;  // "Objective/parameter" -> who sets it first
+  StringMap<const v1::TrafficShift*> shift_for_all_;  // of an Objective, the one without a condition
 };
 
 }  // namespace
 
 v1::RuleSet CheckRuleSet(std::string_view namespace_name, RuleSetDraft draft, std::vector<Diagnostic>& diagnostics) {
-  RuleSetCheck(draft, diagnostics).Run();
+  std::vector<v1::Policy> policies = RuleSetCheck(draft, diagnostics).Run();
   v1::RuleSet rule_set;
   rule_set.set_namespace_(std::string(namespace_name));
   for (v1::Objective& objective : draft.objectives) *rule_set.add_objectives() = std::move(objective);
   for (auto& experiment : draft.experiments) *rule_set.add_experiments() = std::move(experiment.rule);
   for (auto& shift : draft.shifts) *rule_set.add_traffic_shifts() = std::move(shift.rule);
+  for (auto& rule : draft.context_rules) *rule_set.add_context_rules() = std::move(rule.rule);
+  for (auto& layer : draft.layers) *rule_set.add_layers() = std::move(layer);
+  for (auto& holdout : draft.holdouts) *rule_set.add_holdouts() = std::move(holdout);
+  for (auto& shadow : draft.shadows) *rule_set.add_shadows() = std::move(shadow.rule);
+  for (auto& ensemble : draft.ensembles) *rule_set.add_ensembles() = std::move(ensemble);
+  for (auto& rule : draft.overrides) *rule_set.add_overrides() = std::move(rule.rule);
+  for (v1::Policy& policy : policies) *rule_set.add_policies() = std::move(policy);
   return rule_set;
 }
 

@@ -107,6 +107,12 @@ std::optional<ScriptError> TakeError(JSContext* context, const SourceTexts& text
   }
   JS::RootedObject stack(context, thrown.stack());
   FindFrame(context, stack, texts, error);
+  // Modules end in a promise, which keeps the error and not where it was thrown; the error itself knows where it was
+  // made.
+  if (error.place.line == 0 && object != nullptr) {
+    stack = JS::ExceptionStackOrNull(object);
+    FindFrame(context, stack, texts, error);
+  }
   return error;
 }
 

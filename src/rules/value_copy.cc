@@ -6,8 +6,8 @@
 namespace signalbox::rules {
 namespace {
 
-// Rules are three levels deep.
-constexpr int kDepthMax = 16;
+// Rules are five levels deep, and conditions three levels for each of theirs.
+constexpr int kDepthMax = 64;
 // Parameters are the longest texts; all of a model's together have to fit into 4 KiB.
 constexpr size_t kTextUnitsMax = 64 << 10;
 constexpr uint32_t kItemsMax = 100'000;
@@ -61,7 +61,7 @@ class Copier {
   }
 
   bool CopyObject(JS::HandleObject object, int depth, RuleValue& copy) {
-    if (depth == kDepthMax) return Refuse("a value is nested more than 16 levels deep (does it contain itself?)");
+    if (depth == kDepthMax) return Refuse("a value is nested more than 64 levels deep (does it contain itself?)");
     if (ObjectiveName name; ReadObjectiveName(context_, object, name)) {
       copy.data = std::move(name);
       return true;
