@@ -49,6 +49,45 @@ TEST(ContextJson, ReadsEveryField) {
   EXPECT_EQ(context->attributes[2].value, "😀");
 }
 
+TEST(ContextJson, ReadsWhatConditionsTimeAndOverridesAreAbout) {
+  ContextReader reader;
+  std::string storage;
+  const auto context = Read(reader, R"({"objective": "A", "app_version": "4.2.1", "segments": ["kids", "vip"],
+      "traffic_type": "replay", "now": "2026-03-01T12:00:00Z", "random": "00f1e2d3c4b5a697",
+      "override": {"model": "ranker@3", "cells": {"12345": "2"}}, "remote_cells": {"777": "1", "778": "2"}})",
+                            storage);
+  ASSERT_TRUE(context.ok()) << context.status();
+  EXPECT_EQ(context->app_version, "4.2.1");
+  EXPECT_EQ(context->segments, "kids vip");
+  EXPECT_EQ(context->traffic_type, decide::TrafficType::kReplay);
+  EXPECT_EQ(context->now_unix_ms, 1'772'366'400'000);
+  EXPECT_EQ(context->random, 0x00f1e2d3c4b5a697u);
+  EXPECT_EQ(context->override_model, "ranker@3");
+  ASSERT_EQ(context->override_cells.size(), 1u);
+  EXPECT_EQ(context->override_cells[0].experiment, "12345");
+  EXPECT_EQ(context->override_cells[0].cell, "2");
+  ASSERT_EQ(context->remote_cells.size(), 2u);
+  EXPECT_EQ(context->remote_cells[1].cell, "2");
+}
+
+TEST(ContextJson, ALineOfTheDecisionLogIsAContext) {
+  ContextReader reader;
+  const std::string json =
+      R"({"time":"2026-03-01T12:00:00.000001Z","decision":"00ff00ff00ff00ff","snapshot":"01","objective":"A","user":"u1",)"
+      R"("experiment":"","cell":"","model":"ranker@2","reason":"default","traffic_type":"live","tenant":"","host":"h:1",)"
+      R"("country":"US","segments":["kids"],"cells":{"1":"2"},"notes":["missing_unit"],"truncated":true,"outcome":"OK",)"
+      R"("latency_us":12})";
+  const std::string storage = json + std::string(64, '"');
+  const auto logged = reader.ReadLogged(std::string_view(storage).substr(0, json.size()));
+  ASSERT_TRUE(logged.ok()) << logged.status();
+  EXPECT_EQ(logged->context.objective, "A");
+  EXPECT_EQ(logged->context.country, "US");
+  EXPECT_EQ(logged->context.now_unix_ms, 1'772'366'400'000);
+  EXPECT_EQ(logged->context.random, 0x00ff00ff00ff00ffu);
+  EXPECT_EQ(logged->model, "ranker@2");
+  EXPECT_TRUE(logged->is_truncated);
+}
+
 TEST(ContextJson, NothingOfOneLineIsLeftInTheNext) {
   ContextReader reader;
   std::string storage;
@@ -91,13 +130,27 @@ TEST(ContextJson, SaysWhatIsWrong) {
       {"{" + objective + R"(,"user":[]})", "user: an array, expected a string"},
       {"{" + objective + R"(,"user":true})", "user: true or false, expected a string"},
       {"{" + objective + R"(,"contry":"US"})",
-       R"("contry": unknown field, expected one of objective, user, country, device, locale, surface, tenant, attrib)"},
+       R"("contry": unknown field, expected one of objective, user, country, device, locale, surface, tenant, attributes, app_version, segments, traffic_type, now, random, override, remote_cells)"},
       {"{" + objective + R"(,"User":"u"})", R"("User": unknown field)"},
       {"{" + objective + "," + objective + "}", "objective: stands twice, expected it once"},
       {"{" + objective + R"(,"attributes":{},"attributes":{}})", "attributes: stands twice"},
       {"{" + objective + R"(,"attributes":"x"})", "attributes: a string, expected an object"},
       {"{" + objective + R"(,"attributes":{"a":1}})", R"(attributes: "a": a number, expected a string)"},
       {"{" + objective + R"(,"attributes":{"a":"1","a":"1"}})", R"(attributes: "a" stands twice)"},
+      {"{" + objective + R"(,"segments":"kids"})", "segments: a string, expected an array of strings"},
+      {"{" + objective + R"(,"segments":["a b"]})", R"(segments: "a b", expected names without spaces)"},
+      {"{" + objective + R"(,"segments":[1]})", "segments: a number, expected strings"},
+      {"{" + objective + R"(,"segments":[")" + std::string(5000, 'x') + "\"]}",
+       "segments: expected at most 4096 bytes"},
+      {"{" + objective + R"(,"now":"yesterday"})",
+       R"(now: "yesterday", expected a time such as "2026-11-01T00:00:00Z")"},
+      {"{" + objective + R"(,"now":1})", "now: a number, expected a string"},
+      {"{" + objective + R"(,"random":"12"})", R"(random: "12", expected a decision id: 16 hexadecimal digits)"},
+      {"{" + objective + R"(,"traffic_type":"test"})", R"(traffic_type: "test", expected live, synthetic, replay or)"},
+      {"{" + objective + R"(,"override":"m"})", "override: a string, expected an object"},
+      {"{" + objective + R"(,"override":{"modle":"m"}})",
+       R"(override: "modle": unknown field, expected model or cells)"},
+      {"{" + objective + R"(,"override":{"cells":{"1":2}}})", R"(override: cells: "1": a number, expected a string)"},
       {many + "}}", "attributes: expected at most 64"},
       {"{" + objective + ",\"user\":" + std::string(1000, '[') + std::string(1000, ']') + "}", "nested deeper than"},
       {std::string(500'000, '[') + std::string(500'000, ']'), "nested deeper than"},
@@ -119,7 +172,10 @@ TEST(ContextJson, AFullLineAtTheLimitIsRead) {
 TEST(ContextJson, DoesNotAllocate) {
   ContextReader reader;
   std::string storage;
-  ASSERT_TRUE(Read(reader, R"({"objective":"A","user":"u","attributes":{"a":"b"}})", storage).ok());
+  ASSERT_TRUE(Read(reader, R"({"objective":"A","user":"u","attributes":{"a":"b"},"segments":["a","b"],
+      "now":"2026-03-01T12:00:00Z","override":{"cells":{"1":"2"}}})",
+                   storage)
+                  .ok());
   const std::string_view json = std::string_view(storage).substr(0, storage.size() - 64);
   const uint64_t before = AllocationCount();
   for (int i = 0; i < 1000; ++i) EXPECT_TRUE(reader.Read(json).ok());

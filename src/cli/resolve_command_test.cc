@@ -93,6 +93,9 @@ TEST_F(ResolveCommandTest, ExitCodesTellInputFromEnvironment) {
   EXPECT_EQ(Run("--rules none.js --objective X").exit_code, 2);
   EXPECT_EQ(Run("--rules rules.js --batch none.jsonl").exit_code, 2);
   EXPECT_EQ(Run("--rules rules.js --objective Home --attribute plan").exit_code, 1);
+  EXPECT_EQ(Run("--rules rules.js --objective Home --at tomorrow").exit_code, 1);
+  EXPECT_EQ(Run("--rules rules.js --objective Home --random 12").exit_code, 1);
+  EXPECT_EQ(Run("--rules rules.js --objective Home --override-cell 2").exit_code, 1);
   EXPECT_NE(Run("--rules rules.js --objective Home --traffic tests").exit_code, 0);
   EXPECT_NE(Run("--rules rules.js --batch --explain").exit_code, 0);
   EXPECT_NE(Run("--objective Home").exit_code, 0);
