@@ -1,0 +1,72 @@
+#include "allocate/circuit.h"
+
+#include <gtest/gtest.h>
+
+namespace signalbox::allocate {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr Time kStart{seconds(1000)};
+
+Circuit PausedAt(Time now) {
+  Circuit circuit;
+  for (int i = 0; i < kFailuresInARowMax; ++i) circuit.Failed(now);
+  return circuit;
+}
+
+TEST(Circuit, SomeFailuresAmongSuccessesChangeNothing) {
+  Circuit circuit;
+  for (int i = 0; i < 100; ++i) {
+    for (int failure = 1; failure < kFailuresInARowMax; ++failure) EXPECT_FALSE(circuit.Failed(kStart));
+    circuit.Succeeded();
+    EXPECT_TRUE(circuit.Allows(kStart));
+  }
+}
+
+TEST(Circuit, FailuresInARowPauseItAndSayItOnce) {
+  Circuit circuit;
+  int said = 0;
+  for (int i = 0; i < 50; ++i) said += circuit.Failed(kStart) ? 1 : 0;
+  EXPECT_EQ(said, 1);
+  EXPECT_FALSE(circuit.Allows(kStart + kPauseFirst - milliseconds(1)));
+}
+
+TEST(Circuit, AfterThePauseOneQuestionIsAskedAndTheOthersWaitForHowItGoes) {
+  Circuit circuit = PausedAt(kStart);
+  EXPECT_TRUE(circuit.Allows(kStart + kPauseFirst));
+  EXPECT_FALSE(circuit.Allows(kStart + kPauseFirst));
+  EXPECT_TRUE(circuit.Succeeded());
+  EXPECT_TRUE(circuit.Allows(kStart + kPauseFirst));
+  EXPECT_FALSE(circuit.paused());
+}
+
+TEST(Circuit, PausesGrowUpToALimit) {
+  Circuit circuit = PausedAt(kStart);
+  Time now = kStart;
+  milliseconds longest{0};
+  for (int i = 0; i < 20; ++i) {
+    longest = std::chrono::duration_cast<milliseconds>(circuit.retry_at() - now);
+    now = circuit.retry_at();
+    ASSERT_TRUE(circuit.Allows(now));
+    circuit.Failed(now);
+  }
+  EXPECT_EQ(longest, kPauseMax);
+}
+
+TEST(Circuit, APlatformThatSaysWhenIsAskedThen) {
+  Circuit circuit;
+  EXPECT_TRUE(circuit.Pause(kStart, seconds(7)));
+  EXPECT_FALSE(circuit.Allows(kStart + milliseconds(6'999)));
+  EXPECT_TRUE(circuit.Allows(kStart + seconds(7)));
+}
+
+TEST(Circuit, NobodySilencesItForADay) {
+  Circuit circuit;
+  circuit.Pause(kStart, std::chrono::hours(24));
+  EXPECT_TRUE(circuit.Allows(kStart + kRetryAfterMax));
+}
+
+}  // namespace
+}  // namespace signalbox::allocate
