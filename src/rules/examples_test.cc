@@ -20,7 +20,8 @@ const std::string kSource = SIGNALBOX_SOURCE_DIR;
 std::vector<std::string> FilesIn(const std::string& folder) {
   std::vector<std::string> paths;
   for (const auto& entry : std::filesystem::directory_iterator(kSource + "/" + folder)) {
-    if (entry.path().extension() == ".js") paths.push_back(entry.path());
+    const std::string name = entry.path().filename();
+    if (name.ends_with(".js") && !name.ends_with(".test.js")) paths.push_back(entry.path());
   }
   std::sort(paths.begin(), paths.end());
   return paths;
@@ -43,6 +44,8 @@ TEST(Examples, EachFileIsARuleSetOfItsOwn) {
     ExpectRunnable({path});
   }
 }
+
+TEST(Examples, PoliciesAreImported) { ExpectRunnable({kSource + "/examples/rules/policies/home.js"}); }
 
 TEST(Examples, TheDemosFilesAreOneRuleSetWithAndWithoutEachStepOfTheCanary) {
   const std::vector<std::string> demo = FilesIn("examples/rules/demo");

@@ -28,7 +28,7 @@ export function defineWrongCellsRule() {
   return {
     abTestId: 1,
     targetObjectives: [Objectives.Home, "Search"], // wrong: 2322
-    cellToModel: { 1: { nam: "a" }, 2: "b" }, // wrong: 2561 2322
+    cellToModel: { 1: { nam: "a" }, 2: "b" }, // wrong: 2353 2322
     cellWeights: { 1: "half" }, // wrong: 2322
   };
 }
@@ -53,6 +53,48 @@ export function defineTextForPercentageRule() {
   };
 }
 
+/** @returns {ContextRule} */
+export function defineWrongConditionsRule() {
+  const conditions = [
+    when.contry.is("US"), // wrong: 2551
+    when.country.iss("US"), // wrong: 2339
+    when.country.is(5), // wrong: 2345
+    when.country.in(), // wrong: 2345
+    when.country.atLeast(5), // wrong: 2339
+    when.appVersion.atLeast(4.2), // wrong: 2345
+    when.attribute("age").above("18"), // wrong: 2345
+    when.trafficType.is("shaddow"), // wrong: 2345
+    when.country.is("US").and(true), // wrong: 2345
+    when.time.weekly({ days: ["saturday"], from: "18:00", to: "23:00" }), // wrong: 2322
+  ];
+  return {
+    contextRuleId: "wrong",
+    targetObjectives: Objectives.Home,
+    when: conditions, // wrong: 2739
+    model: { ensemble: "mix", name: "ranker" },
+  };
+}
+
+/** @returns {TrafficShiftRule} */
+export function defineWrongScheduleRule() {
+  return {
+    trafficShiftId: "ramp",
+    targetObjectives: Objectives.Home,
+    toModel: { name: "new" },
+    schedule: { start: "2026-01-01T00:00:00Z", steps: [{ percentage: 1, hold: "half an hour" }] }, // wrong: 2322
+  };
+}
+
+/** @returns {EnsembleRule} */
+export function defineWrongModeRule() {
+  return {
+    ensembleId: "mix",
+    mode: "median", // wrong: 2820
+    members: [{ name: "a" }, { ensemble: "other" }], // wrong: 2353
+  };
+}
+
+when.country = when.device; // wrong: 2540
 Objectives.Home = Objectives.Search; // wrong: 2542
 constants.MINE = "x"; // wrong: 2339
 
