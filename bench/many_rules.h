@@ -77,15 +77,21 @@ inline void AddCells(v1::Experiment& experiment, bool with_models, int i, std::s
 }
 
 // The four experiments: two that exclude each other in one layer and choose models, one in each of two further layers
-// that sets a parameter.
+// that sets a parameter. The layers are the Objective's own, because ranges of a layer exclude each other whatever
+// their Objectives.
 inline void AddExperiments(const std::string& objective, int i, v1::RuleSet& rules) {
+  for (const char* id : {"model", "rows", "art"}) {
+    v1::Layer& layer = *rules.add_layers();
+    layer.set_id(fmt::format("{}-{}", id, i));
+    layer.set_seed(layer.id());
+  }
   for (int e = 0; e < 4; ++e) {
     v1::Experiment& experiment = *rules.add_experiments();
     experiment.set_id(fmt::format("{}", 10'000 + 4 * i + e));
     experiment.add_objectives(objective);
     experiment.set_allocation_ppm(900'000);
     const bool with_models = e < 2;
-    experiment.set_layer(with_models ? "model" : (e == 2 ? "rows" : "art"));
+    experiment.set_layer(fmt::format("{}-{}", with_models ? "model" : (e == 2 ? "rows" : "art"), i));
     experiment.set_layer_begin_ppm(e == 1 ? 300'000 : 0);
     experiment.set_layer_end_ppm(e == 0 ? 300'000 : (e == 1 ? 500'000 : 1'000'000));
     if (e != 3) AddIn(*experiment.mutable_condition(), "device", {"mobile", "tv", "web"});
@@ -122,11 +128,6 @@ inline v1::Snapshot ManyRules(int objectives) {
       v1::PublishedRuleSet& published = *proto.add_rule_sets();
       published.set_version(1);
       published.mutable_rule_set()->set_namespace_(fmt::format("team-{:04}", i / kObjectivesPerNamespaceMax));
-      for (const char* id : {"model", "rows", "art"}) {
-        v1::Layer& layer = *published.mutable_rule_set()->add_layers();
-        layer.set_id(id);
-        layer.set_seed(fmt::format("{}-{}", id, published.rule_set().namespace_()));
-      }
     }
     AddObjective(i, *proto.mutable_rule_sets(proto.rule_sets_size() - 1)->mutable_rule_set());
   }
