@@ -36,7 +36,8 @@ class ExperimentReader {
          "layer",    "layerRange",       "start",          "end",         "hashVersion",    "forcedCells",
          "policy",   "remoteAllocation"});
     reading_.ReadTargets(draft_);
-    experiment_.set_hash_version(reading_.ReadHashVersion(2));
+    if (const Field version = reading_.Key("hashVersion"); version.IsPresent())
+      experiment_.set_hash_version(static_cast<uint32_t>(reader_.Whole(version, 1, 2).value_or(0)));
     ReadCells(reading_, experiment_);
     experiment_.set_allocation_ppm(kEverybodyPpm);
     if (reading_.Has("allocationPercentage"))

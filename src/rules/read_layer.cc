@@ -13,7 +13,10 @@ void ReadLayer(RuleReading& reading) {
   layer.mutable_unit()->Assign(unit.begin(), unit.end());
   layer.set_seed(reading.ReadSeed());
   // GrowthBook knows one way to cut a namespace, whatever hash its experiments have.
-  layer.set_hash_version(reading.ReadHashVersion(1));
+  if (const Field version = reading.Key("hashVersion"); version.IsPresent()) {
+    constexpr char kExpected[] = "1, which makes the layer a GrowthBook namespace";
+    layer.set_hash_version(static_cast<uint32_t>(reading.reader.Number(version, 1, 1, kExpected).value_or(0)));
+  }
   reading.FillSource(*layer.mutable_source());
   reading.KeepPlain(std::move(layer), reading.draft.layers);
 }

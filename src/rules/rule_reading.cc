@@ -77,12 +77,6 @@ int64_t RuleReading::ReadMoment(const Field& field) {
   return unix_ms.value_or(0);
 }
 
-uint32_t RuleReading::ReadHashVersion(uint32_t max) {
-  const Field field = Key("hashVersion");
-  if (!field.IsPresent()) return 0;
-  return static_cast<uint32_t>(reader.Whole(field, 1, max).value_or(0));
-}
-
 std::vector<v1::ModelRef> RuleReading::ReadModels(const Field& field, size_t max, Ensembles ensembles) {
   std::vector<v1::ModelRef> models;
   const RuleValue::Array* items = field.AsArray();

@@ -38,7 +38,6 @@ class RuleReading {
   uint32_t ReadPercentage(const char* key, double low);
   // Milliseconds since 1970; 0 when there is none.
   int64_t ReadMoment(const Field& field);
-  uint32_t ReadHashVersion(uint32_t max);
   std::vector<v1::ModelRef> ReadModels(const Field& field, size_t max, Ensembles ensembles);
   // One name, or an array of them, of policies, ensembles or layers. That they exist is checked later.
   std::vector<std::string> ReadNames(const Field& field, NameKind kind, size_t max);
