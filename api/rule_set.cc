@@ -28,7 +28,7 @@ v1::ObjectiveConfig ConfigOf(const v1::Objective& objective, const v1::ModelRef&
                              const v1::Experiment* experiment, const v1::Cell* cell) {
   v1::ObjectiveConfig config;
   config.set_objective(objective.name());
-  config.set_model_name(model.name());
+  config.set_model_name(model.ensemble().empty() ? model.name() : ModelId(model));
   config.set_model_version(model.version());
   config.set_model_input_type(objective.model_input_type());
   config.set_model_type(objective.model_type());
@@ -36,6 +36,7 @@ v1::ObjectiveConfig ConfigOf(const v1::Objective& objective, const v1::ModelRef&
   if (experiment == nullptr) return config;
   config.set_experiment(experiment->id());
   config.set_cell(cell->name());
+  (*config.mutable_cells())[experiment->id()] = cell->name();
   if (!experiment->model_input_type().empty()) config.set_model_input_type(experiment->model_input_type());
   if (!experiment->model_type().empty()) config.set_model_type(experiment->model_type());
   for (const auto& [key, value] : cell->parameters()) (*config.mutable_parameters())[key] = value;

@@ -66,6 +66,9 @@ class Output {
   std::string text_;
 };
 
+// No decision's.
+constexpr const decide::Answer* kNoFallbacks = nullptr;
+
 }  // namespace
 
 std::string DecisionJson(const decide::Decision& decision) {
@@ -74,9 +77,9 @@ std::string DecisionJson(const decide::Decision& decision) {
   AppendField("objective", answer.objective, out);
   AppendField("model", answer.model->id, out);
   AppendField("routing_key", answer.model->routing_key, out);
-  if (answer.reason == decide::Reason::kExperiment) {
-    AppendField("experiment", answer.experiment, out);
-    AppendField("cell", answer.cell, out);
+  if (const decide::Enrolment main = decision.main_enrolment(); !main.experiment.empty()) {
+    AppendField("experiment", main.experiment, out);
+    AppendField("cell", main.cell, out);
   } else {
     out += R"("experiment":null,"cell":null,)";
   }
@@ -107,9 +110,16 @@ bool LineResolver::Resolve(std::string_view line, uint64_t number, std::string& 
 }
 
 const std::string& LineResolver::TextOf(const decide::Decision& decision) {
-  std::string& text = texts_[decision.answer->index];
-  if (text.empty()) text = DecisionJson(decision) + "\n";
-  return text;
+  // What differs between two decisions for one answer: the experiments that did not choose it, and the policy's
+  // fallbacks.
+  const bool follows_from_answer = decision.enrolments.size() == (decision.answer->experiment.empty() ? 0U : 1U);
+  KnownText& known = texts_[decision.answer->index];
+  if (!follows_from_answer || known.text.empty() || known.fallbacks != decision.fallbacks.data()) {
+    known.text = DecisionJson(decision) + "\n";
+    // Not to be found again where there is more to it.
+    known.fallbacks = follows_from_answer ? decision.fallbacks.data() : &kNoFallbacks;
+  }
+  return known.text;
 }
 
 absl::StatusOr<BatchCounts> ResolveBatch(const decide::Snapshot& snapshot, int input_fd, int output_fd) {

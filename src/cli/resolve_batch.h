@@ -18,7 +18,7 @@ namespace signalbox::cli {
 //   {"objective":"TitleSearch","model":"ranker@2","routing_key":"rk-...","experiment":"12345","cell":"2",
 //    "fallbacks":["popular"],"reason":"experiment"}
 //
-// with null for experiment and cell where no experiment chose the model. `decision` has an answer.
+// with null for experiment and cell where the request takes part in no experiment. `decision` has an answer.
 std::string DecisionJson(const decide::Decision& decision);
 
 // Not thread-safe; several may share a snapshot, which must outlive them.
@@ -37,8 +37,13 @@ class LineResolver {
 
   const decide::Snapshot& snapshot_;
   ContextReader reader_;
-  // By answer index. The text of an answer never changes, so it is made once, when it is first given.
-  std::vector<std::string> texts_;
+  struct KnownText {
+    const decide::Answer* const* fallbacks = nullptr;  // those of the decision that it was made of
+    std::string text;
+  };
+  // By answer index. The text of a decision that follows from its answer and fallbacks never changes, so it is made
+  // once, when it is first given; any other is made anew.
+  std::vector<KnownText> texts_;
 };
 
 struct BatchCounts {

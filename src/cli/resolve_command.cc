@@ -137,7 +137,9 @@ std::string ExplanationJson(const decide::Snapshot& snapshot, const decide::Expl
   nlohmann::ordered_json json = {{"decision", nlohmann::ordered_json::parse(DecisionJson(explanation.decision))},
                                  {"placement", PlacementJson(snapshot, *answer.model)}};
   v1::ObjectiveConfig config;
-  if (config.ParseFromString(answer.objective_config)) {
+  std::string config_bytes(answer.objective_config);
+  for (const decide::Overlay* overlay : explanation.decision.overlays) config_bytes += overlay->objective_config;
+  if (config.ParseFromString(config_bytes)) {
     if (const auto text = CanonicalJson(config); text.ok())
       json["objective_config"] = nlohmann::ordered_json::parse(*text);
   }

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "base/hash.h"
+#include "decide/growthbook_hash.h"
 
 namespace signalbox::decide {
 
@@ -13,16 +14,30 @@ inline constexpr uint32_t kBuckets = 1'000'000;
 
 // What a bucket is drawn for. Each purpose has a salt of its own: an experiment's cells, its allocation and a traffic
 // shift are independent draws even where their authors gave them the same seed text.
-enum class Purpose : uint64_t {
-  // Values are part of the hash and never change. ASCII "cell", "alloc", "shift".
-  kCell = 0x63656c6c,
-  kAllocation = 0x616c6c6f63,
-  kShift = 0x7368696674,
-};
+enum class Purpose : uint8_t { kCell, kAllocation, kShift, kLayer, kHoldout, kShadow };
+
+// Salts are part of the hash and never change. ASCII "cell", "alloc", "shift", "layer", "holdout", "shadow".
+constexpr uint64_t Salt(Purpose purpose) {
+  switch (purpose) {
+    case Purpose::kCell:
+      return 0x63656c6c;
+    case Purpose::kAllocation:
+      return 0x616c6c6f63;
+    case Purpose::kShift:
+      return 0x7368696674;
+    case Purpose::kLayer:
+      return 0x6c61796572;
+    case Purpose::kHoldout:
+      return 0x686f6c646f7574;
+    case Purpose::kShadow:
+      return 0x736861646f77;
+  }
+  return 0;
+}
 
 // The 64-bit seed of the hash, from the seed as its author wrote it. Worked out once, when the snapshot is compiled.
 inline uint64_t BucketSeed(Purpose purpose, std::string_view seed_text) {
-  return StableHash64(seed_text, static_cast<uint64_t>(purpose));
+  return StableHash64(seed_text, Salt(purpose));
 }
 
 // XXH3-64 of the unit under `seed`, scaled to [0, kBuckets). Pure and allocation-free; the same in every process and
@@ -31,6 +46,47 @@ inline uint64_t BucketSeed(Purpose purpose, std::string_view seed_text) {
 inline uint32_t Bucket(uint64_t seed, std::string_view unit) {
   __extension__ using Wide = unsigned __int128;
   return static_cast<uint32_t>((static_cast<Wide>(StableHash64(unit, seed)) * kBuckets) >> 64);
+}
+
+// Values as in Experiment.hash_version.
+enum class HashVersion : uint8_t { kSignalbox = 0, kGrowthBook1 = 1, kGrowthBook2 = 2 };
+
+// What a draw can give: [0, BucketCount).
+constexpr uint32_t BucketCount(HashVersion hash) {
+  if (hash == HashVersion::kGrowthBook1) return growthbook::kBuckets1;
+  return hash == HashVersion::kGrowthBook2 ? growthbook::kBuckets2 : kBuckets;
+}
+
+// [begin, end) of the buckets of a draw.
+struct BucketRange {
+  uint32_t begin = 0;
+  uint32_t end = 0;
+};
+
+// One draw. Two draws with the same purpose, seed text, unit and hash are the same one, in whichever rules and
+// snapshots they stand: a unit falls into the same bucket in both. (GrowthBook's hashes know no purpose.)
+struct Draw {
+  // Worked out from seed_text: BucketSeed, or the state of GrowthBook's hash 2.
+  uint64_t seed = 0;
+  std::string_view seed_text;
+  // Index in Objective::units.
+  uint8_t unit = 0;
+  HashVersion hash = HashVersion::kSignalbox;
+  Purpose purpose = Purpose::kCell;
+};
+
+inline Draw MakeDraw(Purpose purpose, std::string_view seed_text, uint8_t unit,
+                     HashVersion hash = HashVersion::kSignalbox) {
+  const uint64_t seed =
+      hash == HashVersion::kSignalbox ? BucketSeed(purpose, seed_text) : growthbook::SeedState(seed_text);
+  return {.seed = seed, .seed_text = seed_text, .unit = unit, .hash = hash, .purpose = purpose};
+}
+
+// Where `unit` falls in `draw`. Allocation-free.
+inline uint32_t Bucket(const Draw& draw, std::string_view unit) {
+  if (draw.hash == HashVersion::kSignalbox) return Bucket(draw.seed, unit);
+  if (draw.hash == HashVersion::kGrowthBook1) return growthbook::Bucket1(draw.seed_text, unit);
+  return growthbook::Bucket2(static_cast<uint32_t>(draw.seed), unit);
 }
 
 }  // namespace signalbox::decide

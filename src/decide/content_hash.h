@@ -16,4 +16,7 @@ absl::StatusOr<std::string> RuleSetHash(const v1::RuleSet& rule_set);
 // placement. Versions and times are left out: equal hashes mean equal decisions.
 absl::StatusOr<std::string> SnapshotHash(const v1::Snapshot& snapshot);
 
+// The same where each rule set's `content_hash` is known to be its hash.
+absl::StatusOr<std::string> SnapshotHashOf(const v1::Snapshot& snapshot);
+
 }  // namespace signalbox::decide

@@ -48,6 +48,13 @@ std::vector<std::string> Users(int count) {
   return users;
 }
 
+// Of the experiment that the user takes part in, or of none.
+std::string CellFor(const Snapshot& snapshot, std::string_view objective, std::string_view user) {
+  const Decision decision = Decide(snapshot, {.objective = objective, .user = user});
+  EXPECT_LE(decision.enrolments.size(), 1u);
+  return std::string(decision.main_enrolment().cell);
+}
+
 const Answer& AnswerFor(const Snapshot& snapshot, std::string_view objective, std::string_view user) {
   const Decision decision = Decide(snapshot, {.objective = objective, .user = user});
   EXPECT_NE(decision.answer, nullptr);
@@ -81,10 +88,11 @@ TEST(Decide, ExperimentsGoBeforeShiftsAndShiftsBeforeTheDefault) {
   std::map<Reason, int> users_of;
   for (const std::string& user : Users(kUsers))
     ++users_of[AnswerFor(*snapshot, "ContinueWatchingRanking", user).reason];
-  // 40 % take part in the experiment; half of the others are shifted. Five standard deviations are 0.6 %.
-  EXPECT_NEAR(users_of[Reason::kExperiment], 0.4 * kUsers, 0.006 * kUsers) << "seed " << kSeed;
-  EXPECT_NEAR(users_of[Reason::kTrafficShift], 0.3 * kUsers, 0.006 * kUsers) << "seed " << kSeed;
-  EXPECT_NEAR(users_of[Reason::kDefault], 0.3 * kUsers, 0.006 * kUsers) << "seed " << kSeed;
+  // 40 % take part in the experiment, which chooses the model of half of them; half of the others are shifted. Five
+  // standard deviations are 0.6 %.
+  EXPECT_NEAR(users_of[Reason::kExperiment], 0.2 * kUsers, 0.006 * kUsers) << "seed " << kSeed;
+  EXPECT_NEAR(users_of[Reason::kTrafficShift], 0.4 * kUsers, 0.006 * kUsers) << "seed " << kSeed;
+  EXPECT_NEAR(users_of[Reason::kDefault], 0.4 * kUsers, 0.006 * kUsers) << "seed " << kSeed;
 }
 
 // The model that the user would have without the experiment, with the experiment's cell and parameters.
@@ -97,15 +105,19 @@ TEST(Decide, ACellWithoutAModelLeavesTheModelToTheShiftAndTheDefault) {
   const auto without_experiment = CompileOrDie(proto);
   std::map<std::string, int> users_of;
   for (const std::string& user : Users(20'000)) {
-    const Answer& answer = AnswerFor(*with_experiment, "ContinueWatchingRanking", user);
-    if (answer.cell != "3") continue;
-    ASSERT_EQ(answer.model->id, AnswerFor(*without_experiment, "ContinueWatchingRanking", user).model->id) << user;
-    ASSERT_EQ(answer.reason, Reason::kExperiment);
-    ASSERT_EQ(answer.experiment, "12345");
-    v1::ObjectiveConfig config;
-    ASSERT_TRUE(config.ParseFromString(answer.objective_config));
+    const Decision decision = Decide(*with_experiment, {.objective = "ContinueWatchingRanking", .user = user});
+    if (decision.main_enrolment().cell != "3") continue;
+    const Answer& without = AnswerFor(*without_experiment, "ContinueWatchingRanking", user);
+    ASSERT_EQ(decision.answer->model->id, without.model->id) << user;
+    ASSERT_EQ(decision.answer->reason, without.reason);
+    ASSERT_EQ(decision.main_enrolment().experiment, "12345");
+    const v1::ObjectiveConfig config = ConfigOf(decision);
     ASSERT_EQ(config.parameters().at("depth"), "90");
-    ++users_of[answer.model->id];
+    ASSERT_EQ(config.parameters().at("alpha"), "1");
+    ASSERT_EQ(config.experiment(), "12345");
+    ASSERT_EQ(config.cell(), "3");
+    ASSERT_EQ(config.cells().at("12345"), "3");
+    ++users_of[decision.answer->model->id];
   }
   // A fifth of all users, of whom a quarter is shifted.
   EXPECT_NEAR(users_of["ranker@3"], 1000, 150) << "seed " << kSeed;
@@ -141,11 +153,16 @@ TEST(Decide, TheFirstExperimentByPriorityThenDeclarationChooses) {
     added = v1::Experiment(Home(proto).experiments(0));
     added.set_id(id);
   }
-  EXPECT_EQ(AnswerFor(*CompileOrDie(proto), "ContinueWatchingRanking", "u").experiment, "12345");
+  const auto first = [&] {
+    const auto snapshot = CompileOrDie(proto);
+    return std::string(
+        Decide(*snapshot, {.objective = "ContinueWatchingRanking", .user = "u"}).main_enrolment().experiment);
+  };
+  EXPECT_EQ(first(), "12345");
   Home(proto).mutable_experiments(0)->set_priority(1);
-  EXPECT_EQ(AnswerFor(*CompileOrDie(proto), "ContinueWatchingRanking", "u").experiment, "later");
+  EXPECT_EQ(first(), "later");
   Home(proto).mutable_experiments(2)->set_priority(-1);
-  EXPECT_EQ(AnswerFor(*CompileOrDie(proto), "ContinueWatchingRanking", "u").experiment, "earlier");
+  EXPECT_EQ(first(), "earlier");
 }
 
 TEST(Decide, DoesNotAllocate) {
@@ -188,9 +205,9 @@ TEST(TrafficShift, RaisingItNeverMovesAnyoneWhoIsInAnExperiment) {
   const auto none = CompileOrDie(WithShare(0));
   const auto all = CompileOrDie(WithShare(1'000'000));
   for (const std::string& user : Users(20'000)) {
+    EXPECT_EQ(CellFor(*none, "ContinueWatchingRanking", user), CellFor(*all, "ContinueWatchingRanking", user)) << user;
     const Answer& before = AnswerFor(*none, "ContinueWatchingRanking", user);
     const Answer& after = AnswerFor(*all, "ContinueWatchingRanking", user);
-    EXPECT_EQ(before.cell, after.cell) << user;
     EXPECT_EQ(before.reason == Reason::kExperiment, after.reason == Reason::kExperiment) << user;
   }
 }
@@ -203,7 +220,7 @@ TEST(Experiment, ChangingItsAllocationNeverMovesAnyoneBetweenCells) {
     Home(proto).mutable_experiments(0)->set_allocation_ppm(allocation_ppm);
     const auto snapshot = CompileOrDie(proto);
     for (const std::string& user : users) {
-      const std::string& cell = AnswerFor(*snapshot, "ContinueWatchingRanking", user).cell;
+      const std::string cell = CellFor(*snapshot, "ContinueWatchingRanking", user);
       const auto known = cell_of.find(user);
       // Raising it only lets further users in, so who was in stays in the same cell.
       if (known != cell_of.end()) {
@@ -283,7 +300,7 @@ TEST(Bucket, IsUniformForTheUsualFormsOfIds) {
 TEST(Experiment, CellsHaveTheSharesThatWereDeclared) {
   const auto snapshot = CompileOrDie(ExampleSnapshot());
   std::map<std::string, double> users_of;
-  for (const std::string& user : Users(kUsers)) ++users_of[AnswerFor(*snapshot, "ContinueWatchingRanking", user).cell];
+  for (const std::string& user : Users(kUsers)) ++users_of[CellFor(*snapshot, "ContinueWatchingRanking", user)];
   const double taking_part = kUsers - users_of[""];
   const std::map<std::string, double> declared = {{"1", 0.2}, {"2", 0.3}, {"3", 0.5}};
   for (const auto& [cell, share] : declared)
@@ -337,8 +354,8 @@ TEST(Explain, AgreesWithTheDecision) {
       std::vector<Step> taken;
       std::copy_if(explanation.steps.begin(), explanation.steps.end(), std::back_inserter(taken),
                    [](const Step& step) { return step.outcome == StepOutcome::kTaken; });
-      ASSERT_EQ(taken.size(), decision.answer->cell == "3" ? 2U : 1U) << user;
-      EXPECT_EQ(taken.front().kind, decision.answer->reason) << user;
+      ASSERT_EQ(taken.size(), decision.main_enrolment().cell == "3" ? 2U : 1U) << user;
+      EXPECT_EQ(Name(taken.back().kind), Name(decision.answer->reason)) << user;
       EXPECT_THAT(taken.back().why, HasSubstr("gives " + decision.answer->model->id)) << user;
     }
   }
@@ -381,11 +398,11 @@ TEST(Explain, SaysWhoGaveTheModelAndWhoTheParametersWhereTheCellHasNoModel) {
   EXPECT_EQ(explanation.steps[0].outcome, StepOutcome::kTaken);
   EXPECT_THAT(explanation.steps[0].why, HasSubstr("cell 3 leaves the model to the rules below: everybody takes part"));
   EXPECT_EQ(explanation.steps[1].outcome, StepOutcome::kNotAsked);
-  EXPECT_EQ(explanation.steps[1].why, "another experiment has the user");
+  EXPECT_EQ(explanation.steps[1].why, "another experiment has the user: 12345");
   EXPECT_EQ(explanation.steps[2].outcome, StepOutcome::kTaken);
   EXPECT_THAT(explanation.steps[2].why, HasSubstr("gives ranker@3"));
   EXPECT_EQ(explanation.steps[3].outcome, StepOutcome::kNotAsked);
-  EXPECT_EQ(explanation.decision.answer->experiment, "12345");
+  EXPECT_EQ(explanation.decision.main_enrolment().experiment, "12345");
 }
 
 TEST(Explain, ReadsLikeAPage) {

@@ -66,6 +66,15 @@ void AppendObjectiveConfig(const ObjectiveConfig& config, bool with_empty_fields
   append(ObjectiveConfig::kModelTypeFieldNumber, config.model_type());
   for (const auto& [key, value] : Sorted(config.parameters()))
     AppendField(ObjectiveConfig::kParametersFieldNumber, MapEntry(key, value), out);
+  for (const auto& [experiment, cell] : Sorted(config.cells()))
+    AppendField(ObjectiveConfig::kCellsFieldNumber, MapEntry(experiment, cell), out);
+}
+
+// What is a map in ObjectiveConfig.
+void AppendMaps(const ObjectiveConfig& config, std::string& out) {
+  for (const auto& [experiment, cell] : Sorted(config.cells()))
+    AppendInferParameter("sb_cell." + std::string(experiment), cell, out);
+  for (const auto& [key, value] : Sorted(config.parameters())) AppendInferParameter(key, value, out);
 }
 
 }  // namespace
@@ -84,7 +93,16 @@ std::string OpenInferenceSuffix(const ObjectiveConfig& config) {
   AppendInferParameter("sb_experiment", config.experiment(), out);
   AppendInferParameter("sb_cell", config.cell(), out);
   AppendInferParameter("sb_model_input_type", config.model_input_type(), out);
-  for (const auto& [key, value] : Sorted(config.parameters())) AppendInferParameter(key, value, out);
+  AppendMaps(config, out);
+  return out;
+}
+
+std::string OpenInferenceOverlay(const ObjectiveConfig& config) {
+  std::string out;
+  if (!config.experiment().empty()) AppendInferParameter("sb_experiment", config.experiment(), out);
+  if (!config.cell().empty()) AppendInferParameter("sb_cell", config.cell(), out);
+  if (!config.model_input_type().empty()) AppendInferParameter("sb_model_input_type", config.model_input_type(), out);
+  AppendMaps(config, out);
   return out;
 }
 

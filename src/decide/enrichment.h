@@ -12,13 +12,18 @@
 
 namespace signalbox::decide {
 
-// Deterministic: parameters in order of their keys.
+// Deterministic: parameters and cells in order of their keys. What is empty is left out, so that of an overlay only
+// that is written which it says.
 std::string SerialiseObjectiveConfig(const v1::ObjectiveConfig& config);
 
 // To be appended to an inference.ModelInferRequest: model_name, model_version, and in `parameters` sb_objective,
-// sb_experiment, sb_cell, sb_model_input_type and every parameter of `config`, as string_param. All of signalbox's own
-// fields are written even when they are empty, so that nothing that a client put there is left.
+// sb_experiment, sb_cell, sb_model_input_type, sb_cell.ID of each experiment in `cells`, and every parameter of
+// `config`, as string_param. All of signalbox's own fields are written even when they are empty, so that nothing that a
+// client put there is left.
 std::string OpenInferenceSuffix(const v1::ObjectiveConfig& config);
+
+// The same of an overlay: its experiment and cell only where it has them, its cells, and its parameters.
+std::string OpenInferenceOverlay(const v1::ObjectiveConfig& config);
 
 // To be appended to a signalbox.v1.ServeRequest: objective_config, with every singular field written even when empty.
 std::string ServeSuffix(const v1::ObjectiveConfig& config);

@@ -79,6 +79,7 @@ ModelInferRequest Expected(ModelInferRequest request, const v1::ObjectiveConfig&
   set("sb_experiment", config.experiment());
   set("sb_cell", config.cell());
   set("sb_model_input_type", config.model_input_type());
+  for (const auto& [experiment, cell] : config.cells()) set("sb_cell." + experiment, cell);
   for (const auto& [key, value] : config.parameters()) set(key, value);
   return request;
 }
@@ -87,12 +88,12 @@ TEST(Enrichment, AppendedToAnyInferRequestItSetsItsFieldsAndLeavesTheRest) {
   RandomRequests random;
   const auto snapshot = CompileOrDie(ExampleSnapshot());
   for (int i = 0; i < 2000; ++i) {
-    for (const auto& answer : snapshot->answers()) {
+    for (const Answer* answer : snapshot->answers()) {
       v1::ObjectiveConfig config;
-      ASSERT_TRUE(config.ParseFromString(answer->objective_config));
+      ASSERT_TRUE(config.ParseFromString(std::string(answer->objective_config)));
       const ModelInferRequest request = random.Infer();
       ModelInferRequest enriched;
-      ASSERT_TRUE(enriched.ParseFromString(request.SerializeAsString() + answer->open_inference_suffix));
+      ASSERT_TRUE(enriched.ParseFromString(request.SerializeAsString() + std::string(answer->open_inference_suffix)));
       EXPECT_TRUE(MessageDifferencer::Equals(enriched, Expected(request, config)))
           << "seed " << kSeed << ", request " << request.ShortDebugString() << ", became "
           << enriched.ShortDebugString();
@@ -104,16 +105,16 @@ TEST(Enrichment, AppendedToAnyServeRequestItOverwritesTheClientsConfig) {
   RandomRequests random;
   const auto snapshot = CompileOrDie(ExampleSnapshot());
   for (int i = 0; i < 2000; ++i) {
-    for (const auto& answer : snapshot->answers()) {
+    for (const Answer* answer : snapshot->answers()) {
       const v1::ServeRequest request = random.Serve();
       v1::ServeRequest expected = request;
       v1::ObjectiveConfig& config = *expected.mutable_objective_config();
       const google::protobuf::Map<std::string, std::string> client_parameters = config.parameters();
-      ASSERT_TRUE(config.ParseFromString(answer->objective_config));
+      ASSERT_TRUE(config.ParseFromString(std::string(answer->objective_config)));
       config.mutable_parameters()->insert(client_parameters.begin(), client_parameters.end());
 
       v1::ServeRequest enriched;
-      ASSERT_TRUE(enriched.ParseFromString(request.SerializeAsString() + answer->serve_suffix));
+      ASSERT_TRUE(enriched.ParseFromString(request.SerializeAsString() + std::string(answer->serve_suffix)));
       EXPECT_TRUE(MessageDifferencer::Equals(enriched, expected))
           << "seed " << kSeed << ", request " << request.ShortDebugString() << ", became "
           << enriched.ShortDebugString();
@@ -134,9 +135,9 @@ TEST(Enrichment, AnEmptyVersionOverridesTheClients) {
 
 TEST(Enrichment, TheConfigIsTheSameMessageThatProtobufWrites) {
   const auto snapshot = CompileOrDie(ExampleSnapshot());
-  for (const auto& answer : snapshot->answers()) {
+  for (const Answer* answer : snapshot->answers()) {
     v1::ObjectiveConfig config;
-    ASSERT_TRUE(config.ParseFromString(answer->objective_config));
+    ASSERT_TRUE(config.ParseFromString(std::string(answer->objective_config)));
     EXPECT_EQ(config.model_name(), answer->model->name);
     EXPECT_EQ(config.objective(), answer->objective);
     EXPECT_EQ(config.experiment(), answer->experiment);

@@ -8,7 +8,10 @@
 #include <utility>
 
 #include "decide/bucket.h"
+#include "decide/condition_text.h"
+#include "decide/context_asker.h"
 #include "decide/objective.h"
+#include "decide/walk.h"
 
 namespace signalbox::decide {
 namespace {
@@ -16,6 +19,7 @@ namespace {
 // Of what a client wrote, in a message.
 constexpr size_t kShownBytesMax = 80;
 constexpr size_t kObjectivesShownMax = 20;
+constexpr size_t kFieldsShownMax = 5;
 
 std::string Place(const v1::SourceLocation& source) {
   if (source.file().empty()) return "";
@@ -43,90 +47,132 @@ std::string Shown(std::string_view text) {
   return fmt::format("\"{}...\"", text.substr(0, end));
 }
 
-// Follows the same steps as Decide (decide.cc) and writes each of them down. A test holds the two together.
-class Steps {
+// Answers as the request does, and writes down what comes of it.
+class Steps : public ContextAsker {
  public:
-  Steps(const Objective& objective, std::string_view user) : objective_(objective), user_(user) {}
+  Steps(const Objective& objective, const RequestContext& context)
+      : ContextAsker(objective, context), objective_(objective) {}
 
-  std::vector<Step> Take() {
-    for (const CompiledExperiment& experiment : objective_.experiments) AddExperiment(experiment);
-    for (size_t i = 0; i < objective_.shifts.size(); ++i) {
-      const CompiledShift& shift = objective_.shifts[i];
-      const bool leaves_the_model = cell_ != nullptr && !cell_->rule->has_model();
-      AddShift(shift, leaves_the_model ? cell_->with_shift[i] : shift.choice);
-    }
-    AddDefault();
-    return std::move(steps_);
-  }
+  std::vector<Step> Take() { return std::move(steps_); }
 
-  const Choice& taken() const { return *taken_; }
-
- private:
-  void AddExperiment(const CompiledExperiment& experiment) {
-    const v1::Experiment& rule = *experiment.rule;
-    Step& step = Add(Reason::kExperiment, fmt::format("experiment {}", rule.id()), Place(rule.source()));
-    if (!IsAsked(step)) return;
-    if (cell_ != nullptr) {
-      step.why = "another experiment has the user";
+  void On(const CompiledOverride* rule, const CallersChoice& choice) {
+    if (rule == nullptr && !choice.is_refused) {
+      for (const CompiledOverride& each : objective_.overrides) AddOverride(each).why = "the request asks for none";
       return;
     }
-    const uint32_t allocation = Bucket(experiment.allocation_seed, user_);
-    const std::string position =
-        experiment.allocation_ppm == kBuckets
-            ? "everybody takes part"
-            : fmt::format("the user falls at {}, {} take part", Percent(allocation), First(experiment.allocation_ppm));
-    if (allocation >= experiment.allocation_ppm) return Pass(step, position);
-    const uint32_t bucket = Bucket(experiment.cell_seed, user_);
-    const auto cell = std::find_if(experiment.cells.begin(), experiment.cells.end(),
-                                   [&](const CompiledCell& each) { return bucket < each.bucket_end; });
-    const uint32_t begin = cell == experiment.cells.begin() ? 0 : std::prev(cell)->bucket_end;
-    cell_ = &*cell;
-    const std::string where = fmt::format("{}; among the cells at {}, cell {} has {} to {}", position, Percent(bucket),
-                                          cell->rule->name(), Percent(begin), Percent(cell->bucket_end));
-    if (cell->rule->has_model()) {
-      return TakeChoice(step, cell->choice,
-                        fmt::format("cell {} gives {}: {}", cell->rule->name(), cell->choice.answer->model->id, where));
+    for (const CompiledOverride& each : objective_.overrides) {
+      Step& step = AddOverride(each);
+      if (&each != rule) {
+        Pass(step, rule == nullptr ? "does not allow this caller what it asks for" : "another one counts");
+      } else if (choice.model != nullptr) {
+        TakeModel(step, choice.model->model, "the caller may choose it and did");
+      } else {
+        step.outcome = StepOutcome::kTaken;
+        step.why = "the caller may choose its cells and did";
+      }
+      if (&each == rule && choice.is_refused) step.why += ", but asks for a cell that does not exist";
     }
-    step.outcome = StepOutcome::kTaken;
-    step.why = fmt::format("cell {} leaves the model to the rules below: {}", cell->rule->name(), where);
   }
 
-  void AddShift(const CompiledShift& shift, const Choice& choice) {
-    const v1::TrafficShift& rule = *shift.rule;
-    Step& step = Add(Reason::kTrafficShift, fmt::format("traffic shift {}", rule.id()), Place(rule.source()));
-    if (!IsAsked(step)) return;
-    if (!shift.applies) return Pass(step, "shifts from a model that is not the default model here");
-    const uint32_t bucket = Bucket(shift.seed, user_);
-    const std::string position =
-        fmt::format("the user falls at {}, {} is shifted", Percent(bucket), First(shift.share_ppm));
-    if (bucket >= shift.share_ppm) return Pass(step, position);
-    TakeChoice(step, choice, fmt::format("gives {}: {}", choice.answer->model->id, position));
+  void On(const CompiledContextRule& rule, Outcome outcome) {
+    Step& step = Add(StepKind::kContextRule, "context rule", rule.rule->id(), rule.rule->source());
+    if (outcome == Outcome::kConditionFails) return Pass(step, WhyNot(rule.condition));
+    std::vector<std::string> gives;
+    if (outcome == Outcome::kTaken && rule.choice.answer != nullptr) gives.push_back(rule.choice.model->id);
+    if (rule.policy != nullptr) gives.push_back("policy " + rule.rule->policy());
+    if (rule.overlay != nullptr) gives.emplace_back("parameters");
+    const std::string holds = rule.condition == nullptr ? "holds always" : Holding(*rule.condition);
+    if (outcome == Outcome::kModelIsNotNeeded)
+      return Finish(step, gives,
+                    fmt::format("{}; the model is chosen, {} is not needed", holds, rule.choice.model->id));
+    Finish(step, gives, holds);
   }
 
-  void AddDefault() {
-    const std::string& model = objective_.default_choice.answer->model->id;
-    Step& step = Add(Reason::kDefault, "default model", Place(objective_.rule->source()));
-    if (taken_ == nullptr) {
-      return TakeChoice(step, cell_ != nullptr ? cell_->choice : objective_.default_choice,
-                        fmt::format("gives {}", model));
+  void On(const CompiledExperiment& experiment, const ExperimentStep& taken) {
+    Step& step = Add(StepKind::kExperiment, "experiment", experiment.id, experiment.rule->source());
+    switch (taken.outcome) {
+      case Outcome::kTaken:
+        return TakeExperiment(step, experiment, taken);
+      case Outcome::kModelIsChosen:
+        step.why = "the model is chosen";
+        return;
+      case Outcome::kLayerIsTaken:
+        step.why = fmt::format("another experiment has the {}: {}", UnitName(experiment.unit), taken.other->id);
+        if (!experiment.rule->layer().empty()) step.why += fmt::format(", in layer {}", experiment.rule->layer());
+        return;
+      case Outcome::kOtherModelExperiment:
+        step.why =
+            fmt::format("another experiment with models has the {}: {}", UnitName(experiment.unit), taken.other->id);
+        return;
+      case Outcome::kNoUnit:
+        step.why = fmt::format("the request has no {}", UnitName(experiment.unit));
+        return;
+      case Outcome::kNotRunning:
+        return Pass(step, WhyNotRunning(*experiment.rule));
+      case Outcome::kHeldOut:
+        return Pass(step, fmt::format("holdout {} has the {}, which falls at {}, {} are held out",
+                                      taken.holdout->rule->id(), UnitName(taken.holdout->draw.unit),
+                                      Position(taken.holdout->draw), First(taken.holdout->share_ppm)));
+      case Outcome::kOutsideLayerRange:
+        return Pass(
+            step, fmt::format("in layer {} the {} falls at {}, it has {} to {}", experiment.rule->layer(),
+                              UnitName(experiment.unit), Position(objective_.layers[experiment.layer].draw),
+                              Percent(experiment.rule->layer_begin_ppm()), Percent(experiment.rule->layer_end_ppm())));
+      case Outcome::kNotAllocated:
+        return Pass(step, Allocated(experiment));
+      case Outcome::kFallbackIsNoPart:
+        return Pass(step,
+                    fmt::format("platform {} gave no cell, and then nobody takes part", experiment.remote->platform));
+      default:
+        return Pass(step, WhyNot(experiment.condition));
     }
-    step.why = fmt::format("the model is chosen, {} is not needed", model);
   }
 
-  Step& Add(Reason kind, std::string rule, std::string place) {
-    steps_.push_back({.kind = kind, .rule = std::move(rule), .place = std::move(place), .why = {}});
-    return steps_.back();
-  }
-
-  bool IsAsked(Step& step) {
-    if (user_.empty()) {
-      step.why = "the request has no user";
-    } else if (taken_ != nullptr) {
+  void On(const CompiledShift& shift, Outcome outcome) {
+    Step& step = Add(StepKind::kTrafficShift, "traffic shift", shift.rule->id(), shift.rule->source());
+    if (outcome == Outcome::kModelIsChosen) {
       step.why = "the model is chosen";
+    } else if (outcome == Outcome::kNoUnit) {
+      step.why = fmt::format("the request has no {}", UnitName(shift.draw.unit));
+    } else if (outcome == Outcome::kOtherModel) {
+      Pass(step, "shifts from a model that is not the default model here");
+    } else if (outcome == Outcome::kConditionFails) {
+      Pass(step, WhyNot(shift.condition));
     } else {
-      return true;
+      const std::string position = fmt::format("the {} falls at {}, {} is shifted", UnitName(shift.draw.unit),
+                                               Position(shift.draw), First(shift.ramp.ShareAt(now_unix_ms())));
+      if (outcome == Outcome::kTaken) return TakeModel(step, shift.choice.model, position);
+      Pass(step, position);
     }
-    return false;
+  }
+
+  void OnDefault(Outcome outcome) {
+    const Model* model = objective_.default_choice.model;
+    Step& step = steps_.emplace_back();
+    step.rule = "default model";
+    step.place = Place(objective_.rule->source());
+    if (outcome == Outcome::kTaken) return TakeModel(step, model, "");
+    step.why = fmt::format("the model is chosen, {} is not needed", model->id);
+  }
+
+  void On(const CompiledShadow& shadow, Outcome outcome) {
+    Step& step = Add(StepKind::kShadow, "shadow", shadow.rule->id(), shadow.rule->source());
+    if (outcome == Outcome::kConditionFails) return Pass(step, WhyNot(shadow.condition));
+    const std::string position = fmt::format("the request falls at {}, {} are copied",
+                                             Percent(DrawRequest(shadow.draw).value), First(shadow.share_ppm));
+    if (outcome == Outcome::kNotAllocated) return Pass(step, position);
+    step.outcome = StepOutcome::kTaken;
+    step.why = fmt::format("copies to {}: {}", shadow.shadow->answer->model->id, position);
+  }
+
+ private:
+  Step& AddOverride(const CompiledOverride& rule) {
+    return Add(StepKind::kOverride, "override", rule.rule->id(), rule.rule->source());
+  }
+
+  Step& Add(StepKind kind, std::string_view what, std::string_view id, const v1::SourceLocation& source) {
+    steps_.push_back({.kind = kind, .rule = fmt::format("{} {}", what, id), .place = Place(source), .why = {}});
+    return steps_.back();
   }
 
   static void Pass(Step& step, std::string why) {
@@ -134,17 +180,92 @@ class Steps {
     step.why = std::move(why);
   }
 
-  void TakeChoice(Step& step, const Choice& choice, std::string why) {
+  static void TakeModel(Step& step, const Model* model, const std::string& why) {
     step.outcome = StepOutcome::kTaken;
-    step.why = std::move(why);
-    taken_ = &choice;
+    step.why = fmt::format("gives {}{}{}", model->id, why.empty() ? "" : ": ", why);
+  }
+
+  static void Finish(Step& step, const std::vector<std::string>& gives, const std::string& why) {
+    step.outcome = gives.empty() ? StepOutcome::kPassed : StepOutcome::kTaken;
+    step.why = gives.empty() ? why : fmt::format("gives {}: {}", fmt::join(gives, ", "), why);
+  }
+
+  void TakeExperiment(Step& step, const CompiledExperiment& experiment, const ExperimentStep& taken) {
+    const std::string how = How(experiment, taken);
+    step.outcome = StepOutcome::kTaken;
+    step.why = taken.cell->choice.answer != nullptr
+                   ? fmt::format("cell {} gives {}: {}", taken.cell->name, taken.cell->choice.model->id, how)
+                   : fmt::format("cell {} leaves the model to the rules below: {}", taken.cell->name, how);
+  }
+
+  std::string How(const CompiledExperiment& experiment, const ExperimentStep& taken) {
+    switch (taken.allocation) {
+      case Allocation::kForced:
+        return fmt::format("the rules force this {} into it", UnitName(experiment.unit));
+      case Allocation::kOverride:
+        return "the caller chose it";
+      case Allocation::kRemote:
+        return fmt::format("platform {} gave it", experiment.remote->platform);
+      case Allocation::kFallback:
+        return fmt::format("platform {} gave no cell of it; {}", experiment.remote->platform,
+                           experiment.remote->fallback == v1::RemoteAllocation::CELL ? "its fallback is this one"
+                                                                                     : AmongCells(experiment, taken));
+      case Allocation::kHash:
+        break;
+    }
+    return AmongCells(experiment, taken);
+  }
+
+  std::string AmongCells(const CompiledExperiment& experiment, const ExperimentStep& taken) {
+    const auto index = static_cast<size_t>(taken.cell - experiment.cells.data());
+    const uint32_t scale = kBuckets / BucketCount(experiment.cell.hash);
+    return fmt::format("{}; among the cells at {}, cell {} has {} to {}", Allocated(experiment),
+                       Position(experiment.cell), taken.cell->name, Percent(experiment.ranges[index].begin * scale),
+                       Percent(experiment.ranges[index].end * scale));
+  }
+
+  std::string Allocated(const CompiledExperiment& experiment) {
+    if (experiment.cell.hash != HashVersion::kSignalbox) {
+      return fmt::format("by GrowthBook's hash the {} falls at {}, {} of each cell take part",
+                         UnitName(experiment.unit), Position(experiment.cell), First(experiment.allocation_end));
+    }
+    if (experiment.takes_everybody) return "everybody takes part";
+    return fmt::format("the {} falls at {}, {} take part", UnitName(experiment.unit), Position(experiment.allocation),
+                       First(experiment.allocation_end));
+  }
+
+  std::string Position(const decide::Draw& draw) {
+    return Percent(Draw(draw).value * (kBuckets / BucketCount(draw.hash)));
+  }
+
+  // "user", "account or device_id".
+  std::string UnitName(uint8_t unit) const {
+    std::vector<std::string_view> names;
+    for (const Field& field : objective_.units[unit].fields) names.push_back(field.name);
+    return fmt::format("{}", fmt::join(names, " or "));
+  }
+
+  std::string WhyNotRunning(const v1::Experiment& rule) const {
+    const int64_t now = now_unix_ms();
+    if (now == 0) return "it runs at certain times, and the request has no time";
+    return now < rule.start_unix_ms() ? "it has not started" : "it has ended";
+  }
+
+  static std::string Holding(const Condition& condition) { return ConditionText(*condition.proto) + " holds"; }
+
+  std::string WhyNot(const Condition* condition) const {
+    std::vector<std::string> values;
+    for (const std::string_view field : FieldsOf(*condition->proto)) {
+      if (values.size() == kFieldsShownMax) break;
+      const std::string_view value = ValueOf(context(), ParseField(field), field);
+      values.push_back(value.empty() ? fmt::format("no {}", field) : fmt::format("{} {}", field, Shown(value)));
+    }
+    return fmt::format("{} does not hold{}{}", ConditionText(*condition->proto),
+                       values.empty() ? "" : ": the request has ", fmt::join(values, ", "));
   }
 
   const Objective& objective_;
-  const std::string_view user_;
   std::vector<Step> steps_;
-  const CompiledCell* cell_ = nullptr;
-  const Choice* taken_ = nullptr;
 };
 
 // The text form.
@@ -188,7 +309,7 @@ class Page {
     if (explanation.rule_set_version != 0) rules += fmt::format(", version {}", explanation.rule_set_version);
     if (!explanation.place.empty()) rules += fmt::format(", {}", explanation.place);
     Row("rules", rules);
-    Row("user", context.user.empty() ? "none, so no experiment and no traffic shift is asked" : context.user);
+    Row("user", context.user.empty() ? "none" : context.user);
     text_.push_back('\n');
   }
 
@@ -224,6 +345,26 @@ class Page {
           fmt::format("{}, {}{}", fallback->model->id, fallback->model->routing_key, where));
     }
     if (decision.fallbacks.empty()) Row("fallbacks", "none");
+    if (decision.static_answer != nullptr)
+      Row("at the end", fmt::format("a static answer of {} bytes", decision.static_answer->message.size()));
+    WriteMore(decision);
+  }
+
+  // What most requests do not have.
+  void WriteMore(const Decision& decision) {
+    for (const Answer::Member& member : decision.answer->members)
+      Row("member", fmt::format("{}, {}", member.answer->model->id, Placement(*member.answer->model)));
+    std::vector<std::string> cells;
+    for (const Enrolment& each : decision.enrolments) cells.push_back(fmt::format("{}={}", each.experiment, each.cell));
+    if (cells.size() > 1 || (!cells.empty() && decision.answer->experiment.empty()))
+      Row("cells", fmt::format("{}", fmt::join(cells, " ")));
+    if (decision.limits != nullptr) Row("policy", decision.limits->policy);
+    for (const Shadow* shadow : decision.shadows)
+      Row("shadow", fmt::format("{}, to {}", shadow->id, shadow->answer->model->id));
+    if (!decision.override_rule.empty()) Row("override", decision.override_rule);
+    for (size_t i = 0; i < kNoteNames.size(); ++i) {
+      if ((decision.notes >> i & 1) != 0) Row("note", kNoteNames[i]);
+    }
   }
 
   std::string Placement(const Model& model) const {
@@ -246,6 +387,12 @@ std::string_view Name(StepOutcome outcome) {
   return kNames[static_cast<size_t>(outcome)];
 }
 
+std::string_view Name(StepKind kind) {
+  static constexpr std::array<std::string_view, 6> kNames = {"override",      "context_rule", "experiment",
+                                                             "traffic_shift", "default",      "shadow"};
+  return kNames[static_cast<size_t>(kind)];
+}
+
 Explanation ExplainSteps(const Snapshot& snapshot, const RequestContext& context) {
   Explanation explanation;
   const Objective* objective = snapshot.FindObjective(context.objective);
@@ -253,10 +400,10 @@ Explanation ExplainSteps(const Snapshot& snapshot, const RequestContext& context
   explanation.place = Place(objective->rule->source());
   explanation.namespace_name = objective->rule_set->rule_set().namespace_();
   explanation.rule_set_version = objective->rule_set->version();
-  Steps steps(*objective, context.user);
+  Steps steps(*objective, context);
+  explanation.decision = Walk(*objective, steps);
+  explanation.decision.notes |= steps.notes();
   explanation.steps = steps.Take();
-  explanation.decision.answer = steps.taken().answer;
-  explanation.decision.fallbacks = steps.taken().fallbacks;
   return explanation;
 }
 

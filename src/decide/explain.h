@@ -12,17 +12,21 @@
 namespace signalbox::decide {
 
 enum class StepOutcome : uint8_t {
-  kTaken,     // gave the model; or, a cell without one, its parameters, and a later step gave the model
-  kPassed,    // was asked and gave none
-  kNotAsked,  // the model was chosen before, or the rule cannot be asked
+  kTaken,     // applies: gave the model, or whatever else the rule gives
+  kPassed,    // was asked, and does not apply
+  kNotAsked,  // was decided before, or the rule cannot be asked
 };
 // "taken", "passed", "not_asked".
 std::string_view Name(StepOutcome outcome);
 
+enum class StepKind : uint8_t { kOverride, kContextRule, kExperiment, kTrafficShift, kDefault, kShadow };
+// "override", "context_rule", "experiment", "traffic_shift", "default", "shadow".
+std::string_view Name(StepKind kind);
+
 struct Step {
-  Reason kind = Reason::kDefault;  // kExperiment, kTrafficShift, kDefault
-  std::string rule;                // "experiment 12345"
-  std::string place;               // "rules/home.js:14:9", or empty where the rules' source is not known
+  StepKind kind = StepKind::kDefault;
+  std::string rule;   // "experiment 12345"
+  std::string place;  // "rules/home.js:14:9", or empty where the rules' source is not known
   StepOutcome outcome = StepOutcome::kNotAsked;
   std::string why;  // a clause without a full stop
 };

@@ -47,8 +47,8 @@ Json Decisions(const Snapshot& snapshot) {
                   {"user", user},
                   {"model", decision.answer->model->id},
                   {"reason", Name(decision.answer->reason)},
-                  {"experiment", decision.answer->experiment},
-                  {"cell", decision.answer->cell},
+                  {"experiment", decision.main_enrolment().experiment},
+                  {"cell", decision.main_enrolment().cell},
                   {"fallbacks", Json::array()}};
       for (const Answer* fallback : decision.fallbacks) row["fallbacks"].push_back(fallback->model->id);
       decisions.push_back(row);

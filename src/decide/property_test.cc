@@ -39,8 +39,9 @@ struct Outcome {
 };
 
 Outcome Decided(const Snapshot& snapshot, std::string_view objective, std::string_view user) {
-  const Answer& answer = *Decide(snapshot, {.objective = objective, .user = user}).answer;
-  return {answer.model->id, answer.reason, answer.experiment, answer.cell};
+  const Decision decision = Decide(snapshot, {.objective = objective, .user = user});
+  const Enrolment main = decision.main_enrolment();
+  return {decision.answer->model->id, decision.answer->reason, std::string(main.experiment), std::string(main.cell)};
 }
 
 template <typename Rule>
@@ -64,8 +65,8 @@ Outcome Expected(const v1::RuleSet& rules, const v1::Objective& objective, const
       for (const v1::Cell& cell : experiment.cells()) {
         if (left < cell.weight_ppm()) {
           if (cell.has_model()) return {ModelId(cell.model()), Reason::kExperiment, experiment.id(), cell.name()};
-          by_default = {default_model, Reason::kExperiment, experiment.id(), cell.name()};
-          by_shift = by_default;
+          by_default = {default_model, Reason::kDefault, experiment.id(), cell.name()};
+          by_shift = {"", Reason::kTrafficShift, experiment.id(), cell.name()};
           is_in_a_cell = true;
           break;
         }
@@ -175,12 +176,10 @@ TEST(DecisionProperty, RaisingAShiftNeverMovesAnyoneOutAndLoweringItNeverMovesAn
         ASSERT_EQ(after.model, ModelId(shift.to())) << objective << ", " << user << ", " << low << " to " << high;
         ASSERT_EQ(before.cell, after.cell) << objective << ", " << user << ", " << low << " to " << high;
         ASSERT_EQ(before.experiment, after.experiment);
-        if (before.reason != Reason::kExperiment) {
-          ASSERT_EQ(before.reason, Reason::kDefault);
-          ASSERT_EQ(after.reason, Reason::kTrafficShift);
-        }
+        ASSERT_EQ(before.reason, Reason::kDefault);
+        ASSERT_EQ(after.reason, Reason::kTrafficShift);
         ASSERT_TRUE(Targets(shift, objective));
-        moved_in_cells += before.reason == Reason::kExperiment;
+        moved_in_cells += !before.experiment.empty();
       }
     }
   });

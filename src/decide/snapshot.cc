@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 
+#include "base/hash.h"
 #include "decide/objective.h"
+#include "decide/snapshot_memory.h"
 
 namespace signalbox::decide {
 
@@ -13,18 +16,33 @@ std::string_view Name(Reason reason) {
   return kNames[static_cast<size_t>(reason)];
 }
 
-Snapshot::Snapshot() = default;
+Snapshot::Snapshot() : memory_(std::make_unique<Memory>()), index_(2) {}
 Snapshot::~Snapshot() = default;
 
 const Objective* Snapshot::FindObjective(std::string_view name) const {
-  const auto found = objectives_.find(name);
-  return found == objectives_.end() ? nullptr : found->second.get();
+  const uint64_t hash = StableHash64(name);
+  const size_t mask = index_.size() - 1;
+  for (size_t at = hash & mask; index_[at].objective != nullptr; at = (at + 1) & mask) {
+    if (index_[at].hash == hash && index_[at].objective->name == name) return index_[at].objective;
+  }
+  return nullptr;
+}
+
+void Snapshot::IndexObjectives() {
+  index_.assign(std::bit_ceil(std::max<size_t>(2, 2 * objectives_.size())), {});
+  const size_t mask = index_.size() - 1;
+  for (const Objective* objective : objectives_) {
+    const uint64_t hash = StableHash64(objective->name);
+    size_t at = hash & mask;
+    while (index_[at].objective != nullptr) at = (at + 1) & mask;
+    index_[at] = {.hash = hash, .objective = objective};
+  }
 }
 
 std::vector<std::string_view> Snapshot::ObjectiveNames() const {
   std::vector<std::string_view> names;
   names.reserve(objectives_.size());
-  for (const auto& [name, objective] : objectives_) names.emplace_back(name);
+  for (const Objective* objective : objectives_) names.push_back(objective->name);
   std::sort(names.begin(), names.end());
   return names;
 }

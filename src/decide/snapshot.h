@@ -34,21 +34,22 @@ enum class Reason : uint8_t { kDefault, kExperiment, kTrafficShift, kFallback, k
 std::string_view Name(Reason reason);
 
 // One possible answer of one Objective. Everything that the data path sends because of it is serialised here, once.
+// Texts here and below live as long as the snapshot.
 struct Answer {
   // Dense from 0 in its snapshot, for tables beside it.
   uint32_t index = 0;
-  const Model* model = nullptr;
   Reason reason = Reason::kDefault;
-  std::string objective;
-  std::string experiment;  // empty unless reason is kExperiment
-  std::string cell;        // the same
+  const Model* model = nullptr;
+  std::string_view objective;
+  std::string_view experiment;  // empty unless reason is kExperiment
+  std::string_view cell;        // the same
   // Serialised signalbox.v1.ObjectiveConfig, and the same in base64 for `sb-objective-config-bin`.
-  std::string objective_config;
-  std::string objective_config_base64;
+  std::string_view objective_config;
+  std::string_view objective_config_base64;
   // To be appended to a serialised inference.ModelInferRequest: model_name, model_version, parameters.
-  std::string open_inference_suffix;
+  std::string_view open_inference_suffix;
   // To be appended to a serialised signalbox.v1.ServeRequest: objective_config.
-  std::string serve_suffix;
+  std::string_view serve_suffix;
 
   // Set where several models make the answer together: `model` then stands for all of them (`ensemble:NAME`, without
   // routing key and shards), and the requests to them are those of `members`.
@@ -57,24 +58,26 @@ struct Answer {
     const Answer* answer = nullptr;
     double weight = 0;
   };
-  std::vector<Member> members;
+  std::span<const Member> members;
 };
 
 // What a rule adds to the ObjectiveConfig beside what the answer says: parameters, and the cell of an experiment that
 // did not choose the model. Appended behind the answer's, where it goes before what stands there (enrichment.h).
 struct Overlay {
-  std::string objective_config;
-  std::string open_inference_suffix;
+  // Dense from 0 in its snapshot, for tables beside it.
+  uint32_t index = 0;
+  std::string_view objective_config;
+  std::string_view open_inference_suffix;
 };
 
 // A declared answer: one serialised response message, given when no model can be reached.
 struct StaticAnswer {
-  std::string message;
+  std::string_view message;
 };
 
 // What the policy of a request allows. For each (Objective, client tenant, model version); 0: no limit.
 struct Limits {
-  std::string policy;
+  std::string_view policy;
   double requests_per_second = 0;
   uint32_t burst = 0;
   uint32_t concurrent_requests = 0;
@@ -84,12 +87,12 @@ struct Limits {
 
 // A copy of the request goes there as well, and its answer is never returned.
 struct Shadow {
-  std::string id;
+  std::string_view id;
   const Answer* answer = nullptr;
   const v1::Comparison* comparison = nullptr;  // nullptr: none
 };
 
-struct Objective;  // the compiled rules of one Objective; private to the decision (objective.h)
+struct Objective;  // the compiled rules of one Objective (objective.h)
 
 // Thread-safe by being immutable. Held by shared_ptr because requests in flight outlive the next snapshot.
 class Snapshot {
@@ -109,7 +112,11 @@ class Snapshot {
   const v1::Snapshot& proto() const { return proto_; }
 
   // Every answer that any Objective can give, in index order.
-  std::span<const std::unique_ptr<const Answer>> answers() const { return answers_; }
+  std::span<const Answer* const> answers() const { return answers_; }
+  // Every overlay, in index order.
+  std::span<const Overlay* const> overlays() const { return overlays_; }
+  // Every Objective's compiled rules, in order of namespace and declaration.
+  std::span<const Objective* const> objectives() const { return objectives_; }
   std::span<const std::unique_ptr<const Model>> models() const { return models_; }
   std::span<const std::unique_ptr<const Shard>> shards() const { return shards_; }
 
@@ -123,13 +130,28 @@ class Snapshot {
 
  private:
   friend class SnapshotCompiler;
+  friend class AnswerFactory;
+  // Where the rules that decisions are made from lie, and where the texts that they lead to. Kept apart, so that the
+  // rules of an Objective lie side by side.
+  struct Memory;
+  struct IndexSlot {
+    uint64_t hash = 0;
+    const Objective* objective = nullptr;  // nullptr: free
+  };
+
   Snapshot();
+  void IndexObjectives();
 
   v1::Snapshot proto_;
+  std::unique_ptr<Memory> memory_;
   std::vector<std::unique_ptr<const Shard>> shards_;
   std::vector<std::unique_ptr<const Model>> models_;
-  std::vector<std::unique_ptr<const Answer>> answers_;
-  StringMap<std::unique_ptr<const Objective>> objectives_;
+  std::vector<const Answer*> answers_;
+  std::vector<const Overlay*> overlays_;
+  std::vector<const Objective*> objectives_;
+  // By name: open addressing in a power of two of slots, at least half of them free, so that a look-up is one hash, one
+  // slot and the Objective itself.
+  std::vector<IndexSlot> index_;
   StringMap<const Model*> models_by_id_;
 };
 

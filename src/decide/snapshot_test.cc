@@ -59,9 +59,9 @@ TEST(Snapshot, AModelWithoutPlacementHasNoShards) {
 
 TEST(Snapshot, AnswersAreNumberedInOrder) {
   const auto snapshot = CompileOrDie(ExampleSnapshot());
-  // ContinueWatchingRanking: 2 fallbacks, default, 3 cells and one of them with the shift, shift; TitleSearch: default,
-  // shift; FraudScoring: default.
-  ASSERT_THAT(snapshot->answers(), SizeIs(11));
+  // ContinueWatchingRanking: 2 fallbacks, default, 2 cells with a model, shift; TitleSearch: default, shift;
+  // FraudScoring: default.
+  ASSERT_THAT(snapshot->answers(), SizeIs(9));
   for (size_t i = 0; i < snapshot->answers().size(); ++i) EXPECT_EQ(snapshot->answers()[i]->index, i);
 }
 
@@ -72,7 +72,7 @@ TEST(Snapshot, ParametersOfACellGoBeforeThoseOfItsObjective) {
       std::find_if(answers.begin(), answers.end(), [](const auto& answer) { return answer->cell == "2"; });
   ASSERT_NE(found, answers.end());
   v1::ObjectiveConfig config;
-  ASSERT_TRUE(config.ParseFromString((*found)->objective_config));
+  ASSERT_TRUE(config.ParseFromString(std::string((*found)->objective_config)));
   EXPECT_EQ(config.parameters().at("depth"), "80");
   EXPECT_EQ(config.parameters().at("alpha"), "1");
   EXPECT_EQ(config.model_input_type(), "WIDE_INPUT_TYPE");

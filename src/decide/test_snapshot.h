@@ -8,7 +8,9 @@
 #include <string>
 
 #include "base/status.h"
+#include "decide/decide.h"
 #include "decide/snapshot.h"
+#include "signalbox/v1/objective_config.pb.h"
 
 namespace signalbox::decide {
 
@@ -25,6 +27,15 @@ inline std::shared_ptr<const Snapshot> CompileOrDie(v1::Snapshot proto) {
     abort();
   }
   return *std::move(snapshot);
+}
+
+// What goes with the request to the decision's answer.
+inline v1::ObjectiveConfig ConfigOf(const Decision& decision) {
+  std::string bytes(decision.answer->objective_config);
+  for (const Overlay* overlay : decision.overlays) bytes += overlay->objective_config;
+  v1::ObjectiveConfig config;
+  EXPECT_TRUE(config.ParseFromString(bytes));
+  return config;
 }
 
 // Two namespaces: `home` with an experiment before a canary and a fallback, `risk` with a default model alone.

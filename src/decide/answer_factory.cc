@@ -1,0 +1,86 @@
+#include "decide/answer_factory.h"
+
+#include "absl/strings/escaping.h"
+#include "api/rule_set.h"
+#include "decide/arena.h"
+#include "decide/enrichment.h"
+#include "decide/routing_key.h"
+#include "decide/snapshot_memory.h"
+
+namespace signalbox::decide {
+
+using rule_set::ConfigOf;
+using rule_set::ModelId;
+
+const Answer* AnswerFactory::MakeAnswer(const v1::Objective& objective, const v1::ModelRef& ref,
+                                        const NamedRules& named, const Because& because) {
+  const v1::ObjectiveConfig config = ConfigOf(objective, ref, because.experiment, because.cell);
+  auto* answer = New<Answer>(snapshot_.memory_->texts);
+  answer->index = static_cast<uint32_t>(snapshot_.answers_.size());
+  snapshot_.answers_.push_back(answer);
+  answer->model = FindOrMakeModel(ref);
+  answer->reason = because.reason;
+  // The texts of the rules live as long.
+  answer->objective = objective.name();
+  if (because.experiment != nullptr) {
+    answer->experiment = because.experiment->id();
+    answer->cell = because.cell->name();
+  }
+  answer->objective_config = Keep(SerialiseObjectiveConfig(config));
+  std::string base64;
+  absl::Base64Escape(absl::string_view(answer->objective_config.data(), answer->objective_config.size()), &base64);
+  answer->objective_config_base64 = Keep(base64);
+  answer->open_inference_suffix = Keep(OpenInferenceSuffix(config));
+  answer->serve_suffix = Keep(ServeSuffix(config));
+  if (ref.ensemble().empty()) return answer;
+  answer->ensemble = named.ensembles.at(ref.ensemble());
+  const std::span<Answer::Member> members =
+      NewArray<Answer::Member>(static_cast<size_t>(answer->ensemble->members_size()), snapshot_.memory_->texts);
+  for (size_t i = 0; i < members.size(); ++i) {
+    const v1::EnsembleMember& member = answer->ensemble->members(static_cast<int>(i));
+    members[i] = {.answer = MakeAnswer(objective, member.model(), named, because), .weight = member.weight()};
+  }
+  answer->members = members;
+  return answer;
+}
+
+const Overlay* AnswerFactory::MakeOverlay(const v1::ObjectiveConfig& config) {
+  auto* overlay = New<Overlay>(snapshot_.memory_->texts);
+  overlay->index = static_cast<uint32_t>(snapshot_.overlays_.size());
+  overlay->objective_config = Keep(SerialiseObjectiveConfig(config));
+  overlay->open_inference_suffix = Keep(OpenInferenceOverlay(config));
+  snapshot_.overlays_.push_back(overlay);
+  return overlay;
+}
+
+std::string_view AnswerFactory::Keep(std::string_view text) { return NewText(text, snapshot_.memory_->texts); }
+
+const Model* AnswerFactory::FindOrMakeModel(const v1::ModelRef& ref) {
+  const std::string id = ModelId(ref);
+  const Model*& known = snapshot_.models_by_id_[id];
+  if (known != nullptr) return known;
+  auto model = std::make_unique<Model>();
+  model->id = id;
+  // An ensemble is nowhere itself.
+  if (ref.ensemble().empty()) {
+    model->name = ref.name();
+    model->version = ref.version();
+    model->routing_key = RoutingKey(id);
+    model->shards = ShardsOf(id, ref.name());
+  }
+  known = model.get();
+  snapshot_.models_.push_back(std::move(model));
+  return known;
+}
+
+std::vector<const Shard*> AnswerFactory::ShardsOf(const std::string& id, const std::string& name) const {
+  const auto& placements = snapshot_.proto_.placement().models();
+  auto placement = placements.find(id);
+  if (placement == placements.end()) placement = placements.find(name);
+  std::vector<const Shard*> shards;
+  if (placement == placements.end()) return shards;
+  for (const std::string& shard : placement->second.shards()) shards.push_back(shards_.at(shard));
+  return shards;
+}
+
+}  // namespace signalbox::decide

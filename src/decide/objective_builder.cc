@@ -1,0 +1,477 @@
+#include "decide/objective_builder.h"
+
+#include <algorithm>
+#include <set>
+
+#include "api/rule_set.h"
+#include "decide/arena.h"
+#include "decide/decide.h"
+#include "decide/remote_questions.h"
+
+namespace signalbox::decide {
+
+using rule_set::kObjectiveConfigBytesMax;
+using rule_set::ModelId;
+
+namespace {
+
+const std::string& SeedText(const std::string& seed, const std::string& id) { return seed.empty() ? id : seed; }
+
+std::string UnitText(const google::protobuf::RepeatedPtrField<std::string>& unit) {
+  return unit.empty() ? "user" : fmt::format("{}", fmt::join(unit, "\n"));
+}
+
+size_t SizeOf(const Overlay* overlay) { return overlay == nullptr ? 0 : overlay->objective_config.size(); }
+
+}  // namespace
+
+ObjectiveBuilder::ObjectiveBuilder(const v1::PublishedRuleSet& published, const NamedRules& named,
+                                   AnswerFactory& answers, ConditionCompiler& conditions,
+                                   std::pmr::memory_resource& rules_memory, std::pmr::memory_resource& texts_memory,
+                                   Problems& problems)
+    : published_(published),
+      rules_(published.rule_set()),
+      named_(named),
+      answers_(answers),
+      conditions_(conditions),
+      rules_memory_(rules_memory),
+      texts_memory_(texts_memory),
+      problems_(problems) {
+  Group(rules_.context_rules(), &Targeting::context_rules);
+  Group(rules_.experiments(), &Targeting::experiments);
+  Group(rules_.traffic_shifts(), &Targeting::shifts);
+  Group(rules_.shadows(), &Targeting::shadows);
+  Group(rules_.overrides(), &Targeting::overrides);
+  for (const v1::ShiftSetting& setting : published.traffic().shifts()) settings_.emplace(setting.shift(), &setting);
+}
+
+template <typename Rule>
+void ObjectiveBuilder::Group(const google::protobuf::RepeatedPtrField<Rule>& rules,
+                             std::vector<const Rule*> Targeting::*of_kind) {
+  for (const Rule& rule : rules) {
+    for (const std::string& objective : rule.objectives()) (targeting_[objective].*of_kind).push_back(&rule);
+  }
+}
+
+std::vector<const Objective*> ObjectiveBuilder::Build() {
+  std::vector<const Objective*> built;
+  built.reserve(static_cast<size_t>(rules_.objectives_size()));
+  for (const v1::Objective& rule : rules_.objectives()) built.push_back(BuildOne(rule));
+  return built;
+}
+
+const Objective* ObjectiveBuilder::BuildOne(const v1::Objective& rule) {
+  static const Targeting kNone;
+  const auto found = targeting_.find(rule.name());
+  const Targeting& targeting = found == targeting_.end() ? kNone : found->second;
+  auto* objective = New<Objective>(rules_memory_);
+  Draft draft(rule, targeting, *objective);
+  objective->rule = &rule;
+  objective->rule_set = &published_;
+  objective->name = NewText(rule.name(), rules_memory_);
+  CheckLimit(draft, targeting.experiments.size(), kExperimentsMax, "experiments");
+  CheckLimit(draft, targeting.overrides.size(), kOverridesMax, "overrides");
+  CheckLimit(draft, targeting.shadows.size(), kShadowsMax, "shadows");
+  for (const v1::ContextRule* each : targeting.context_rules) {
+    for (const auto& [key, value] : each->parameters()) draft.context_parameters.insert(key);
+  }
+  for (const v1::Experiment* each : targeting.experiments) {
+    std::set<std::string_view> keys;
+    for (const v1::Cell& cell : each->cells()) {
+      for (const auto& [key, value] : cell.parameters()) keys.insert(key);
+    }
+    for (const std::string_view key : keys) ++draft.experiment_parameters[std::string(key)];
+  }
+
+  objective->policy = PolicyOf(draft, rule.policy());
+  objective->default_choice =
+      Choose(answers_.MakeAnswer(rule, rule.default_model(), named_, {.reason = Reason::kDefault}));
+  std::vector<CompiledContextRule> context_rules;
+  for (const v1::ContextRule* each : targeting.context_rules) context_rules.push_back(BuildContextRule(draft, *each));
+  AddHoldouts(draft);
+  std::vector<CompiledExperiment> experiments;
+  for (const v1::Experiment* each : targeting.experiments) experiments.push_back(BuildExperiment(draft, *each));
+  std::stable_sort(experiments.begin(), experiments.end(),
+                   [](const auto& a, const auto& b) { return a.rule->priority() < b.rule->priority(); });
+  std::vector<CompiledShift> shifts;
+  for (const v1::TrafficShift* each : targeting.shifts) shifts.push_back(BuildShift(draft, *each));
+  std::vector<CompiledShadow> shadows;
+  for (const v1::Shadow* each : targeting.shadows) shadows.push_back(BuildShadow(draft, *each));
+  std::vector<CompiledOverride> overrides;
+  for (const v1::Override* each : targeting.overrides) overrides.push_back(BuildOverride(draft, *each));
+
+  CheckLimit(draft, draft.units.size(), kUnitsMax, "different units");
+  CheckLimit(draft, draft.layers.size(), kLayersMax, "layers of experiments");
+  objective->context_rules = NewCopy(context_rules, rules_memory_);
+  objective->experiments = NewCopy(experiments, rules_memory_);
+  objective->shifts = NewCopy(shifts, rules_memory_);
+  objective->shadows = NewCopy(shadows, rules_memory_);
+  objective->overrides = NewCopy(overrides, rules_memory_);
+  objective->units = NewCopy(draft.units, rules_memory_);
+  objective->layers = NewCopy(draft.layers, rules_memory_);
+  objective->holdouts = NewCopy(draft.holdouts, rules_memory_);
+  CheckSizes(draft);
+  return objective;
+}
+
+CompiledOverride ObjectiveBuilder::BuildOverride(Draft& draft, const v1::Override& rule) {
+  const auto table = [&](const auto& texts) -> const TextTable* {
+    if (texts.empty()) return nullptr;
+    std::vector<TextTable::Entry> entries;
+    for (const std::string& text : texts) entries.push_back({.text = text});
+    return TextTable::Make(entries, texts_memory_);
+  };
+  std::vector<Choice> choices;
+  std::vector<TextTable::Entry> models;
+  absl::flat_hash_set<std::string> ids;
+  std::vector<std::string> kept;  // what `models` points to
+  const auto add = [&](const v1::ModelRef& ref) {
+    if (!ids.insert(ModelId(ref)).second) return;
+    models.push_back({.text = NewText(ModelId(ref), texts_memory_), .value = static_cast<uint32_t>(choices.size())});
+    choices.push_back(Choose(answers_.MakeAnswer(draft.rule, ref, named_, {.reason = Reason::kOverride})));
+  };
+  for (const v1::ModelRef& ref : rule.models()) add(ref);
+  if (rule.models().empty()) {
+    // Every model that a rule of the Objective names.
+    add(draft.rule.default_model());
+    for (const v1::ModelRef& ref : draft.rule.fallback_models()) add(ref);
+    for (const v1::ContextRule* each : draft.targeting.context_rules) {
+      if (each->has_model()) add(each->model());
+    }
+    for (const v1::Experiment* each : draft.targeting.experiments) {
+      for (const v1::Cell& cell : each->cells()) {
+        if (cell.has_model()) add(cell.model());
+      }
+    }
+    for (const v1::TrafficShift* each : draft.targeting.shifts) add(each->to());
+    for (const v1::Shadow* each : draft.targeting.shadows) add(each->model());
+  }
+  return {.tenants = table(rule.tenants()),
+          .users = table(rule.users()),
+          .models = TextTable::Make(models, texts_memory_),
+          .choices = NewCopy(choices, texts_memory_),
+          .rule = &rule};
+}
+
+CompiledContextRule ObjectiveBuilder::BuildContextRule(Draft& draft, const v1::ContextRule& rule) {
+  CompiledContextRule built;
+  built.condition = ConditionOf(rule.has_condition(), rule.condition());
+  built.rule = &rule;
+  if (rule.has_model())
+    built.choice = Choose(answers_.MakeAnswer(draft.rule, rule.model(), named_, {.reason = Reason::kContextRule}));
+  if (!rule.policy().empty()) built.policy = PolicyOf(draft, rule.policy());
+  if (!rule.parameters().empty()) {
+    v1::ObjectiveConfig config;
+    *config.mutable_parameters() = rule.parameters();
+    built.overlay = answers_.MakeOverlay(config);
+  }
+  return built;
+}
+
+CompiledExperiment ObjectiveBuilder::BuildExperiment(Draft& draft, const v1::Experiment& rule) {
+  CompiledExperiment built;
+  built.rule = &rule;
+  built.id = rule.id();
+  built.condition = ConditionOf(rule.has_condition(), rule.condition());
+  built.layer = LayerIndex(draft, rule.layer());
+  built.unit = UnitIndex(draft, rule.unit());
+  built.chooses_model =
+      std::any_of(rule.cells().begin(), rule.cells().end(), [](const v1::Cell& cell) { return cell.has_model(); });
+  built.is_scheduled = rule.start_unix_ms() != 0 || rule.end_unix_ms() != 0;
+  built.start_unix_ms = rule.start_unix_ms();
+  built.end_unix_ms = rule.end_unix_ms();
+  built.holdouts = HoldoutsOf(draft, rule);
+  if (!rule.layer().empty() && built.layer < draft.layers.size()) {
+    const uint32_t buckets = BucketCount(draft.layers[built.layer].draw.hash);
+    built.layer_range = {.begin = rule.layer_begin_ppm(), .end = rule.layer_end_ppm()};
+    if (buckets != kBuckets)
+      built.layer_range = growthbook::RangeOf(rule.layer_begin_ppm() / 1e6, rule.layer_end_ppm() / 1e6, buckets);
+    built.has_layer_range = built.layer_range.begin > 0 || built.layer_range.end < buckets;
+  }
+  const std::string& seed = SeedText(rule.seed(), rule.id());
+  const auto hash = static_cast<HashVersion>(rule.hash_version());
+  built.allocation = MakeDraw(Purpose::kAllocation, seed, built.unit);
+  built.allocation_end = rule.allocation_ppm();
+  built.cell = MakeDraw(Purpose::kCell, seed, built.unit, hash);
+  // GrowthBook's ranges leave room for those who take no part.
+  built.takes_everybody = rule.allocation_ppm() == kBuckets || hash != HashVersion::kSignalbox;
+  BuildCells(draft, rule, built);
+  if (!rule.forced_cells().empty()) {
+    draft.objective.has_forced_cells = true;
+    const TextTable*& forced = forced_[&rule];
+    if (forced == nullptr) {
+      StringMap<uint32_t> index_of;
+      for (int i = 0; i < rule.cells_size(); ++i) index_of.emplace(rule.cells(i).name(), static_cast<uint32_t>(i));
+      std::vector<TextTable::Entry> entries;
+      for (const auto& [unit, cell] : rule.forced_cells())
+        entries.push_back({.text = unit, .value = index_of.at(cell)});
+      forced = TextTable::Make(entries, texts_memory_);
+    }
+    built.forced = forced;
+  }
+  if (rule.has_remote()) {
+    draft.objective.has_remote = true;
+    built.remote = BuildRemote(rule);
+  }
+  return built;
+}
+
+void ObjectiveBuilder::BuildCells(Draft& draft, const v1::Experiment& rule, CompiledExperiment& experiment) {
+  std::vector<CompiledCell> cells;
+  std::vector<BucketRange> ranges;
+  std::vector<double> weights;
+  uint32_t end = 0;
+  for (const v1::Cell& cell : rule.cells()) {
+    cells.push_back(BuildCell(draft, rule, cell));
+    ranges.push_back({.begin = end, .end = end + cell.weight_ppm()});
+    end += cell.weight_ppm();
+    weights.push_back(cell.weight());
+  }
+  const bool has_weights = std::any_of(weights.begin(), weights.end(), [](double weight) { return weight != 0; });
+  for (size_t i = 0; i < weights.size() && !has_weights; ++i)
+    weights[i] = rule.cells(static_cast<int>(i)).weight_ppm() / 1e6;
+  if (experiment.cell.hash != HashVersion::kSignalbox)
+    ranges = growthbook::VariationRanges(weights, rule.allocation_ppm() / 1e6, BucketCount(experiment.cell.hash));
+  experiment.ranges = NewCopy(ranges, rules_memory_);
+  experiment.cells = NewCopy(cells, rules_memory_);
+}
+
+CompiledCell ObjectiveBuilder::BuildCell(Draft& draft, const v1::Experiment& rule, const v1::Cell& cell) {
+  CompiledCell built;
+  built.name = cell.name();
+  built.rule = &cell;
+  v1::ObjectiveConfig config;
+  if (cell.has_model()) {
+    built.choice = Choose(answers_.MakeAnswer(draft.rule, cell.model(), named_,
+                                              {.reason = Reason::kExperiment, .experiment = &rule, .cell = &cell}));
+    for (const auto& [key, value] : cell.parameters()) {
+      // Its own experiment is one of those that set it.
+      if (draft.context_parameters.contains(key) || draft.experiment_parameters[key] > 1)
+        (*config.mutable_parameters())[key] = value;
+    }
+    if (!config.parameters().empty()) built.over_others = answers_.MakeOverlay(config);
+    return built;
+  }
+  *config.mutable_parameters() = cell.parameters();
+  (*config.mutable_cells())[rule.id()] = cell.name();
+  built.overlay = answers_.MakeOverlay(config);
+  config.set_experiment(rule.id());
+  config.set_cell(cell.name());
+  config.set_model_input_type(rule.model_input_type());
+  config.set_model_type(rule.model_type());
+  built.main_overlay = answers_.MakeOverlay(config);
+  return built;
+}
+
+const CompiledRemote* ObjectiveBuilder::BuildRemote(const v1::Experiment& rule) {
+  auto* remote = New<CompiledRemote>(texts_memory_);
+  remote->platform = rule.remote().platform();
+  remote->flag = rule.remote().flag().empty() ? rule.id() : rule.remote().flag();
+  remote->ttl_ms = rule.remote().ttl_ms();
+  remote->deadline_ms = rule.remote().deadline_ms();
+  remote->fallback = rule.remote().fallback();
+  for (int i = 0; i < rule.cells_size(); ++i) {
+    if (rule.cells(i).name() == rule.remote().fallback_cell()) remote->fallback_cell = static_cast<uint32_t>(i);
+  }
+  return remote;
+}
+
+CompiledShift ObjectiveBuilder::BuildShift(Draft& draft, const v1::TrafficShift& rule) {
+  CompiledShift built;
+  built.condition = ConditionOf(rule.has_condition(), rule.condition());
+  built.draw = MakeDraw(Purpose::kShift, SeedText(rule.seed(), rule.id()), UnitIndex(draft, rule.unit()));
+  const auto setting = settings_.find(rule.id());
+  built.ramp = TrafficRamp::Make(rule, setting == settings_.end() ? nullptr : setting->second, rules_memory_);
+  built.applies = !rule.has_from() || ModelId(rule.from()) == ModelId(draft.rule.default_model());
+  built.choice = Choose(answers_.MakeAnswer(draft.rule, rule.to(), named_, {.reason = Reason::kTrafficShift}));
+  built.rule = &rule;
+  return built;
+}
+
+CompiledShadow ObjectiveBuilder::BuildShadow(Draft& draft, const v1::Shadow& rule) {
+  auto* shadow = New<Shadow>(texts_memory_);
+  shadow->id = rule.id();
+  // What it is chosen by does not matter: its answer is never returned.
+  shadow->answer = answers_.MakeAnswer(draft.rule, rule.model(), named_, {.reason = Reason::kDefault});
+  shadow->comparison = rule.has_comparison() ? &rule.comparison() : nullptr;
+  return {.condition = ConditionOf(rule.has_condition(), rule.condition()),
+          .draw = MakeDraw(Purpose::kShadow, rule.id(), 0),
+          .share_ppm = rule.share_ppm(),
+          .shadow = shadow,
+          .rule = &rule};
+}
+
+const Condition* ObjectiveBuilder::ConditionOf(bool is_set, const v1::Condition& condition) {
+  if (!is_set) return nullptr;
+  // Checked before, so it compiles.
+  return *conditions_.Compile(condition, rules_memory_);
+}
+
+uint8_t ObjectiveBuilder::UnitIndex(Draft& draft, const google::protobuf::RepeatedPtrField<std::string>& unit) {
+  const std::string text = UnitText(unit);
+  const auto known = std::find(draft.unit_texts.begin(), draft.unit_texts.end(), text);
+  const auto index = static_cast<size_t>(known - draft.unit_texts.begin());
+  if (known == draft.unit_texts.end() && index <= kUnitsMax) {
+    std::vector<Field> fields;
+    for (const std::string& name : unit) fields.push_back({.id = ParseField(name), .name = name});
+    if (unit.empty()) fields.push_back({.id = FieldId::kUser, .name = "user"});
+    draft.units.push_back({.fields = NewCopy(fields, rules_memory_)});
+    draft.unit_texts.push_back(text);
+  }
+  return static_cast<uint8_t>(index);
+}
+
+uint8_t ObjectiveBuilder::LayerIndex(Draft& draft, const std::string& id) {
+  const auto known = std::find(draft.layer_ids.begin(), draft.layer_ids.end(), id);
+  const auto index = static_cast<size_t>(known - draft.layer_ids.begin());
+  if (known == draft.layer_ids.end() && index <= kLayersMax) {
+    CompiledLayer layer;
+    if (!id.empty()) {
+      layer.rule = named_.layers.at(id);
+      const auto hash = static_cast<HashVersion>(layer.rule->hash_version());
+      const std::string& seed = SeedText(layer.rule->seed(), id);
+      // GrowthBook's namespaces are hashed with this before their name.
+      const std::string_view text =
+          hash == HashVersion::kGrowthBook1 ? NewText("__" + seed, rules_memory_) : std::string_view(seed);
+      layer.draw = MakeDraw(Purpose::kLayer, text, UnitIndex(draft, layer.rule->unit()), hash);
+    }
+    draft.layers.push_back(layer);
+    draft.layer_ids.push_back(id);
+  }
+  return static_cast<uint8_t>(index);
+}
+
+void ObjectiveBuilder::AddHoldouts(Draft& draft) {
+  absl::flat_hash_set<std::string_view> layers;
+  for (const v1::Experiment* experiment : draft.targeting.experiments) layers.insert(experiment->layer());
+  if (layers.empty()) return;
+  for (const v1::Holdout& rule : rules_.holdouts()) {
+    const bool concerns = rule.layers().empty() || std::any_of(rule.layers().begin(), rule.layers().end(),
+                                                               [&](const auto& id) { return layers.contains(id); });
+    if (!concerns) continue;
+    draft.holdouts.push_back(
+        {.condition = ConditionOf(rule.has_condition(), rule.condition()),
+         .draw = MakeDraw(Purpose::kHoldout, SeedText(rule.seed(), rule.id()), UnitIndex(draft, rule.unit())),
+         .share_ppm = rule.share_ppm(),
+         .rule = &rule});
+    if (draft.holdouts.size() > kHoldoutsMax) break;
+  }
+  CheckLimit(draft, draft.holdouts.size(), kHoldoutsMax, "holdouts");
+}
+
+uint32_t ObjectiveBuilder::HoldoutsOf(const Draft& draft, const v1::Experiment& rule) const {
+  uint32_t holdouts = 0;
+  for (size_t i = 0; i < std::min(draft.holdouts.size(), kHoldoutsMax); ++i) {
+    const auto& layers = draft.holdouts[i].rule->layers();
+    if (layers.empty() || std::find(layers.begin(), layers.end(), rule.layer()) != layers.end()) holdouts |= 1U << i;
+  }
+  return holdouts;
+}
+
+const CompiledPolicy* ObjectiveBuilder::PolicyOf(Draft& draft, const std::string& name) {
+  const CompiledPolicy*& known = draft.policies[name];
+  if (known != nullptr) return known;
+  const v1::Policy* policy = name.empty() ? nullptr : named_.policies.at(name);
+  auto* built = New<CompiledPolicy>(rules_memory_);
+  known = built;
+  // What the Objective says itself goes before.
+  const bool has_own = policy == nullptr || !draft.rule.fallback_models().empty();
+  std::vector<const Answer*> fallbacks;
+  std::vector<const Model*> models;
+  for (const v1::ModelRef& ref : has_own ? draft.rule.fallback_models() : policy->fallback_models()) {
+    const auto is_same = [&](const Model* model) { return model->id == ModelId(ref); };
+    if (std::any_of(models.begin(), models.end(), is_same)) continue;
+    fallbacks.push_back(answers_.MakeAnswer(draft.rule, ref, named_, {.reason = Reason::kFallback}));
+    models.push_back(fallbacks.back()->model);
+  }
+  std::vector<const Answer*> others;
+  for (const Answer* left_out : fallbacks) {
+    std::copy_if(fallbacks.begin(), fallbacks.end(), std::back_inserter(others),
+                 [&](const Answer* each) { return each != left_out; });
+  }
+  built->fallbacks = NewCopy(fallbacks, rules_memory_);
+  built->models = NewCopy(models, rules_memory_);
+  built->others = NewCopy(others, rules_memory_);
+  if (policy != nullptr) built->limits = LimitsOf(*policy);
+  if (draft.rule.has_static_answer()) {
+    built->static_answer = StaticAnswerOf(draft.rule.static_answer());
+  } else if (policy != nullptr && policy->has_static_answer()) {
+    built->static_answer = StaticAnswerOf(policy->static_answer());
+  }
+  return built;
+}
+
+const Limits* ObjectiveBuilder::LimitsOf(const v1::Policy& policy) {
+  const Limits*& known = limits_[policy.name()];
+  if (known != nullptr) return known;
+  auto* limits = New<Limits>(texts_memory_);
+  limits->policy = policy.name();
+  limits->requests_per_second = policy.limits().requests_per_second();
+  limits->burst = policy.limits().burst();
+  limits->concurrent_requests = policy.limits().concurrent_requests();
+  limits->payload_bytes = policy.limits().payload_bytes();
+  limits->priority = policy.limits().priority();
+  return known = limits;
+}
+
+const StaticAnswer* ObjectiveBuilder::StaticAnswerOf(const v1::StaticAnswer& proto) {
+  const StaticAnswer*& known = static_answers_[&proto];
+  if (known != nullptr) return known;
+  auto* answer = New<StaticAnswer>(texts_memory_);
+  answer->message = proto.message();
+  return known = answer;
+}
+
+void ObjectiveBuilder::CheckSizes(Draft& draft) {
+  Objective& objective = draft.objective;
+  size_t answer_bytes = 0;
+  const auto meet = [&](const Choice& choice) {
+    if (choice.answer == nullptr) return;
+    answer_bytes = std::max(answer_bytes, choice.answer->objective_config.size());
+    for (const Answer::Member& member : choice.answer->members)
+      answer_bytes = std::max(answer_bytes, member.answer->objective_config.size());
+  };
+  meet(objective.default_choice);
+  for (const CompiledOverride& rule : objective.overrides) {
+    for (const Choice& choice : rule.choices) meet(choice);
+  }
+  for (const CompiledShift& shift : objective.shifts) meet(shift.choice);
+  for (const CompiledShadow& shadow : objective.shadows) meet({.answer = shadow.shadow->answer, .model = nullptr});
+  for (const auto& [name, policy] : draft.policies) {
+    for (const Answer* fallback : policy->fallbacks) meet({.answer = fallback, .model = nullptr});
+  }
+  size_t context_bytes = 0;
+  size_t context_overlays = 0;
+  for (const CompiledContextRule& rule : objective.context_rules) {
+    meet(rule.choice);
+    context_bytes += SizeOf(rule.overlay);
+    context_overlays += rule.overlay != nullptr;
+  }
+  CheckLimit(draft, context_overlays, kParameterRulesMax, "context rules with parameters");
+  // One experiment of each layer applies.
+  std::vector<size_t> layer_bytes(objective.layers.size() + 1, 0);
+  size_t remote = 0;
+  for (const CompiledExperiment& experiment : objective.experiments) {
+    remote += experiment.remote != nullptr;
+    size_t& bytes = layer_bytes[std::min<size_t>(experiment.layer, objective.layers.size())];
+    for (const CompiledCell& cell : experiment.cells) {
+      meet(cell.choice);
+      bytes = std::max({bytes, SizeOf(cell.main_overlay), SizeOf(cell.over_others)});
+    }
+  }
+  CheckLimit(draft, remote, kRemoteQuestionsMax, "experiments with remote allocation");
+  size_t bytes = answer_bytes + context_bytes;
+  for (const size_t each : layer_bytes) bytes += each;
+  if (bytes > kObjectiveConfigBytesMax) {
+    return Problem(draft,
+                   "what is sent with a request takes up to {} bytes, expected at most {}; shorten the parameters",
+                   bytes, kObjectiveConfigBytesMax);
+  }
+  objective.chosen_cells_bytes_max = kObjectiveConfigBytesMax - bytes;
+}
+
+void ObjectiveBuilder::CheckLimit(const Draft& draft, size_t count, size_t max, const char* what) {
+  if (count > max) Problem(draft, "has {} {}, expected at most {}", count, what, max);
+}
+
+}  // namespace signalbox::decide

@@ -1,0 +1,18 @@
+// What a snapshot keeps alive. Private to src/decide.
+#pragma once
+
+#include <memory_resource>
+
+#include "decide/condition.h"
+#include "decide/snapshot.h"
+
+namespace signalbox::decide {
+
+struct Snapshot::Memory {
+  std::pmr::monotonic_buffer_resource rules;
+  std::pmr::monotonic_buffer_resource texts;
+  // Keeps the regular expressions.
+  ConditionCompiler conditions{texts};
+};
+
+}  // namespace signalbox::decide
