@@ -66,14 +66,9 @@ class Output {
   std::string text_;
 };
 
-// No decision's.
-constexpr const decide::Answer* kNoFallbacks = nullptr;
-
-}  // namespace
-
-std::string DecisionJson(const decide::Decision& decision) {
+void AppendDecisionJson(const decide::Decision& decision, std::string& out) {
   const decide::Answer& answer = *decision.answer;
-  std::string out = "{";
+  out.push_back('{');
   AppendField("objective", answer.objective, out);
   AppendField("model", answer.model->id, out);
   AppendField("routing_key", answer.model->routing_key, out);
@@ -88,8 +83,15 @@ std::string DecisionJson(const decide::Decision& decision) {
     if (fallback != decision.fallbacks.front()) out.push_back(',');
     telemetry::AppendJsonString(fallback->model->id, out);
   }
-  out += fmt::format("],\"reason\":\"{}\"}}", Name(answer.reason));
-  return out;
+  fmt::format_to(std::back_inserter(out), "],\"reason\":\"{}\"}}", Name(answer.reason));
+}
+
+}  // namespace
+
+std::string DecisionJson(const decide::Decision& decision) {
+  std::string text;
+  AppendDecisionJson(decision, text);
+  return text;
 }
 
 LineResolver::LineResolver(const decide::Snapshot& snapshot) : snapshot_(snapshot), texts_(snapshot.answers().size()) {}
@@ -105,21 +107,24 @@ bool LineResolver::Resolve(std::string_view line, uint64_t number, std::string& 
     AppendError(number, decide::WhyNoAnswer(snapshot_, context->objective), out);
     return false;
   }
-  out += TextOf(decision);
+  AppendText(decision, out);
   return true;
 }
 
-const std::string& LineResolver::TextOf(const decide::Decision& decision) {
-  // What differs between two decisions for one answer: the experiments that did not choose it, and the policy's
-  // fallbacks.
+void LineResolver::AppendText(const decide::Decision& decision, std::string& out) {
+  // What else differs between two decisions for one answer: experiments that did not choose it, the policy's fallbacks.
   const bool follows_from_answer = decision.enrolments.size() == (decision.answer->experiment.empty() ? 0U : 1U);
   KnownText& known = texts_[decision.answer->index];
-  if (!follows_from_answer || known.text.empty() || known.fallbacks != decision.fallbacks.data()) {
-    known.text = DecisionJson(decision) + "\n";
-    // Not to be found again where there is more to it.
-    known.fallbacks = follows_from_answer ? decision.fallbacks.data() : &kNoFallbacks;
+  if (!follows_from_answer || (!known.text.empty() && known.fallbacks != decision.fallbacks.data())) {
+    AppendDecisionJson(decision, out);
+    out.push_back('\n');
+    return;
   }
-  return known.text;
+  if (known.text.empty()) {
+    known.text = DecisionJson(decision) + "\n";
+    known.fallbacks = decision.fallbacks.data();
+  }
+  out += known.text;
 }
 
 absl::StatusOr<BatchCounts> ResolveBatch(const decide::Snapshot& snapshot, int input_fd, int output_fd) {

@@ -33,7 +33,7 @@ class LineResolver {
   bool Resolve(std::string_view line, uint64_t number, std::string& out);
 
  private:
-  const std::string& TextOf(const decide::Decision& decision);
+  void AppendText(const decide::Decision& decision, std::string& out);
 
   const decide::Snapshot& snapshot_;
   ContextReader reader_;
@@ -42,7 +42,7 @@ class LineResolver {
     std::string text;
   };
   // By answer index. The text of a decision that follows from its answer and fallbacks never changes, so it is made
-  // once, when it is first given; any other is made anew.
+  // once, when it is first given; any other is written anew.
   std::vector<KnownText> texts_;
 };
 

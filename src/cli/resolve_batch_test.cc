@@ -76,9 +76,9 @@ TEST_F(ResolveBatchTest, AnswersEveryLineInOrderAndLikeDecide) {
     ASSERT_EQ(lines_[i].at("model"), decision.answer->model->id);
     ASSERT_EQ(lines_[i].at("routing_key"), decision.answer->model->routing_key);
     ASSERT_EQ(lines_[i].at("reason"), Name(decision.answer->reason));
-    if (decision.answer->reason == decide::Reason::kExperiment) {
+    if (const decide::Enrolment main = decision.main_enrolment(); !main.experiment.empty()) {
       ASSERT_EQ(lines_[i].at("experiment"), "12345");
-      ASSERT_EQ(lines_[i].at("cell"), decision.answer->cell);
+      ASSERT_EQ(lines_[i].at("cell"), main.cell);
     } else {
       ASSERT_TRUE(lines_[i].at("experiment").is_null());
       ASSERT_TRUE(lines_[i].at("cell").is_null());
