@@ -3,13 +3,17 @@
 #include <poll.h>
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/allocation_count.h"
+#include "inference/open_inference.pb.h"
 #include "prometheus/metric_family.h"
 #include "proxy/test_proxy.h"
+#include "signalbox/v1/serving.pb.h"
 #include "tests/support/echo_host.h"
 #include "tests/support/raw_http2.h"
 
@@ -136,20 +140,24 @@ class AllocationsAtRecord : public telemetry::Telemetry, public telemetry::Worke
   std::atomic<uint64_t> allocations_{0};
 };
 
-TEST(ProxyFlow, SteadyTrafficAsksTheSystemForNoMemory) {
-  EchoHost host;
+// Requests for the Objective `Echo`, again and again, must not take memory from the system.
+void ExpectSteadyWithoutMemory(std::shared_ptr<const decide::Snapshot> snapshot, const std::string& path,
+                               const std::function<std::string(int)>& message,
+                               const std::vector<std::pair<std::string, std::string>>& headers,
+                               const std::string& experiments = "") {
+  SCOPED_TRACE(path);
   AllocationsAtRecord telemetry;
   auto proxy = *Proxy::Start({.listen = "127.0.0.1:0", .workers = 1}, telemetry);
-  proxy->SetSnapshot(TestProxy::Snapshot({host.address()}, {host.address()}));
+  proxy->SetSnapshot(std::move(snapshot));
   RawHttp2 client(proxy->port());
   auto round = [&] {
     std::vector<int32_t> streams;
     for (int i = 0; i < 16; ++i) {
-      streams.push_back(client.Open(GrpcHeaders("/a/b", {{"sb-objective", "Echo"},
-                                                         {"sb-user", "u" + std::to_string(i)},
-                                                         {"sb-context", "country=US"},
-                                                         {"authorization", std::string(3'000, 't')}}),
-                                    GrpcFrame(std::string(i % 2 == 0 ? 1'000 : 60'000, 'x'))));
+      std::vector<std::pair<std::string, std::string>> all = headers;
+      all.emplace_back("sb-objective", "Echo");
+      all.emplace_back("sb-user", "u" + std::to_string(i));
+      all.emplace_back("authorization", std::string(3'000, 't'));
+      streams.push_back(client.Open(GrpcHeaders(path, all), GrpcFrame(message(i))));
     }
     ASSERT_TRUE(client.RunUntil([&] {
       for (int32_t stream : streams) {
@@ -157,7 +165,11 @@ TEST(ProxyFlow, SteadyTrafficAsksTheSystemForNoMemory) {
       }
       return true;
     }));
-    for (int32_t stream : streams) ASSERT_EQ(client.stream(stream).headers["grpc-status"], "0");
+    for (int32_t stream : streams) {
+      auto& answered = client.stream(stream).headers;
+      ASSERT_EQ(answered["grpc-status"], "0");
+      if (!experiments.empty()) ASSERT_EQ(answered["sb-experiments"], experiments);
+    }
   };
   for (int i = 0; i < 30; ++i) round();
   const uint64_t pooled_before = proxy->system_allocations();
@@ -167,6 +179,73 @@ TEST(ProxyFlow, SteadyTrafficAsksTheSystemForNoMemory) {
   EXPECT_EQ(telemetry.allocations(), before) << "operator new on the worker's thread";
   // Not quite none: how many frames are under way at a time depends on the peers.
   EXPECT_LT(proxy->system_allocations() - pooled_before, 16U);
+}
+
+std::string SomeBytes(int i) { return std::string(i % 2 == 0 ? 1'000 : 60'000, 'x'); }
+
+TEST(ProxyFlow, SteadyTrafficAsksTheSystemForNoMemory) {
+  EchoHost host;
+  ExpectSteadyWithoutMemory(TestProxy::Snapshot({host.address()}, {host.address()}), "/a/b", SomeBytes,
+                            {{"sb-context", "country=US"}});
+}
+
+TEST(ProxyFlow, SteadyTrafficAsksTheSystemForNoMemoryWhateverRulesSay) {
+  EchoHost host;
+  v1::Snapshot snapshot = TestProxy::Snapshot({host.address()}, {host.address()})->proto();
+  snapshot.clear_hash();
+  snapshot.mutable_rule_sets(0)->clear_content_hash();
+  ASSERT_TRUE(google::protobuf::TextFormat::MergeFromString(
+      R"pb(
+        context_rules {
+          id: "kids"
+          objectives: "Echo"
+          condition {
+            field {
+              field: "segments"
+              in { texts: "kids" }
+            }
+          }
+          parameters { key: "long" value: "a value that is longer than what a string holds in itself" }
+        }
+        layers { id: "page" }
+        experiments {
+          id: "78"
+          objectives: "Echo"
+          layer: "page"
+          layer_end_ppm: 1000000
+          allocation_ppm: 1000000
+          cells {
+            name: "the-one-cell-that-there-is"
+            weight_ppm: 1000000
+            parameters { key: "rows" value: "7" }
+          }
+        }
+        overrides { id: "testers" objectives: "Echo" tenants: "qa" }
+      )pb",
+      snapshot.mutable_rule_sets(0)->mutable_rule_set()));
+  const std::shared_ptr<const decide::Snapshot> compiled = decide::CompileOrDie(std::move(snapshot));
+  const std::vector<std::pair<std::string, std::string>> headers = {
+      {"sb-context", "segments=(\"kids\" \"premium\"), app-version=\"4.2.1\", plan=basic"},
+      {"sb-tenant", "qa"},
+      {"sb-override", "cells=\"77=b\""}};
+  constexpr char kExperiments[] = "77=b;78=the-one-cell-that-there-is";
+  ExpectSteadyWithoutMemory(compiled, "/a/b", SomeBytes, headers, kExperiments);
+  ExpectSteadyWithoutMemory(
+      compiled, "/signalbox.v1.ModelServing/Serve",
+      [](int i) {
+        v1::ServeRequest request;
+        request.set_input(SomeBytes(i));
+        return request.SerializeAsString();
+      },
+      headers, kExperiments);
+  ExpectSteadyWithoutMemory(
+      compiled, "/inference.GRPCInferenceService/ModelInfer",
+      [](int i) {
+        inference::ModelInferRequest request;
+        request.add_raw_input_contents(SomeBytes(i));
+        return request.SerializeAsString();
+      },
+      headers, kExperiments);
 }
 
 }  // namespace

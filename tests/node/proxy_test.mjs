@@ -25,6 +25,20 @@ const rules = `
     {objective: Objectives.Away, defaultModel: {name: 'away', version: '1'}},
     {abTestId: 77, targetObjectives: [Objectives.Tested],
      cellToModel: {1: {name: 'echo', version: '1'}, 2: {name: 'echo', version: '2'}}},
+    {objective: Objectives.Ruled, defaultModel: {name: 'echo', version: '1'}, parameters: {depth: '50'}},
+    {contextRuleId: 'new-kids', targetObjectives: [Objectives.Ruled],
+     when: when.segments.has('kids').and(when.appVersion.atLeast('4.2')),
+     model: {name: 'echo', version: '3'}, parameters: {depth: '80'}},
+    {abTestId: 78, targetObjectives: [Objectives.Ruled], layer: 'rows', layerRange: [0, 100],
+     cellToModel: {7: {parameters: {rows: '7'}}}},
+    {layerId: 'rows'},
+    {overrideId: 'testers', targetObjectives: [Objectives.Ruled], callers: {tenants: ['qa']}, models: [{name: 'echo', version: '2'}]},
+    {objective: Objectives.Declared, defaultModel: {name: 'away', version: '1'},
+     staticAnswer: {outputs: [{name: 'scores', datatype: 'FP32', shape: [2], data: [0.5, 0.25]}]}},
+    {objective: Objectives.Mixed, defaultModel: {ensemble: 'mix'}},
+    {ensembleId: 'mix', mode: 'first', members: [{name: 'away', version: '1'}, {name: 'echo', version: '2'}]},
+    {objective: Objectives.Averaged, defaultModel: {ensemble: 'average'}},
+    {ensembleId: 'average', mode: 'mean', members: [{name: 'echo', version: '1'}, {name: 'echo', version: '2'}]},
   ];`;
 
 // What the server saw of the calls to it, newest last.
@@ -226,12 +240,66 @@ describe('a unary call', () => {
   });
 });
 
+describe('rules', () => {
+  const toRuled = (more = {}) => metadataOf({ 'sb-objective': 'Ruled', 'sb-user': 'u1', ...more });
+  const configAtHost = () => decodeObjectiveConfig(seen.at(-1).metadata.get('sb-objective-config-bin')[0]);
+
+  it('see the version and the segments of a context, and add parameters', async () => {
+    const context = 'country=US, app-version="4.10.0", segments=("kids" "premium")';
+    const { initial } = await unary('x', toRuled({ 'sb-context': context }));
+    assert.deepEqual(initial.get('sb-model'), ['echo@3']);
+    assert.deepEqual(initial.get('sb-reason'), ['context_rule']);
+    assert.equal(configAtHost().parameters.depth, '80');
+    assert.deepEqual(seen.at(-1).metadata.get('sb-context'), [context]);
+    const old = await unary('x', toRuled({ 'sb-context': 'app-version="4.1.9", segments=("kids")' }));
+    assert.deepEqual(old.initial.get('sb-model'), ['echo@1']);
+    assert.equal(configAtHost().parameters.depth, '50');
+  });
+
+  it('show clients and hosts the cells of their experiments', async () => {
+    const { initial } = await unary('x', toRuled());
+    assert.deepEqual(initial.get('sb-experiments'), ['78=7']);
+    assert.deepEqual(configAtHost().cells, { 78: '7' });
+    assert.equal(configAtHost().parameters.rows, '7');
+  });
+
+  it('let those whom they name override, and nobody else', async () => {
+    const override = { 'sb-override': 'model="echo@2"' };
+    const tester = await unary('x', toRuled({ ...override, 'sb-tenant': 'qa' }));
+    assert.deepEqual(tester.initial.get('sb-model'), ['echo@2']);
+    assert.deepEqual(tester.initial.get('sb-reason'), ['override']);
+    assert.deepEqual(seen.at(-1).metadata.get('sb-override'), []);
+    const other = await unary('x', toRuled({ ...override, 'sb-tenant': 'web' }));
+    assert.deepEqual(other.initial.get('sb-model'), ['echo@1']);
+  });
+
+  it('declare the answer for when no model can be reached', async () => {
+    const target = connect(Inference);
+    const { response, error, initial } = await call(target, 'ModelInfer', { model_name: 'Declared' }, metadataOf({}));
+    assert.equal(error, null);
+    assert.equal(response.outputs[0].name, 'scores');
+    assert.deepEqual(response.outputs[0].shape.map(Number), [2]);
+    assert.deepEqual(initial.get('sb-reason'), ['fallback']);
+    assert.deepEqual(initial.get('sb-model'), []);
+    target.close();
+  });
+
+  it('name an ensemble, of which the first member that can be reached answers', async () => {
+    const { initial } = await unary('x', metadataOf({ 'sb-objective': 'Mixed' }));
+    assert.deepEqual(initial.get('sb-model'), ['echo@2']);
+    const { error } = await unary('x', metadataOf({ 'sb-objective': 'Averaged' }));
+    assert.equal(error.code, status.UNIMPLEMENTED);
+    assert.match(error.details, /ensemble average of Objective Averaged has the mode `mean`/);
+  });
+});
+
 describe('a request that cannot be routed', () => {
   for (const [title, headers, code, words] of [
     ['names no Objective', { 'sb-user': 'u1' }, status.INVALID_ARGUMENT, /sb-objective/],
     ['names an Objective that does not exist', { 'sb-objective': 'Ecko' }, status.NOT_FOUND, /Ecko/],
     ['names a model', { 'sb-objective': 'echo@1' }, status.NOT_FOUND, /model/],
     ['has a context that is none', { 'sb-objective': 'Echo', 'sb-context': 'country==' }, status.INVALID_ARGUMENT, /sb-context/],
+    ['wants to override what there is not', { 'sb-objective': 'Echo', 'sb-override': 'modle=x' }, status.INVALID_ARGUMENT, /sb-override, column 1/],
     ['wants a model whose host is away', { 'sb-objective': 'Away' }, status.UNAVAILABLE, /./],
   ]) {
     it(`is refused when it ${title}`, async () => {
