@@ -168,7 +168,7 @@ void ExpectSteadyWithoutMemory(std::shared_ptr<const decide::Snapshot> snapshot,
     for (int32_t stream : streams) {
       auto& answered = client.stream(stream).headers;
       ASSERT_EQ(answered["grpc-status"], "0");
-      if (!experiments.empty()) ASSERT_EQ(answered["sb-experiments"], experiments);
+      ASSERT_EQ(experiments.empty() ? "" : answered["sb-experiments"], experiments);
     }
   };
   for (int i = 0; i < 30; ++i) round();

@@ -30,7 +30,7 @@ const rules = `
      when: when.segments.has('kids').and(when.appVersion.atLeast('4.2')),
      model: {name: 'echo', version: '3'}, parameters: {depth: '80'}},
     {abTestId: 78, targetObjectives: [Objectives.Ruled], layer: 'rows', layerRange: [0, 100],
-     cellToModel: {7: {parameters: {rows: '7'}}}},
+     cellParameters: {7: {rows: '7'}}},
     {layerId: 'rows'},
     {overrideId: 'testers', targetObjectives: [Objectives.Ruled], callers: {tenants: ['qa']}, models: [{name: 'echo', version: '2'}]},
     {objective: Objectives.Declared, defaultModel: {name: 'away', version: '1'},
