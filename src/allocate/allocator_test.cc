@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "allocate/platform.h"
+#include "allocate/test_platform.h"
 #include "allocate/test_worker.h"
 #include "tests/support/raw_http2.h"
 
@@ -38,39 +39,6 @@ Question For(std::string_view unit, std::string_view platform = "p") {
           .ttl = seconds(300),
           .deadline = milliseconds(100)};
 }
-
-// Holds everybody who passes until it is opened.
-class Gate {
- public:
-  void Pass() {
-    std::unique_lock lock(mutex_);
-    ++waiting_;
-    most_ = std::max(most_, waiting_);
-    changed_.notify_all();
-    changed_.wait(lock, [this] { return open_; });
-    --waiting_;
-  }
-  void Open() {
-    std::lock_guard lock(mutex_);
-    open_ = true;
-    changed_.notify_all();
-  }
-  int waiting() const {
-    std::lock_guard lock(mutex_);
-    return waiting_;
-  }
-  int most() const {
-    std::lock_guard lock(mutex_);
-    return most_;
-  }
-
- private:
-  mutable std::mutex mutex_;
-  std::condition_variable changed_;
-  int waiting_ = 0;
-  int most_ = 0;
-  bool open_ = false;
-};
 
 // A platform over HTTP whose answers a test decides.
 class HttpPlatform {

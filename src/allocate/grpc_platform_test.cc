@@ -8,6 +8,7 @@
 #include <string>
 
 #include "allocate/allocator.h"
+#include "allocate/test_platform.h"
 #include "allocate/test_worker.h"
 #include "signalbox/v1/allocator.grpc.pb.h"
 #include "tests/support/raw_http2.h"
@@ -18,32 +19,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-using Handler = std::function<grpc::Status(grpc::ServerContext&, const v1::AllocateRequest&, v1::AllocateResponse&)>;
-
-class GrpcPlatform : public v1::Allocator::Service {
- public:
-  explicit GrpcPlatform(Handler handler) : handler_(std::move(handler)) {
-    grpc::ServerBuilder builder;
-    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port_);
-    builder.RegisterService(this);
-    server_ = builder.BuildAndStart();
-  }
-  ~GrpcPlatform() override { server_->Shutdown(std::chrono::system_clock::now()); }
-
-  grpc::Status Allocate(grpc::ServerContext* context, const v1::AllocateRequest* request,
-                        v1::AllocateResponse* response) override {
-    ++asked_;
-    return handler_(*context, *request, *response);
-  }
-  int port() const { return port_; }
-  int asked() const { return asked_; }
-
- private:
-  Handler handler_;
-  int port_ = 0;
-  std::atomic<int> asked_{0};
-  std::unique_ptr<grpc::Server> server_;
-};
+using Handler = GrpcPlatform::Handler;
 
 Handler Cell(const std::string& cell) {
   return [cell](grpc::ServerContext&, const v1::AllocateRequest&, v1::AllocateResponse& response) {

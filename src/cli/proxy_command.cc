@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "allocate/allocator.h"
+#include "allocate/platform_options.h"
 #include "base/file.h"
 #include "base/status.h"
 #include "base/unix_time.h"
@@ -43,6 +45,9 @@ constexpr double kPpm = 1'000'000;
 struct ProxyOptions {
   proxy::Options proxy;
   telemetry::Options telemetry;
+  std::vector<std::string> platforms;
+  std::vector<std::string> platform_tokens;
+  std::vector<std::string> platform_attributes;
   double decision_log_sample = 1;
   std::vector<std::string> rule_files;
   std::string placement_file;
@@ -185,7 +190,7 @@ telemetry::SnapshotStatus StatusOf(const SnapshotInUse& in_use, const subscribe:
 }
 
 absl::StatusOr<std::unique_ptr<telemetry::AdminServer>> StartAdmin(
-    const ProxyOptions& options, const proxy::Proxy& proxy, const telemetry::Telemetry& telemetry,
+    const ProxyOptions& options, const proxy::Proxy& proxy, std::vector<const prometheus::Collectable*> metrics,
     const SnapshotInUse& in_use, const std::unique_ptr<subscribe::Subscriber>& subscriber,
     const std::atomic<bool>& draining) {
   if (options.admin.empty()) return nullptr;
@@ -202,7 +207,7 @@ absl::StatusOr<std::unique_ptr<telemetry::AdminServer>> StartAdmin(
     return absl::UnavailableError(fmt::format("no snapshot yet{}{}", why.empty() ? "" : ": ", why));
   };
   pages.snapshot = [&] { return StatusOf(in_use, subscriber.get()); };
-  ASSIGN_OR_RETURN(auto server, telemetry::AdminServer::Start(options.admin, {&telemetry}, std::move(pages)));
+  ASSIGN_OR_RETURN(auto server, telemetry::AdminServer::Start(options.admin, std::move(metrics), std::move(pages)));
   if (!options.admin_port_file.empty()) {
     RETURN_IF_ERROR(WriteFileAtomically(options.admin_port_file, fmt::format("{}\n", server->port())));
   }
@@ -224,6 +229,14 @@ absl::Status CheckOptions(const ProxyOptions& options) {
         "--placement goes with --rules; with --control the control plane has the placement");
   }
   return absl::OkStatus();
+}
+
+// nullptr where the operator knows no platform.
+absl::StatusOr<std::unique_ptr<allocate::Allocator>> StartAllocator(const ProxyOptions& options) {
+  ASSIGN_OR_RETURN(auto platforms,
+                   allocate::ParsePlatforms(options.platforms, options.platform_tokens, options.platform_attributes));
+  if (platforms.empty()) return nullptr;
+  return allocate::Allocator::Start(std::move(platforms), Report);
 }
 
 absl::Status Announce(const ProxyOptions& options, const proxy::Proxy& proxy, const telemetry::AdminServer* admin) {
@@ -253,6 +266,10 @@ absl::Status Run(ProxyOptions options) {
   HangupSignal hangup;
   options.telemetry.decision_log_sample_ppm = static_cast<uint32_t>(std::lround(options.decision_log_sample * kPpm));
   ASSIGN_OR_RETURN(auto telemetry, telemetry::Telemetry::Create(options.telemetry));
+  std::vector<const prometheus::Collectable*> metrics = {telemetry.get()};
+  ASSIGN_OR_RETURN(const std::unique_ptr<allocate::Allocator> allocator, StartAllocator(options));
+  if (allocator != nullptr) metrics.push_back(allocator.get());
+  options.proxy.allocator = allocator.get();
   ASSIGN_OR_RETURN(auto proxy, proxy::Proxy::Start(options.proxy, *telemetry));
   SnapshotInUse in_use(*proxy);
   FileSource files(options, in_use);
@@ -262,7 +279,7 @@ absl::Status Run(ProxyOptions options) {
   }
   std::atomic<bool> draining{false};
   // Before the first snapshot: it can be a while until there is one, and then the pages say why.
-  ASSIGN_OR_RETURN(auto admin, StartAdmin(options, *proxy, *telemetry, in_use, subscriber, draining));
+  ASSIGN_OR_RETURN(auto admin, StartAdmin(options, *proxy, metrics, in_use, subscriber, draining));
   if (subscriber == nullptr) RETURN_IF_ERROR(files.Load());
   if (subscriber == nullptr || !StoppedBeforeFirstSnapshot(*subscriber, stop)) {
     RETURN_IF_ERROR(Announce(options, *proxy, admin.get()));
@@ -298,6 +315,12 @@ void AddProxy(CLI::App& app, Outcome& outcome) {
   command->add_option("--decision-log-sample", options->decision_log_sample, "Share of requests in the decision log")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
+  command->add_option("--platform", options->platforms,
+                      "Experimentation platform that rules may ask: NAME=ofrep:http://HOST:PORT[/BASE] or "
+                      "NAME=grpc:HOST:PORT; may be given several times");
+  command->add_option("--platform-token", options->platform_tokens, "NAME=FILE with the platform's bearer token");
+  command->add_option("--platform-attributes", options->platform_attributes,
+                      "NAME=KEY,KEY: attributes (and `user`) that may be sent to the platform");
   command->add_option("--port-file", options->port_file, "Write the bound port here once requests can be answered");
   command->add_option("--admin-port-file", options->admin_port_file, "Write the bound port of --admin here, at once");
   command->add_option("--drain-timeout", options->drain_seconds, "Seconds that requests in flight have at a stop")

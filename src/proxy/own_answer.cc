@@ -13,9 +13,11 @@
 namespace signalbox::proxy {
 
 void Request::OnDeadline() {
-  Fail(absl::DeadlineExceededError(host_ == nullptr
-                                       ? std::string("the deadline passed before the request named its Objective")
-                                       : fmt::format("the deadline passed before host {} answered", host_->name())));
+  if (host_ != nullptr) {
+    return Fail(absl::DeadlineExceededError(fmt::format("the deadline passed before host {} answered", host_->name())));
+  }
+  Fail(absl::DeadlineExceededError(waits_for_cells() ? "the deadline passed before an experimentation platform answered"
+                                                     : "the deadline passed before the request named its Objective"));
 }
 
 void Request::Fail(const absl::Status& status) {
@@ -62,6 +64,8 @@ bool Request::GiveStaticAnswer() {
 }
 
 void Request::EndWith(const absl::Status& status) {
+  // It is not going to be decided any more.
+  if (waits_for_cells()) remote_cells_->Clear();
   own_trailers_ = response_ended_ = true;
   grpc_status_ = static_cast<int>(status.code());
   status_text_ = std::to_string(grpc_status_);

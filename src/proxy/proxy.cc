@@ -82,11 +82,13 @@ class ProxyImpl : public Proxy {
     }
     ASSIGN_OR_RETURN(HostAddress address, ParseListenAddress(options.listen));
     RETURN_IF_ERROR(CheckNobodyListens(address));
+    allocator_ = options.allocator;
     for (uint32_t index = 0; index < count; ++index) {
       ASSIGN_OR_RETURN(const int listener, Listen(address));
       port_ = PortOf(listener);
       SetPort(address, port_);
-      workers_.push_back(std::make_unique<Worker>(index, listener, telemetry.AddWorker(), retired_));
+      workers_.push_back(std::make_unique<Worker>(index, listener, telemetry.AddWorker(), retired_,
+                                                  allocator_ == nullptr ? nullptr : &allocator_->AddWorker()));
       RETURN_IF_ERROR(workers_.back()->Start());
     }
     return absl::OkStatus();
@@ -96,8 +98,8 @@ class ProxyImpl : public Proxy {
 
   std::vector<std::string> SetSnapshot(std::shared_ptr<const decide::Snapshot> snapshot) override {
     std::lock_guard lock(mutex_);
+    std::vector<std::string> failures = UnknownPlatforms(*snapshot);
     const auto plan = std::make_shared<const RoutePlan>(std::move(snapshot));
-    std::vector<std::string> failures;
     for (const HostAddress& host : plan->hosts) {
       if (!host.status.ok()) failures.emplace_back(Message(host.status));
     }
@@ -139,7 +141,25 @@ class ProxyImpl : public Proxy {
     return sum;
   }
 
+  // One message for each experiment whose platform nobody has declared to this process.
+  std::vector<std::string> UnknownPlatforms(const decide::Snapshot& snapshot) const {
+    std::vector<std::string> messages;
+    for (const auto& published : snapshot.proto().rule_sets()) {
+      for (const v1::Experiment& experiment : published.rule_set().experiments()) {
+        const std::string& platform = experiment.remote().platform();
+        if (!experiment.has_remote() || (allocator_ != nullptr && allocator_->Knows(platform))) continue;
+        messages.push_back(
+            fmt::format("experiment {} of namespace {} asks the platform \"{}\", which this proxy does not know: its "
+                        "fallback counts; "
+                        "start the proxy with --platform {}=...",
+                        experiment.id(), published.rule_set().namespace_(), platform, platform));
+      }
+    }
+    return messages;
+  }
+
   int port_ = 0;
+  allocate::Allocator* allocator_ = nullptr;
   std::mutex mutex_;
   uint64_t snapshots_ = 0;
   RetiredRoutes retired_;

@@ -16,6 +16,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "allocate/allocator.h"
 #include "decide/snapshot.h"
 #include "telemetry/telemetry.h"
 
@@ -26,6 +27,8 @@ struct Options {
   std::string listen;
   // Threads; 0: one for each core that this process may use.
   uint32_t workers = 0;
+  // Outlives the proxy. nullptr: no experimentation platform is known, and experiments that name one fall back.
+  allocate::Allocator* allocator = nullptr;
 };
 
 // Thread-safe.
@@ -41,7 +44,8 @@ class Proxy {
 
   // Requests whose Objective becomes known after it returns are decided from `snapshot`; those before finish with the
   // one they have. Looks up the names of hosts, which can take seconds; a name that is not found makes its host
-  // unreachable, and is among what is returned: one message for each, for a log.
+  // unreachable, and is among what is returned: one message for each, for a log. So is an experiment that asks a
+  // platform which is not known.
   virtual std::vector<std::string> SetSnapshot(std::shared_ptr<const decide::Snapshot> snapshot) = 0;
 
   // Refuses new connections and asks clients to open no more streams (GOAWAY). Returns when all requests have ended,

@@ -139,10 +139,13 @@ void Request::Advance() {
     return;
   }
   if (answer_ != nullptr) return WakeHost();
+  if (waits_for_cells()) return;  // what comes of the body stays here until then, as far as flow control lets it come
   absl::Status status = [&] {
     RETURN_IF_ERROR(FindObjective());
     if (context_.context.objective.empty()) return absl::OkStatus();  // more of the body must come
     ready_ = worker_.ReadClock();
+    RETURN_IF_ERROR(TakeSnapshot());
+    if (AskPlatforms()) return absl::OkStatus();
     RETURN_IF_ERROR(Choose());
     return Dispatch();
   }();
@@ -175,9 +178,14 @@ absl::Status Request::FindObjective() {
   return absl::OkStatus();
 }
 
-absl::Status Request::Choose() {
+absl::Status Request::TakeSnapshot() {
   routes_ = worker_.UseRoutes();
   if (routes_ == nullptr) return absl::UnavailableError("this proxy has no snapshot yet: no rules have reached it");
+  return absl::OkStatus();
+}
+
+// By the snapshot that said what to ask platforms.
+absl::Status Request::Choose() {
   decision_ = decide::Decide(routes_->snapshot(), context_.context);
   if (decision_.answer == nullptr) return UnknownObjective();
   WriteExperiments();
@@ -552,6 +560,7 @@ Time Request::ReadClockOnce(Time time) const { return time == Time() ? worker_.R
 
 void Request::Reset() {
   worker_.deadlines().Remove(*this);
+  if (remote_cells_ != nullptr) remote_cells_->Clear();
   if (routes_ != nullptr) worker_.ReleaseRoutes(*std::exchange(routes_, nullptr));
   request_headers_.Clear();
   response_headers_.Clear();

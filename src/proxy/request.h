@@ -7,6 +7,7 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -20,6 +21,7 @@
 #include "proxy/header_list.h"
 #include "proxy/intrusive_list.h"
 #include "proxy/message_walk.h"
+#include "proxy/remote_cells.h"
 
 namespace signalbox::proxy {
 
@@ -79,6 +81,9 @@ class Request {
   void OnHostGone(const absl::Status& why, Processed processed);
   bool response_ended() const { return response_ended_; }
 
+  // --- What experimentation platforms report: all that will come has come (remote_cells.cc).
+  void OnRemoteCells();
+
   // --- What time reports.
   void OnDeadline();
 
@@ -92,6 +97,10 @@ class Request {
   absl::Status CheckProtocol();
   absl::Status ReadDeadline();
   absl::Status FindObjective();
+  absl::Status TakeSnapshot();
+  // True when answers have to come before the request can be decided: OnRemoteCells goes on.
+  bool AskPlatforms();
+  bool waits_for_cells() const;
   absl::Status Choose();
   absl::Status Dispatch();
   absl::Status WalkBody(std::string_view data);
@@ -156,6 +165,7 @@ class Request {
 
   // Of the decision.
   Routes* routes_ = nullptr;
+  std::unique_ptr<RemoteCells> remote_cells_;  // since the first request that needed it
   decide::Decision decision_;
   const decide::Answer* asked_ = nullptr;   // the decision's, or one of its fallbacks
   const decide::Answer* answer_ = nullptr;  // what is tried now for it: itself, or a member of its ensemble

@@ -16,9 +16,9 @@ namespace signalbox::proxy {
 
 class TestProxy {
  public:
-  explicit TestProxy(uint32_t workers = 1, telemetry::Options options = {}) {
+  explicit TestProxy(uint32_t workers = 1, telemetry::Options options = {}, allocate::Allocator* allocator = nullptr) {
     telemetry_ = *telemetry::Telemetry::Create(std::move(options));
-    auto started = Proxy::Start({.listen = "127.0.0.1:0", .workers = workers}, *telemetry_);
+    auto started = Proxy::Start({.listen = "127.0.0.1:0", .workers = workers, .allocator = allocator}, *telemetry_);
     EXPECT_TRUE(started.ok()) << started.status();
     proxy_ = *std::move(started);
   }

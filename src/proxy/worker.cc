@@ -39,11 +39,13 @@ uint64_t RandomSeed() {
 
 }  // namespace
 
-Worker::Worker(uint32_t index, int listener, telemetry::WorkerTelemetry& telemetry, RetiredRoutes& retired)
+Worker::Worker(uint32_t index, int listener, telemetry::WorkerTelemetry& telemetry, RetiredRoutes& retired,
+               allocate::WorkerCells* cells)
     : index_(index),
       listener_(listener),
       telemetry_(telemetry),
       retired_(retired),
+      cells_(cells),
       receive_buffer_(memory_),
       decision_seed_(RandomSeed()) {
   free_requests_.reserve(kFreeRequestsMax);
@@ -64,6 +66,10 @@ absl::Status Worker::Start() {
   for (int* source : {&listener_, &wake_}) {
     epoll_event event{.events = EPOLLIN, .data = {.ptr = source}};
     epoll_ctl(epoll_, EPOLL_CTL_ADD, *source, &event);
+  }
+  if (cells_ != nullptr) {
+    epoll_event event{.events = EPOLLIN, .data = {.ptr = cells_}};
+    epoll_ctl(epoll_, EPOLL_CTL_ADD, cells_->event(), &event);
   }
   round_began_ = ReadClock();
   thread_ = std::thread([this] { Run(); });
@@ -118,6 +124,8 @@ void Worker::Run() {
         OnWake();
         std::lock_guard lock(mutex_);
         stop = stop_asked_;
+      } else if (source == cells_) {
+        cells_->Deliver(now_);
       } else if (auto& connection = *static_cast<Connection*>(source); !connection.closed()) {
         connection.OnEvents(events[i].events);
       }
@@ -138,6 +146,7 @@ void Worker::Run() {
 int Worker::WaitMilliseconds() const {
   Time until = next_check_;
   if (!deadlines_.empty()) until = std::min(until, deadlines_.first().deadline.at);
+  if (!remote_deadlines_.empty()) until = std::min(until, remote_deadlines_.first().deadline.at);
   const auto wait = std::chrono::ceil<std::chrono::milliseconds>(until - ReadClock()).count();
   return static_cast<int>(std::clamp<int64_t>(wait, 0, kCheckInterval.count()));
 }
@@ -183,6 +192,11 @@ void Worker::RunDeadlines() {
     Request& request = deadlines_.first();
     deadlines_.Remove(request);
     request.OnDeadline();
+  }
+  while (!remote_deadlines_.empty() && remote_deadlines_.first().deadline.at <= now_) {
+    RemoteCells& cells = remote_deadlines_.first();
+    remote_deadlines_.Remove(cells);
+    cells.OnDeadline();
   }
 }
 

@@ -14,6 +14,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
+#include "allocate/worker_cells.h"
 #include "proxy/connection.h"
 #include "proxy/deadline_queue.h"
 #include "proxy/grpc_protocol.h"
@@ -32,8 +33,10 @@ inline constexpr size_t kClientConnectionsMax = 10'000;
 
 class Worker {
  public:
-  // Listens on `listener`, which it owns. `index` tells workers apart. The others outlive it.
-  Worker(uint32_t index, int listener, telemetry::WorkerTelemetry& telemetry, RetiredRoutes& retired);
+  // Listens on `listener`, which it owns. `index` tells workers apart. The others outlive it. `cells` is nullptr where
+  // no experimentation platform is known.
+  Worker(uint32_t index, int listener, telemetry::WorkerTelemetry& telemetry, RetiredRoutes& retired,
+         allocate::WorkerCells* cells);
   // Stops as Stop does.
   ~Worker();
   Worker(const Worker&) = delete;
@@ -61,6 +64,8 @@ class Worker {
   // For text that is used at once. Its memory is kept.
   std::string& text_buffer() { return text_buffer_; }
   DeadlineQueue<Request>& deadlines() { return deadlines_; }
+  allocate::WorkerCells* cells() { return cells_; }
+  DeadlineQueue<RemoteCells>& remote_deadlines() { return remote_deadlines_; }
   // When this round of the loop began.
   Time now() const { return now_; }
   int64_t now_ms() const {
@@ -111,11 +116,13 @@ class Worker {
   int wake_ = -1;
   telemetry::WorkerTelemetry& telemetry_;
   RetiredRoutes& retired_;
+  allocate::WorkerCells* const cells_;
 
   WorkerMemory memory_;
   ReceiveBuffer receive_buffer_;
   std::string text_buffer_;
   DeadlineQueue<Request> deadlines_;
+  DeadlineQueue<RemoteCells> remote_deadlines_;
   Time now_;
   Time next_check_;
   std::chrono::nanoseconds unix_offset_{};

@@ -95,14 +95,14 @@ async function startRole(folder, role, options) {
 
 const newFolder = () => mkdtempSync(join(tmpdir(), 'signalbox_node_'));
 
-// `signalbox proxy` with rules, either as JavaScript text or as the paths of files, and a placement.
-export async function startProxy({ rules, ruleFiles, placement }) {
+// `signalbox proxy` with rules, either as JavaScript text or as the paths of files, a placement, and further options.
+export async function startProxy({ rules, ruleFiles, placement, options = [] }) {
   const folder = newFolder();
   const placementFile = join(folder, 'placement.json');
   writeFileSync(placementFile, JSON.stringify(placement));
   if (rules) writeFileSync(join(folder, 'rules.js'), rules);
   return startRole(folder, 'proxy', [
-    '--rules', ...(ruleFiles ?? [join(folder, 'rules.js')]), '--placement', placementFile,
+    '--rules', ...(ruleFiles ?? [join(folder, 'rules.js')]), '--placement', placementFile, ...options,
   ]);
 }
 

@@ -1,0 +1,369 @@
+// Requests that an experimentation platform has a say in: whatever it does, they are answered, and nobody else waits.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "allocate/allocator.h"
+#include "allocate/test_platform.h"
+#include "allocate/test_worker.h"
+#include "proxy/test_proxy.h"
+#include "tests/support/echo_host.h"
+#include "tests/support/raw_http2.h"
+
+namespace signalbox::proxy {
+namespace {
+
+using allocate::Gate;
+using allocate::GrpcPlatform;
+using ::signalbox::testing::CallOptions;
+using ::signalbox::testing::EchoClient;
+using ::signalbox::testing::EchoHost;
+using ::signalbox::testing::GrpcFrame;
+using ::signalbox::testing::GrpcHeaders;
+using ::signalbox::testing::RawHttp2;
+using ::signalbox::testing::Reply;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+// Users whose name begins with "b" are in cell b, those with "x" in one that does not exist, all others in a.
+grpc::Status ByName(const v1::AllocateRequest& request, v1::AllocateResponse& response) {
+  response.set_cell(request.unit().starts_with("b") ? "b" : request.unit().starts_with("x") ? "no-such-cell" : "a");
+  return grpc::Status::OK;
+}
+
+class ProxyRemote : public ::testing::Test {
+ protected:
+  // Asks `platform` as "p".
+  void Start(const GrpcPlatform& platform) {
+    allocate::PlatformOptions options;
+    options.name = "p";
+    options.protocol = allocate::PlatformOptions::Protocol::kGrpc;
+    options.address = "127.0.0.1:" + std::to_string(platform.port());
+    allocator_ = allocate::Allocator::Start({options}, [](std::string_view) {});
+    proxy_ = std::make_unique<TestProxy>(/*workers=*/1, telemetry::Options{}, allocator_.get());
+  }
+  ~ProxyRemote() override {
+    proxy_.reset();
+    allocator_.reset();
+  }
+
+  // Objective `Echo`: model echo@1; experiment 77 asks the platform, cell a echo@1 and cell b echo@2, and gives cell b
+  // to those whom the platform leaves to it. `Lonely` asks nobody.
+  std::vector<std::string> Route(uint32_t deadline_ms, int64_t version = 1, const std::string& platform = "p") {
+    v1::Snapshot snapshot = decide::ParseSnapshot(R"pb(
+      rule_sets {
+        rule_set {
+          namespace: "test"
+          objectives {
+            name: "Echo"
+            default_model { name: "echo" version: "1" }
+          }
+          objectives {
+            name: "Lonely"
+            default_model { name: "echo" version: "1" }
+          }
+          experiments {
+            id: "77"
+            objectives: "Echo"
+            cells {
+              name: "a"
+              model { name: "echo" version: "1" }
+              weight_ppm: 500000
+            }
+            cells {
+              name: "b"
+              model { name: "echo" version: "2" }
+              weight_ppm: 500000
+            }
+            allocation_ppm: 1000000
+            remote { flag: "f" ttl_ms: 300000 fallback: CELL fallback_cell: "b" }
+          }
+        }
+      }
+    )pb");
+    v1::RemoteAllocation& remote =
+        *snapshot.mutable_rule_sets(0)->mutable_rule_set()->mutable_experiments(0)->mutable_remote();
+    remote.set_platform(platform);
+    remote.set_deadline_ms(deadline_ms);
+    snapshot.set_version(version);
+    auto& placement = *snapshot.mutable_placement();
+    (*placement.mutable_shards())["s"].add_hosts(host_.address());
+    for (const char* model : {"echo@1", "echo@2"}) (*placement.mutable_models())[model].add_shards("s");
+    return (*proxy_)->SetSnapshot(decide::CompileOrDie(std::move(snapshot)));
+  }
+
+  static CallOptions From(const std::string& user, const std::string& objective = "Echo") {
+    return {.headers = {{"sb-objective", objective}, {"sb-user", user}}};
+  }
+  Reply Ask(const std::string& user, const std::string& objective = "Echo") {
+    EchoClient client(proxy_->port());
+    return client.Unary("/a/b", "hello", From(user, objective));
+  }
+  double Questions(allocate::Outcome outcome) {
+    return allocate::MetricOf(*allocator_, "signalbox_allocation_questions_total", {"p", std::string(Name(outcome))});
+  }
+  static bool Eventually(const std::function<bool()>& condition) {
+    const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    while (!condition()) {
+      if (std::chrono::steady_clock::now() > give_up) return false;
+      std::this_thread::yield();
+    }
+    return true;
+  }
+
+  EchoHost host_;
+  std::unique_ptr<allocate::Allocator> allocator_;
+  std::unique_ptr<TestProxy> proxy_;
+};
+
+// Longer than any test: what ends earlier has not waited for it.
+constexpr uint32_t kLongMs = 10'000;
+
+GrpcPlatform::Handler Answering() {
+  return [](grpc::ServerContext&, const v1::AllocateRequest& request, v1::AllocateResponse& response) {
+    return ByName(request, response);
+  };
+}
+
+GrpcPlatform::Handler Behind(Gate& gate) {
+  return [&gate](grpc::ServerContext&, const v1::AllocateRequest& request, v1::AllocateResponse& response) {
+    gate.Pass();
+    return ByName(request, response);
+  };
+}
+
+// Opened before the platform is ended, which waits for those who stand at it.
+struct OpenAtEnd {
+  Gate& gate;
+  ~OpenAtEnd() { gate.Open(); }
+};
+
+TEST_F(ProxyRemote, TwoUsersGetThePlatformsCells) {
+  GrpcPlatform platform(Answering());
+  Start(platform);
+  EXPECT_THAT(Route(kLongMs), IsEmpty());
+  for (int round = 0; round < 3; ++round) {
+    const Reply alice = Ask("alice");
+    EXPECT_TRUE(alice.status.ok()) << alice.status.error_message();
+    EXPECT_EQ(alice.header("sb-model"), "echo@1");
+    EXPECT_EQ(alice.header("sb-experiments"), "77=a");
+    const Reply bob = Ask("bob");
+    EXPECT_EQ(bob.header("sb-model"), "echo@2");
+    EXPECT_EQ(bob.header("sb-experiments"), "77=b");
+    EXPECT_EQ(bob.header("sb-reason"), "experiment");
+  }
+  EXPECT_EQ(platform.asked(), 2);
+  EXPECT_EQ(Questions(allocate::Outcome::kHit), 4);
+}
+
+TEST_F(ProxyRemote, ARequestThatNoRemoteExperimentConcernsAsksNobody) {
+  GrpcPlatform platform(Answering());
+  Start(platform);
+  Route(kLongMs);
+  EXPECT_EQ(Ask("alice", "Lonely").header("sb-model"), "echo@1");
+  EXPECT_EQ(platform.asked(), 0);
+}
+
+TEST_F(ProxyRemote, WhoDoesNotAskIsAnsweredWhileAPlatformHangs) {
+  Gate gate;
+  GrpcPlatform platform(Behind(gate));
+  OpenAtEnd opener{gate};
+  Start(platform);
+  Route(kLongMs);
+  EchoClient client(proxy_->port());
+  auto waiting = client.Open("/a/b", From("bob"));
+  ASSERT_TRUE(waiting->Write("hello"));
+  ASSERT_TRUE(waiting->WritesDone());
+  ASSERT_TRUE(Eventually([&] { return gate.waiting() == 1; }));
+  // On the only worker there is, all of them after the one that waits, and before it.
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_TRUE(client.Unary("/a/b", "hello", From("carol", "Lonely")).status.ok());
+  }
+  EXPECT_EQ(gate.waiting(), 1);
+  EXPECT_EQ((*proxy_)->requests_open(), 1U);
+  gate.Open();
+  std::string message;
+  ASSERT_TRUE(waiting->Read(message));
+  const Reply reply = waiting->Finish();
+  EXPECT_TRUE(reply.status.ok());
+  EXPECT_EQ(reply.header("sb-model"), "echo@2");
+}
+
+TEST_F(ProxyRemote, AfterItsDeadlineTheDeclaredFallbackCounts) {
+  Gate gate;
+  GrpcPlatform platform(Behind(gate));
+  OpenAtEnd opener{gate};
+  Start(platform);
+  Route(/*deadline_ms=*/20);
+  const Reply reply = Ask("alice");
+  EXPECT_TRUE(reply.status.ok()) << reply.status.error_message();
+  EXPECT_EQ(reply.header("sb-model"), "echo@2");  // the fallback is cell b
+  EXPECT_EQ(Questions(allocate::Outcome::kTimeout), 1);
+}
+
+TEST_F(ProxyRemote, ACellThatDoesNotExistIsNone) {
+  GrpcPlatform platform(Answering());
+  Start(platform);
+  Route(kLongMs);
+  const Reply reply = Ask("xavier");
+  EXPECT_TRUE(reply.status.ok());
+  EXPECT_EQ(reply.header("sb-experiments"), "77=b");
+}
+
+TEST_F(ProxyRemote, APlatformThatDiesCostsNobodyAnAnswer) {
+  auto platform = std::make_unique<GrpcPlatform>(Answering());
+  Start(*platform);
+  Route(/*deadline_ms=*/200);
+  EXPECT_EQ(Ask("alice").header("sb-model"), "echo@1");
+  platform.reset();
+  for (int i = 0; i < 30; ++i) {
+    const Reply known = Ask("alice");
+    EXPECT_TRUE(known.status.ok());
+    EXPECT_EQ(known.header("sb-model"), "echo@1");
+    const Reply unknown = Ask("anna" + std::to_string(i));
+    EXPECT_TRUE(unknown.status.ok());
+    EXPECT_EQ(unknown.header("sb-model"), "echo@2");
+  }
+}
+
+TEST_F(ProxyRemote, APlatformThatTheProxyDoesNotKnowIsToldOnceAndTheFallbackCounts) {
+  GrpcPlatform platform(Answering());
+  Start(platform);
+  EXPECT_THAT(Route(kLongMs, 1, "growthbook"),
+              ElementsAre(HasSubstr("experiment 77 of namespace test asks the platform \"growthbook\"")));
+  EXPECT_EQ(Ask("alice").header("sb-model"), "echo@2");
+  EXPECT_EQ(platform.asked(), 0);
+}
+
+TEST_F(ProxyRemote, ARequestIsDecidedByTheSnapshotThatItAskedFor) {
+  Gate gate;
+  GrpcPlatform platform(Behind(gate));
+  OpenAtEnd opener{gate};
+  Start(platform);
+  Route(kLongMs, 1);
+  const std::string before = Ask("carol", "Lonely").header("sb-snapshot");
+  EchoClient client(proxy_->port());
+  auto waiting = client.Open("/a/b", From("bob"));
+  ASSERT_TRUE(waiting->Write("hello"));
+  ASSERT_TRUE(waiting->WritesDone());
+  ASSERT_TRUE(Eventually([&] { return gate.waiting() == 1; }));
+  Route(kLongMs - 1, 2);
+  EXPECT_NE(Ask("carol", "Lonely").header("sb-snapshot"), before);
+  gate.Open();
+  std::string message;
+  ASSERT_TRUE(waiting->Read(message));
+  const Reply reply = waiting->Finish();
+  EXPECT_EQ(reply.header("sb-snapshot"), before);
+  EXPECT_EQ(reply.header("sb-model"), "echo@2");
+}
+
+TEST_F(ProxyRemote, ABodyWaitsUnderFlowControlAndPassesWhole) {
+  Gate gate;
+  GrpcPlatform platform(Behind(gate));
+  OpenAtEnd opener{gate};
+  Start(platform);
+  Route(kLongMs);
+  EchoClient client(proxy_->port());
+  auto stream = client.Open("/a/Swallow", From("bob"));
+  std::thread writer([&] {
+    const std::string message(1 << 20, 'x');
+    for (int i = 0; i < 64; ++i) EXPECT_TRUE(stream->Write(message));
+    EXPECT_TRUE(stream->WritesDone());
+  });
+  EXPECT_TRUE(Eventually([&] { return gate.waiting() == 1; }));
+  EchoClient other(proxy_->port());
+  for (int i = 0; i < 100; ++i) other.Unary("/a/b", "hello", From("carol", "Lonely"));
+  EXPECT_LT((*proxy_)->memory_bytes(), 16U << 20);
+  gate.Open();
+  writer.join();
+  std::string received;
+  ASSERT_TRUE(stream->Read(received));
+  EXPECT_EQ(received, std::to_string(64 << 20));
+  const Reply reply = stream->Finish();
+  EXPECT_TRUE(reply.status.ok()) << reply.status.error_message();
+}
+
+TEST_F(ProxyRemote, WhoeverGoesWhileWaitingLeavesNothingBehind) {
+  Gate gate;
+  GrpcPlatform platform(Behind(gate));
+  OpenAtEnd opener{gate};
+  Start(platform);
+  Route(kLongMs);
+  const auto headers = GrpcHeaders("/a/b", {{"sb-objective", "Echo"}, {"sb-user", "bob"}});
+  {
+    RawHttp2 client(proxy_->port());
+    for (int i = 0; i < 20; ++i) client.Reset(client.Open(headers, GrpcFrame("hello")));
+    // By reset, by a body that is wrong, and with the connection.
+    const int32_t stays = client.Open(headers, GrpcFrame("hello"), /*end=*/false);
+    ASSERT_TRUE(client.RunUntil([&] { return gate.waiting() == 1 && (*proxy_)->requests_open() == 1; }));
+    client.Send(stays, GrpcFrame("more"), /*end=*/false);
+    client.Flush();
+  }
+  ASSERT_TRUE(Eventually([&] { return (*proxy_)->requests_open() == 0; }));
+  EXPECT_GE(Questions(allocate::Outcome::kAbandoned), 1);
+  gate.Open();
+  EXPECT_EQ(Ask("bob").header("sb-model"), "echo@2");
+  EXPECT_EQ(platform.asked(), 1);
+}
+
+TEST_F(ProxyRemote, TheRequestsOwnDeadlineIsKeptAndHalfOfItIsTheModels) {
+  Gate gate;
+  GrpcPlatform platform(Behind(gate));
+  OpenAtEnd opener{gate};
+  Start(platform);
+  Route(kLongMs);
+  CallOptions options = From("alice");
+  options.timeout = std::chrono::seconds(4);  // less than the platform may take
+  EchoClient client(proxy_->port());
+  const Reply reply = client.Unary("/a/b", "hello", options);
+  EXPECT_TRUE(reply.status.ok()) << reply.status.error_message();
+  EXPECT_EQ(reply.header("sb-model"), "echo@2");
+}
+
+TEST_F(ProxyRemote, TheProxyStopsWhileARequestWaits) {
+  Gate gate;
+  GrpcPlatform platform(Behind(gate));
+  OpenAtEnd opener{gate};
+  Start(platform);
+  Route(kLongMs);
+  EchoClient client(proxy_->port());
+  auto waiting = client.Open("/a/b", From("bob"));
+  ASSERT_TRUE(waiting->Write("hello"));
+  ASSERT_TRUE(Eventually([&] { return gate.waiting() == 1; }));
+  proxy_.reset();
+  allocator_.reset();
+  EXPECT_FALSE(waiting->Finish().status.ok());
+}
+
+TEST_F(ProxyRemote, ManyUsersAndAPlatformThatAnswersEveryOtherOneAreAllAnswered) {
+  std::atomic<int> asked{0};
+  GrpcPlatform platform([&](grpc::ServerContext&, const v1::AllocateRequest& request, v1::AllocateResponse& response) {
+    if (++asked % 2 == 0) return grpc::Status(grpc::StatusCode::INTERNAL, "no");
+    return ByName(request, response);
+  });
+  Start(platform);
+  Route(kLongMs);
+  std::vector<std::thread> threads;
+  std::atomic<int> answered{0};
+  for (int thread = 0; thread < 4; ++thread) {
+    threads.emplace_back([&, thread] {
+      EchoClient client(proxy_->port());
+      for (int i = 0; i < 200; ++i) {
+        const std::string user = "user-" + std::to_string(thread) + "-" + std::to_string(i);
+        answered += client.Unary("/a/b", "hello", From(user)).status.ok() ? 1 : 0;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(answered, 800);
+}
+
+}  // namespace
+}  // namespace signalbox::proxy
