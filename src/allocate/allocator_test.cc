@@ -16,6 +16,7 @@
 #include "allocate/platform.h"
 #include "allocate/test_platform.h"
 #include "allocate/test_worker.h"
+#include "base/allocation_count.h"
 #include "tests/support/raw_http2.h"
 
 namespace signalbox::allocate {
@@ -140,6 +141,24 @@ TEST_F(AllocatorTest, ACellComesFromThePlatformAndIsThenKnown) {
   EXPECT_EQ(Questions(Outcome::kHit), 1);
   EXPECT_EQ(Exchanges(Result::kCell), 1);
   EXPECT_EQ(MetricOf(*allocator_, "signalbox_allocation_exchange_duration_seconds", {"p"}), 1);
+}
+
+TEST_F(AllocatorTest, AKnownCellIsFoundWithoutAllocating) {
+  HttpPlatform platform(allocator_, Saying(kCellTwo));
+  Start(platform.port(), {"plan"});
+  TestWorker worker(*allocator_);
+  const Field context[] = {{"country", "US"}, {"segments", "kids premium"}};
+  const Field attributes[] = {{"plan", "basic"}, {"email", "somebody@somewhere.example"}};
+  Question question = For("a-user-whose-name-is-longer-than-a-small-string");
+  question.context = context;
+  question.attributes = attributes;
+  ASSERT_EQ(worker.Ask(question), "2");
+  TestWaiter waiter;
+  std::string_view cell;
+  const uint64_t before = AllocationCountOfThisThread();
+  const Found found = worker.cells().Find(question, worker.now(), waiter, cell);
+  EXPECT_EQ(AllocationCountOfThisThread(), before);
+  EXPECT_EQ(found, Found::kCell);
 }
 
 TEST_F(AllocatorTest, ThePlatformSeesTheUnitAndTheContextAndNoAttributeThatWasNotReleased) {
