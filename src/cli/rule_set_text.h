@@ -8,7 +8,7 @@
 
 namespace signalbox::cli {
 
-// "2 Objectives, 1 experiment, no traffic shifts".
+// "2 Objectives, 1 experiment, no traffic shifts", and of the other kinds those that there are.
 std::string CountsText(const v1::RuleSet& rules);
 
 // Every Objective with what decides about it, in the order in which it is asked. Ends with a line end.

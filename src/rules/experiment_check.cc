@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "api/rule_set.h"
+#include "base/percent.h"
 #include "base/string_map.h"
 #include "rules/source_place.h"
 
@@ -31,10 +32,8 @@ std::string UnitText(const Rule& rule) {
   return rule.unit().empty() ? "user" : fmt::format("{}", fmt::join(rule.unit(), ", "));
 }
 
-std::string Percent(uint32_t ppm) { return fmt::format("{:g}", ppm / 10'000.0); }
-
 std::string RangeText(const v1::Experiment& experiment) {
-  return fmt::format("[{}, {}]", Percent(experiment.layer_begin_ppm()), Percent(experiment.layer_end_ppm()));
+  return fmt::format("{} to {}", Percent(experiment.layer_begin_ppm()), Percent(experiment.layer_end_ppm()));
 }
 
 using ByObjective = StringMap<std::vector<const v1::Experiment*>>;
@@ -54,7 +53,7 @@ void CheckOverlap(std::vector<const v1::Experiment*> in_layer, std::vector<Diagn
   for (const v1::Experiment* each : in_layer) {
     if (last != nullptr && each->layer_begin_ppm() < last->layer_end_ppm()) {
       Report(diagnostics, each->source(),
-             fmt::format("experiment {} has {} % of layer {}, which overlaps with {} % of experiment {} at {}; give "
+             fmt::format("experiment {} has {} of layer {}, which overlaps with {} of experiment {} at {}; give "
                          "each a layerRange of its own",
                          each->id(), RangeText(*each), each->layer(), RangeText(*last), last->id(),
                          Where(last->source())));

@@ -140,12 +140,13 @@ TEST(Layers, HaveNoOverlapAndOneUnit) {
   EXPECT_THAT(
       Wrong(in_layer(1, "layerRange: [0, 30]") + ",\n" + in_layer(2, "layerRange: [30, 100]") + ",\n{layerId: 'l'}"),
       IsEmpty());
-  EXPECT_THAT(Wrong(in_layer(1, "layerRange: [20, 50]") + ",\n" + in_layer(2, "layerRange: [0, 20.0001]") +
-                    ",\n{layerId: 'l'}"),
-              ElementsAre("rules.js:2:1: experiment 1 has [20, 50] % of layer l, which overlaps with [0, 20.0001] % of "
-                          "experiment 2 at rules.js:3:1; give each a layerRange of its own"));
+  EXPECT_THAT(
+      Wrong(in_layer(1, "layerRange: [20, 50]") + ",\n" + in_layer(2, "layerRange: [0, 20.0001]") +
+            ",\n{layerId: 'l'}"),
+      ElementsAre("rules.js:2:1: experiment 1 has 20 % to 50 % of layer l, which overlaps with 0 % to 20.0001 % of "
+                  "experiment 2 at rules.js:3:1; give each a layerRange of its own"));
   EXPECT_THAT(Wrong(in_layer(1, "") + ",\n" + in_layer(2, "") + ",\n{layerId: 'l'}"),
-              ElementsAre(HasSubstr("experiment 2 has [0, 100] % of layer l, which overlaps with [0, 100] %")));
+              ElementsAre(HasSubstr("experiment 2 has 0 % to 100 % of layer l, which overlaps with 0 % to 100 %")));
   EXPECT_THAT(Wrong(in_layer(1, "unit: 'account'") + ",\n{layerId: 'l'}"),
               ElementsAre("rules.js:2:1: experiment 1 has the unit account, but layer l at rules.js:3:1 has user; all "
                           "experiments of a layer have the layer's"));
