@@ -24,12 +24,6 @@ constexpr size_t kOutputBytes = 128U << 10;
 // The longest line there is room for before the buffer would have to grow: a decision with 8 fallbacks of 400 bytes.
 constexpr size_t kOutputSlackBytes = 16U << 10;
 
-void AppendField(std::string_view key, std::string_view value, std::string& out) {
-  fmt::format_to(std::back_inserter(out), "\"{}\":", key);
-  telemetry::AppendJsonString(value, out);
-  out.push_back(',');
-}
-
 void AppendError(uint64_t number, std::string_view message, std::string& out) {
   fmt::format_to(std::back_inserter(out), "{{\"line\":{},\"error\":", number);
   telemetry::AppendJsonString(message, out);
@@ -66,35 +60,9 @@ class Output {
   std::string text_;
 };
 
-void AppendDecisionJson(const decide::Decision& decision, std::string& out) {
-  const decide::Answer& answer = *decision.answer;
-  out.push_back('{');
-  AppendField("objective", answer.objective, out);
-  AppendField("model", answer.model->id, out);
-  AppendField("routing_key", answer.model->routing_key, out);
-  if (const decide::Enrolment main = decision.main_enrolment(); !main.experiment.empty()) {
-    AppendField("experiment", main.experiment, out);
-    AppendField("cell", main.cell, out);
-  } else {
-    out += R"("experiment":null,"cell":null,)";
-  }
-  out += "\"fallbacks\":[";
-  for (const decide::Answer* fallback : decision.fallbacks) {
-    if (fallback != decision.fallbacks.front()) out.push_back(',');
-    telemetry::AppendJsonString(fallback->model->id, out);
-  }
-  fmt::format_to(std::back_inserter(out), "],\"reason\":\"{}\"}}", Name(answer.reason));
-}
-
 }  // namespace
 
-std::string DecisionJson(const decide::Decision& decision) {
-  std::string text;
-  AppendDecisionJson(decision, text);
-  return text;
-}
-
-LineResolver::LineResolver(const decide::Snapshot& snapshot) : snapshot_(snapshot), texts_(snapshot.answers().size()) {}
+LineResolver::LineResolver(const decide::Snapshot& snapshot) : snapshot_(snapshot) {}
 
 bool LineResolver::Resolve(std::string_view line, uint64_t number, std::string& out) {
   const absl::StatusOr<decide::RequestContext> context = reader_.Read(line);
@@ -107,24 +75,8 @@ bool LineResolver::Resolve(std::string_view line, uint64_t number, std::string& 
     AppendError(number, decide::WhyNoAnswer(snapshot_, context->objective), out);
     return false;
   }
-  AppendText(decision, out);
+  out += texts_.TextOf(decision);
   return true;
-}
-
-void LineResolver::AppendText(const decide::Decision& decision, std::string& out) {
-  // What else differs between two decisions for one answer: experiments that did not choose it, the policy's fallbacks.
-  const bool follows_from_answer = decision.enrolments.size() == (decision.answer->experiment.empty() ? 0U : 1U);
-  KnownText& known = texts_[decision.answer->index];
-  if (!follows_from_answer || (!known.text.empty() && known.fallbacks != decision.fallbacks.data())) {
-    AppendDecisionJson(decision, out);
-    out.push_back('\n');
-    return;
-  }
-  if (known.text.empty()) {
-    known.text = DecisionJson(decision) + "\n";
-    known.fallbacks = decision.fallbacks.data();
-  }
-  out += known.text;
 }
 
 absl::StatusOr<BatchCounts> ResolveBatch(const decide::Snapshot& snapshot, int input_fd, int output_fd) {

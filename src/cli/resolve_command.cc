@@ -20,6 +20,7 @@
 #include "base/status.h"
 #include "base/unix_time.h"
 #include "cli/commands.h"
+#include "cli/decision_json.h"
 #include "cli/resolve_batch.h"
 #include "cli/snapshot_from_files.h"
 #include "decide/explain.h"
@@ -136,17 +137,15 @@ std::string ExplanationJson(const decide::Snapshot& snapshot, const decide::Expl
   const decide::Answer& answer = *explanation.decision.answer;
   nlohmann::ordered_json json = {{"decision", nlohmann::ordered_json::parse(DecisionJson(explanation.decision))},
                                  {"placement", PlacementJson(snapshot, *answer.model)}};
-  v1::ObjectiveConfig config;
-  std::string config_bytes(answer.objective_config);
-  for (const decide::Overlay* overlay : explanation.decision.overlays) config_bytes += overlay->objective_config;
-  if (config.ParseFromString(config_bytes)) {
-    if (const auto text = CanonicalJson(config); text.ok())
-      json["objective_config"] = nlohmann::ordered_json::parse(*text);
-  }
+  if (const auto text = CanonicalJson(ObjectiveConfigOf(explanation.decision)); text.ok())
+    json["objective_config"] = nlohmann::ordered_json::parse(*text);
   json["steps"] = nlohmann::ordered_json::array();
   for (const decide::Step& step : explanation.steps) {
-    json["steps"].push_back(
-        {{"outcome", Name(step.outcome)}, {"rule", step.rule}, {"place", step.place}, {"why", step.why}});
+    json["steps"].push_back({{"kind", Name(step.kind)},
+                             {"outcome", Name(step.outcome)},
+                             {"rule", step.rule},
+                             {"place", step.place},
+                             {"why", step.why}});
   }
   json["namespace"] = explanation.namespace_name;
   json["rule_set_version"] = explanation.rule_set_version;

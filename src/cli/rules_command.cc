@@ -81,6 +81,7 @@ void AddRules(CLI::App& app, Outcome& outcome) {
   CLI::App* rules = app.add_subcommand("rules", "Check, publish and roll back rules");
   rules->require_subcommand(1);
   AddCheck(*rules, outcome);
+  AddRulesDiff(*rules, outcome);
   AddRulesPublish(*rules, outcome);
   AddRulesHistory(*rules, outcome);
   AddRulesShow(*rules, outcome);

@@ -1,0 +1,288 @@
+#include "effect/effect.h"
+
+#include <fmt/format.h>
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+
+#include <algorithm>
+#include <memory>
+#include <random>
+#include <set>
+#include <tuple>
+#include <utility>
+
+#include "decide/objective.h"
+#include "effect/class_words.h"
+#include "effect/context_space.h"
+#include "effect/example_context.h"
+#include "effect/possible_walk.h"
+
+namespace signalbox::effect {
+namespace {
+
+template <typename Rule>
+std::string TextOf(Rule rule) {
+  rule.clear_source();
+  std::string text;
+  {
+    google::protobuf::io::StringOutputStream stream(&text);
+    google::protobuf::io::CodedOutputStream coded(&stream);
+    coded.SetSerializationDeterministic(true);
+    rule.SerializeToCodedStream(&coded);
+  }
+  // Its length first, so that two rules are never taken for two others.
+  return fmt::format("{}:{}", text.size(), text);
+}
+
+// All that an Objective's decisions are made from. Equal texts: equal decisions.
+std::string RulesText(const decide::Objective& objective) {
+  std::string text = TextOf(*objective.rule);
+  const auto add_all = [&](const auto& rules) {
+    text += fmt::format("{} ", rules.size());
+    for (const auto& each : rules) {
+      if (each.rule != nullptr) text += TextOf(*each.rule);
+    }
+  };
+  add_all(objective.overrides);
+  add_all(objective.context_rules);
+  add_all(objective.experiments);
+  add_all(objective.shifts);
+  add_all(objective.shadows);
+  add_all(objective.layers);
+  add_all(objective.holdouts);
+  for (const v1::Policy& policy : objective.rule_set->rule_set().policies()) text += TextOf(policy);
+  for (const v1::Ensemble& ensemble : objective.rule_set->rule_set().ensembles()) text += TextOf(ensemble);
+  for (const v1::ShiftSetting& setting : objective.rule_set->traffic().shifts()) text += setting.SerializeAsString();
+  return text;
+}
+
+// Results as they come up, each once, so that paths can be told apart by where their results lie.
+class Results {
+ public:
+  const PathResult* Of(const decide::Decision& decision, const std::vector<const decide::CompiledShadow*>& shadows) {
+    std::vector<const void*> key = {decision.answer, decision.fallbacks.data(), decision.static_answer,
+                                    decision.limits};
+    for (const decide::Enrolment& each : decision.enrolments) {
+      key.push_back(each.experiment.data());
+      key.push_back(each.cell.data());
+    }
+    key.push_back(nullptr);
+    for (const decide::Overlay* overlay : decision.overlays) key.push_back(overlay);
+    key.push_back(nullptr);
+    for (const decide::CompiledShadow* shadow : shadows) key.push_back(shadow);
+    std::unique_ptr<const PathResult>& result = by_key_[key];
+    if (result == nullptr) result = std::make_unique<const PathResult>(ResultOf(decision, shadows));
+    return result.get();
+  }
+
+ private:
+  std::map<std::vector<const void*>, std::unique_ptr<const PathResult>> by_key_;
+};
+
+using Shares = std::map<Change, Share>;
+
+class ObjectiveComparison {
+ public:
+  ObjectiveComparison(const decide::Snapshot& before, const decide::Snapshot& after, const decide::Objective& old_rules,
+                      const decide::Objective& new_rules, int64_t now_unix_ms, const Limits& limits)
+      : before_(before),
+        after_(after),
+        old_rules_(old_rules),
+        new_rules_(new_rules),
+        now_unix_ms_(now_unix_ms),
+        limits_(limits) {
+    AddQuestions(old_rules, space_);
+    AddQuestions(new_rules, space_);
+    space_.Finish();
+  }
+
+  void Compare(ObjectiveEffect& effect) {
+    if (const std::string why = space_.WhyTooLarge(); !why.empty()) return Sample(why, effect);
+    if (!Explore(effect)) {
+      return Sample(fmt::format("more than {} classes of requests, or {} ways that they can go", limits_.classes_max,
+                                limits_.paths_max),
+                    effect);
+    }
+    std::set<Aspect> aspects;
+    for (const Shares& shares : changes_) {
+      for (const auto& [change, share] : shares) aspects.insert(change.aspect);
+    }
+    for (const Aspect& aspect : aspects) AddMovements(aspect, effect.movements);
+    if (const std::string why = space_.WhyApproximate(); !why.empty()) effect.notes.push_back(why);
+    for (const SpaceField& field : space_.fields()) {
+      if (field.is_remote && !effect.movements.empty())
+        effect.notes.push_back(
+            fmt::format("experiment {} is allocated by a platform: what is said of it is said for each "
+                        "cell that the platform may give; how many get which, only it knows",
+                        field.name));
+    }
+  }
+
+ private:
+  bool Explore(ObjectiveEffect& effect) {
+    Exploration exploration(space_, limits_.classes_max, limits_.paths_max);
+    PossibleWalk old_walk(old_rules_, now_unix_ms_, exploration);
+    PossibleWalk new_walk(new_rules_, now_unix_ms_, exploration);
+    Results results;
+    std::map<std::pair<const PathResult*, const PathResult*>, Share> of_class;
+    const PathResult* from = nullptr;
+    const PathResult* to = nullptr;
+    return exploration.Follow({.run =
+                                   [&] {
+                                     const decide::Decision old_decision = old_walk.Walk();
+                                     if (exploration.must_divide()) return;
+                                     const decide::Decision new_decision = new_walk.Walk();
+                                     if (exploration.must_divide()) return;
+                                     from = results.Of(old_decision, old_walk.shadows());
+                                     to = results.Of(new_decision, new_walk.shadows());
+                                   },
+                               .on_path =
+                                   [&](const PathState& path) {
+                                     ++effect.paths;
+                                     of_class[{from, to}] += path.share;
+                                   },
+                               .on_class =
+                                   [&](const ContextClass& contexts) {
+                                     ++effect.classes;
+                                     Shares shares;
+                                     for (const auto& [results_of_path, share] : of_class) {
+                                       for (const Change& change :
+                                            ChangesOf(*results_of_path.first, *results_of_path.second))
+                                         shares[change] += share;
+                                     }
+                                     of_class.clear();
+                                     if (shares.empty()) return;
+                                     classes_.push_back(contexts);
+                                     changes_.push_back(std::move(shares));
+                                   },
+                               .on_restart = [&] { of_class.clear(); }});
+  }
+
+  // Of one aspect: classes in which the same happens are told as one.
+  void AddMovements(const Aspect& aspect, std::vector<Movement>& movements) const {
+    std::vector<ContextClass> classes;
+    std::vector<size_t> groups;
+    std::map<std::vector<std::pair<Change, Share>>, size_t> group_of;
+    std::vector<const std::vector<std::pair<Change, Share>>*> shares_of;
+    for (size_t i = 0; i < classes_.size(); ++i) {
+      std::vector<std::pair<Change, Share>> shares;
+      for (const auto& [change, share] : changes_[i]) {
+        if (change.aspect == aspect) shares.emplace_back(change, share);
+      }
+      if (shares.empty()) continue;
+      const auto [entry, is_new] = group_of.try_emplace(std::move(shares), shares_of.size());
+      if (is_new) shares_of.push_back(&entry->first);
+      groups.push_back(entry->second);
+      classes.push_back(classes_[i]);
+    }
+    groups = Unite(classes, groups);
+    std::vector<Movement> found;
+    for (size_t i = 0; i < classes.size(); ++i) {
+      for (const auto& [change, share] : *shares_of[groups[i]]) {
+        found.push_back({.change = change,
+                         .where = DescribeClass(space_, classes[i]),
+                         .share = share,
+                         .example = ExampleOf(space_, classes[i], "u1").values()});
+      }
+    }
+    std::stable_sort(found.begin(), found.end(), [](const Movement& a, const Movement& b) {
+      return std::tie(b.share, a.where, a.change) < std::tie(a.share, b.where, b.change);
+    });
+    for (Movement& movement : found) movements.push_back(std::move(movement));
+  }
+
+  void Sample(const std::string& why, ObjectiveEffect& effect) const {
+    effect.why_sampled = why;
+    effect.classes = 0;
+    effect.paths = 0;
+    // The same requests every time.
+    std::mt19937_64 random(1);
+    std::map<Change, size_t> counts;
+    std::map<Change, std::map<std::string, std::string>> examples;
+    for (size_t i = 0; i < kSampledRequests; ++i) {
+      ExampleContext example = RandomExample(space_, random);
+      const decide::RequestContext context = example.Context(new_rules_.name, now_unix_ms_);
+      const PathResult from = ResultOf(decide::Decide(before_, context), {});
+      const PathResult to = ResultOf(decide::Decide(after_, context), {});
+      for (Change& change : ChangesOf(from, to)) {
+        examples.try_emplace(change, example.values());
+        ++counts[std::move(change)];
+      }
+    }
+    for (const auto& [change, count] : counts) {
+      effect.movements.push_back({.change = change,
+                                  .where = "",
+                                  .share = Share::Ppm(static_cast<uint32_t>(count * 1'000'000 / kSampledRequests)),
+                                  .example = examples[change]});
+    }
+  }
+
+  const decide::Snapshot& before_;
+  const decide::Snapshot& after_;
+  const decide::Objective& old_rules_;
+  const decide::Objective& new_rules_;
+  const int64_t now_unix_ms_;
+  const Limits limits_;
+  ContextSpace space_;
+  // Classes in which something changes, and what.
+  std::vector<ContextClass> classes_;
+  std::vector<Shares> changes_;
+};
+
+template <typename Rules, typename Text>
+void NoteDifferences(std::string_view what, const Rules& before, const Rules& after, Text text_of,
+                     std::vector<std::string>& notes) {
+  std::map<std::string, std::pair<std::string, std::string>> texts;
+  for (const auto& each : before) texts[each.rule->id()].first = text_of(*each.rule);
+  for (const auto& each : after) texts[each.rule->id()].second = text_of(*each.rule);
+  for (const auto& [id, text] : texts) {
+    const auto& [from, to] = text;
+    if (from == to) continue;
+    notes.push_back(fmt::format("{} {} {}", what, id,
+                                from.empty() ? "was added"
+                                : to.empty() ? "was removed"
+                                             : "was changed"));
+  }
+}
+
+std::vector<std::string> NotesOf(const decide::Objective& before, const decide::Objective& after) {
+  std::vector<std::string> notes;
+  NoteDifferences(
+      "override", before.overrides, after.overrides, [](const v1::Override& rule) { return TextOf(rule); }, notes);
+  NoteDifferences(
+      "remote allocation of experiment", before.experiments, after.experiments,
+      [](const v1::Experiment& rule) { return rule.has_remote() ? "remote " + rule.remote().SerializeAsString() : ""; },
+      notes);
+  return notes;
+}
+
+}  // namespace
+
+Effect EffectOf(const decide::Snapshot& before, const decide::Snapshot& after, int64_t now_unix_ms,
+                const Limits& limits) {
+  std::map<std::string, std::pair<const decide::Objective*, const decide::Objective*>> objectives;
+  for (const decide::Objective* objective : before.objectives())
+    objectives[std::string(objective->name)].first = objective;
+  for (const decide::Objective* objective : after.objectives())
+    objectives[std::string(objective->name)].second = objective;
+  Effect effect;
+  for (const auto& [name, both] : objectives) {
+    const auto& [old_rules, new_rules] = both;
+    if (old_rules != nullptr && new_rules != nullptr && RulesText(*old_rules) == RulesText(*new_rules)) {
+      ++effect.unchanged;
+      continue;
+    }
+    ObjectiveEffect& of_objective = effect.objectives.emplace_back();
+    of_objective.objective = name;
+    of_objective.namespace_name = (new_rules != nullptr ? new_rules : old_rules)->rule_set->rule_set().namespace_();
+    if (old_rules == nullptr || new_rules == nullptr) {
+      of_objective.kind = old_rules == nullptr ? ObjectiveEffect::Kind::kAdded : ObjectiveEffect::Kind::kRemoved;
+      continue;
+    }
+    of_objective.notes = NotesOf(*old_rules, *new_rules);
+    ObjectiveComparison(before, after, *old_rules, *new_rules, now_unix_ms, limits).Compare(of_objective);
+  }
+  return effect;
+}
+
+}  // namespace signalbox::effect

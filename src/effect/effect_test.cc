@@ -1,0 +1,146 @@
+#include "effect/effect.h"
+
+#include <gmock/gmock.h>
+#include <google/protobuf/text_format.h>
+
+#include "base/status.h"
+#include "effect/effect_text.h"
+
+namespace signalbox::effect {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr int64_t kNow = 1'772'366'400'000;
+
+std::shared_ptr<const decide::Snapshot> Compile(const std::string& rules) {
+  v1::Snapshot proto;
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(
+      "rule_sets { rule_set { namespace: 'home' " + rules + " } }", &proto))
+      << rules;
+  auto snapshot = decide::Snapshot::Compile(std::move(proto));
+  EXPECT_TRUE(snapshot.ok()) << Message(snapshot.status());
+  return snapshot.ok() ? *snapshot : nullptr;
+}
+
+std::string Diff(const std::string& before, const std::string& after, const Limits& limits = {}) {
+  return DescribeEffect(EffectOf(*Compile(before), *Compile(after), kNow, limits));
+}
+
+const std::string kObjective = "objectives { name: 'Ranking' default_model { name: 'ranker' version: '1' } } ";
+const std::string kAmerica = "condition { field { field: 'country' in { texts: 'CA' texts: 'US' } } } ";
+
+std::string Shift(uint32_t share_ppm, const std::string& more = "") {
+  return "traffic_shifts { id: 'canary' seed: 'canary' objectives: 'Ranking' to { name: 'ranker' version: '2' } "
+         "share_ppm: " +
+         std::to_string(share_ppm) + " " + more + "} ";
+}
+
+std::string Experiment(const std::string& more, uint32_t first_weight_ppm = 500'000) {
+  return "experiments { id: '12345' seed: '12345' objectives: 'Ranking' allocation_ppm: 1000000 "
+         "cells { name: '1' weight_ppm: " +
+         std::to_string(first_weight_ppm) +
+         " } "
+         "cells { name: '2' weight_ppm: " +
+         std::to_string(1'000'000 - first_weight_ppm) + " model { name: 'ranker' version: '3' } } " + more + "} ";
+}
+
+TEST(Effect, ASentenceSaysWhoMovesWhere) {
+  EXPECT_EQ(Diff(kObjective + Shift(10'000, kAmerica), kObjective + Shift(40'000, kAmerica)),
+            "3.00 % of Ranking where country in {CA, US} moves from ranker@1 to ranker@2\n"
+            "nothing else changes\n");
+}
+
+TEST(Effect, TheSameRulesChangeNothing) {
+  EXPECT_EQ(Diff(kObjective + Shift(10'000), kObjective + Shift(10'000)), "nothing changes\n");
+}
+
+TEST(Effect, AnotherSeedMovesWhatIndependentDrawsMove) {
+  const std::string other =
+      "traffic_shifts { id: 'canary' seed: 'other' objectives: 'Ranking' to { name: 'ranker' version: "
+      "'2' } share_ppm: 100000 } ";
+  EXPECT_EQ(Diff(kObjective + Shift(100'000), kObjective + other),
+            "9.00 % of Ranking moves from ranker@1 to ranker@2\n"
+            "9.00 % of Ranking moves from ranker@2 to ranker@1\n"
+            "nothing else changes\n");
+}
+
+TEST(Effect, ConditionsAreTakenApartToWhereTheyDiffer) {
+  const std::string us = "condition { field { field: 'country' in { texts: 'US' } } } ";
+  EXPECT_EQ(Diff(kObjective + Shift(1'000'000, us), kObjective + Shift(1'000'000, kAmerica)),
+            "all of Ranking where country is CA moves from ranker@1 to ranker@2\n"
+            "nothing else changes\n");
+}
+
+TEST(Effect, CellsAndModelsAreToldApart) {
+  const std::string text = Diff(kObjective + Experiment(""), kObjective + Experiment("", 600'000));
+  EXPECT_EQ(text,
+            "10.00 % of Ranking moves from ranker@3 to ranker@1\n"
+            "10.00 % of Ranking moves in experiment 12345 from cell 2 to cell 1\n"
+            "nothing else changes\n");
+}
+
+TEST(Effect, AUnitThatTheRulesNameIsToldByItself) {
+  const auto force = [](const std::string& cell) {
+    return kObjective + Experiment("forced_cells { key: 'alice' value: '" + cell + "' }");
+  };
+  // By her hash she is in one of the two cells, so forcing her into it changes nothing.
+  const std::string one = Diff(kObjective + Experiment(""), force("1"));
+  const std::string two = Diff(kObjective + Experiment(""), force("2"));
+  const std::string nothing =
+      "Ranking: its rules differ, and every request gets what it got before\nnothing else changes\n";
+  EXPECT_NE(one == nothing, two == nothing) << one << two;
+  EXPECT_THAT(one == nothing ? two : one, testing::StartsWith("all of Ranking where user is alice moves from ranker@"));
+}
+
+TEST(Effect, RequestsWithoutAUnitAreAClass) {
+  const std::string two = "objectives { name: 'Ranking' default_model { name: 'ranker' version: '2' } } ";
+  const std::string text = Diff(kObjective + Shift(1'000'000), two + Shift(1'000'000));
+  EXPECT_EQ(text, "all of Ranking where no user moves from ranker@1 to ranker@2\nnothing else changes\n");
+}
+
+TEST(Effect, ParametersFallbacksLimitsAndShadowsAreNamed) {
+  const std::string rich =
+      "objectives { name: 'Ranking' default_model { name: 'ranker' version: '1' } parameters { key: 'depth' value: "
+      "'80' } "
+      "  fallback_models { name: 'popular' } policy: 'strict' } "
+      "policies { name: 'strict' limits { requests_per_second: 100 } } "
+      "shadows { id: 's1' objectives: 'Ranking' model { name: 'ranker' version: '9' } share_ppm: 100000 } ";
+  const std::string text = Diff(kObjective, rich);
+  EXPECT_THAT(text, HasSubstr("all of Ranking gets parameter depth=80\n"));
+  EXPECT_THAT(text, HasSubstr("all of Ranking falls back to popular\n"));
+  EXPECT_THAT(text, HasSubstr("all of Ranking is limited to 100 requests/s\n"));
+  EXPECT_THAT(text, HasSubstr("all of Ranking is shadowed by s1 (ranker@9, 10 % of requests)\n"));
+}
+
+TEST(Effect, TimeIsThatOfTheQuestion) {
+  const std::string later = "start_unix_ms: " + std::to_string(kNow + 1);
+  EXPECT_THAT(Diff(kObjective, kObjective + Experiment(later)), HasSubstr("every request gets what it got before"));
+}
+
+TEST(Effect, WhatAPlatformAllocatesIsToldForEachOfItsCells) {
+  const std::string remote =
+      Experiment("remote { platform: 'growthbook' ttl_ms: 60000 deadline_ms: 10 fallback: NO_PART }");
+  const std::string text = Diff(kObjective, kObjective + remote);
+  EXPECT_THAT(text,
+              HasSubstr("all of Ranking where the platform gives cell 2 of experiment 12345 moves from ranker@1 to "
+                        "ranker@3\n"));
+  EXPECT_THAT(text, HasSubstr("how many get which, only it knows"));
+}
+
+TEST(Effect, BeyondItsLimitsItCountsAndSaysSo) {
+  const std::string text =
+      Diff(kObjective + Shift(0), kObjective + Shift(500'000), {.classes_max = 1, .paths_max = 100});
+  EXPECT_THAT(text,
+              testing::ContainsRegex("about [0-9.]+ % of the requests generated for Ranking moves from ranker@1"));
+  EXPECT_THAT(text, HasSubstr("not exact: more than 1 classes of requests, or 100 ways that they can go"));
+}
+
+TEST(Effect, ObjectivesThatComeAndGoAreNamed) {
+  const std::string other = "objectives { name: 'Search' default_model { name: 'finder' } } ";
+  EXPECT_EQ(Diff(kObjective, other),
+            "Ranking is gone: requests for it are refused\nSearch is new\nnothing else changes\n");
+}
+
+}  // namespace
+}  // namespace signalbox::effect

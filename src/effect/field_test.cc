@@ -1,0 +1,34 @@
+#include "effect/field_test.h"
+
+#include <fmt/format.h>
+
+#include "decide/semantic_version.h"
+
+namespace signalbox::effect {
+
+FieldTests::FieldTests(const std::vector<v1::FieldTest>& tests) : compiler_(memory_) {
+  for (const v1::FieldTest& test : tests) {
+    *protos_.emplace_back().mutable_field() = test;
+    // What the field is called matters not: one that holds any text.
+    protos_.back().mutable_field()->set_field("user");
+    const auto compiled = compiler_.Compile(protos_.back(), memory_);
+    conditions_.push_back(compiled.ok() ? *compiled : nullptr);
+  }
+}
+
+bool FieldTests::Holds(size_t test, std::string_view value) const {
+  if (conditions_[test] == nullptr) return false;
+  uint32_t notes = 0;
+  return decide::Holds(*conditions_[test], {.user = value}, notes);
+}
+
+std::string WithoutBuild(std::string_view version) { return std::string(version.substr(0, version.find('+'))); }
+
+std::string NextVersion(std::string_view version) {
+  const auto parsed = decide::ParseSemanticVersion(version);
+  if (!parsed.has_value()) return std::string(version);
+  if (!parsed->pre_release.empty()) return WithoutBuild(version) + ".0";
+  return fmt::format("{}.{}.{}-0", parsed->numbers[0], parsed->numbers[1], parsed->numbers[2] + 1);
+}
+
+}  // namespace signalbox::effect

@@ -1,0 +1,36 @@
+// The tests of one field, made of any value as the decision makes them.
+#pragma once
+
+#include <cstddef>
+#include <deque>
+#include <memory_resource>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "decide/condition.h"
+#include "signalbox/v1/condition.pb.h"
+
+namespace signalbox::effect {
+
+class FieldTests {
+ public:
+  explicit FieldTests(const std::vector<v1::FieldTest>& tests);
+
+  // Whether the test holds for a request whose field is `value` ("" where it has none). Of `segments`, one item.
+  bool Holds(size_t test, std::string_view value) const;
+  size_t size() const { return conditions_.size(); }
+
+ private:
+  std::pmr::monotonic_buffer_resource memory_;
+  decide::ConditionCompiler compiler_;
+  std::deque<v1::Condition> protos_;
+  std::vector<const decide::Condition*> conditions_;
+};
+
+// "4.2+abc" -> "4.2": the part that has an order.
+std::string WithoutBuild(std::string_view version);
+// The version right behind `version`: none lies between the two, but for pre-releases of pre-releases.
+std::string NextVersion(std::string_view version);
+
+}  // namespace signalbox::effect

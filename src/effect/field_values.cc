@@ -1,0 +1,251 @@
+#include "effect/field_values.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "effect/field_test.h"
+
+namespace signalbox::effect {
+namespace {
+
+// Of an open kind, both are followed for each; beyond it there are too many kinds.
+constexpr size_t kRegexesMax = 6;
+
+struct Candidate {
+  std::string value;
+  bool is_named = false;
+};
+
+// Values among which there is one of every kind that the tests can tell apart, but for regular expressions.
+class Candidates {
+ public:
+  Candidates(std::string_view field, const std::vector<v1::FieldTest>& tests) : tests_(tests) {
+    if (field == "traffic_type") {
+      for (const char* name : {"live", "synthetic", "replay", "shadow"}) AddNamed(name);
+      return;  // a request always has one of these
+    }
+    for (const v1::FieldTest& test : tests) {
+      for (const std::string& text : test.in().texts()) AddNamed(text);
+    }
+    AddOpen("other");
+    for (const v1::FieldTest& test : tests) {
+      for (const std::string& text : test.prefix().texts()) AddOpen(text + "other");
+      if (test.has_regex()) AddSeedsOf(test.regex());
+    }
+    AddNumbers();
+    AddVersions();
+  }
+
+  const std::vector<Candidate>& all() const { return all_; }
+
+ private:
+  void AddNamed(const std::string& value) {
+    if (seen_.insert(value).second) all_.push_back({value, true});
+  }
+
+  // Where rules name that very value, another way to write one of the same kind.
+  void AddOpen(const std::string& value) {
+    if (seen_.insert(value).second) all_.push_back({value, false});
+  }
+
+  // What a simple expression asks for: its longest run of plain characters, with and without something around it.
+  void AddSeedsOf(std::string_view regex) {
+    std::string longest;
+    std::string run;
+    for (const char c : regex) {
+      const bool is_plain =
+          std::isalnum(static_cast<unsigned char>(c)) || std::string_view("-_ :/@").find(c) != std::string_view::npos;
+      if (is_plain) run += c;
+      if (run.size() > longest.size()) longest = run;
+      if (!is_plain) run.clear();
+    }
+    if (longest.empty()) return;
+    for (const char* format : {"{}", "{}other", "other{}", "other{}other", "{}1", "1{}"})
+      AddOpen(fmt::format(fmt::runtime(format), longest));
+    for (const v1::FieldTest& test : tests_) {
+      for (const std::string& text : test.prefix().texts()) AddOpen(text + longest);
+    }
+  }
+
+  void AddNumbers() {
+    std::set<double> bounds;
+    for (const v1::FieldTest& test : tests_) {
+      if (!test.has_number()) continue;
+      if (test.number().has_min()) bounds.insert(test.number().min());
+      if (test.number().has_max()) bounds.insert(test.number().max());
+    }
+    if (bounds.empty()) return;
+    AddNumber(*bounds.begin() - 1);
+    for (auto bound = bounds.begin(); bound != bounds.end(); ++bound) {
+      AddNumber(*bound);
+      const auto next = std::next(bound);
+      AddNumber(next == bounds.end() ? *bound + 1 : *bound + (*next - *bound) / 2);
+    }
+  }
+
+  void AddNumber(double number) {
+    const std::string text = fmt::format("{}", number);
+    AddOpen(text);
+    AddOpen(fmt::format("{:.17e}", number));
+  }
+
+  void AddVersions() {
+    std::vector<std::string> bounds;
+    for (const v1::FieldTest& test : tests_) {
+      if (!test.has_version()) continue;
+      if (!test.version().min().empty()) bounds.push_back(test.version().min());
+      if (!test.version().max().empty()) bounds.push_back(test.version().max());
+    }
+    if (bounds.empty()) return;
+    AddOpen("0.0.0-0");
+    for (const std::string& bound : bounds) {
+      AddOpen(bound);
+      AddOpen(WithoutBuild(bound) + "+other");
+      AddOpen(NextVersion(bound));
+    }
+  }
+
+  const std::vector<v1::FieldTest>& tests_;
+  std::set<std::string> seen_;
+  std::vector<Candidate> all_;
+};
+
+std::vector<bool> Signature(const FieldTests& tests, std::string_view value) {
+  std::vector<bool> holds;
+  for (size_t test = 0; test < tests.size(); ++test) holds.push_back(tests.Holds(test, value));
+  return holds;
+}
+
+// Kinds by what tells them apart.
+class KindTable {
+ public:
+  ValueKind& At(const std::vector<bool>& holds, std::string_view own) {
+    const auto [entry, is_new] = index_.try_emplace({holds, std::string(own)}, kinds.size());
+    if (is_new) {
+      kinds.emplace_back();
+      kinds.back().holds = holds;
+      kinds.back().has_example = false;
+    }
+    return kinds[entry->second];
+  }
+
+  std::vector<ValueKind> kinds;
+
+ private:
+  std::map<std::pair<std::vector<bool>, std::string>, size_t> index_;
+};
+
+void GiveExample(ValueKind& kind, const std::string& value) {
+  if (!kind.has_example) kind.example = value;
+  kind.has_example = true;
+}
+
+// A value that no rule names may match each expression or not.
+void AddWithEveryAnswerOf(const std::vector<size_t>& regexes, const std::vector<bool>& holds, KindTable& table) {
+  for (size_t answers = 0; answers < (size_t{1} << regexes.size()); ++answers) {
+    std::vector<bool> assumed = holds;
+    for (size_t i = 0; i < regexes.size(); ++i) assumed[regexes[i]] = (answers >> i & 1) != 0;
+    table.At(assumed, "").is_open = true;
+  }
+}
+
+std::vector<size_t> RegexesOf(const std::vector<v1::FieldTest>& tests) {
+  std::vector<size_t> regexes;
+  for (size_t i = 0; i < tests.size(); ++i) {
+    if (tests[i].has_regex()) regexes.push_back(i);
+  }
+  return regexes;
+}
+
+ValueKind AbsentKind(size_t tests) {
+  ValueKind absent;
+  absent.holds.assign(tests, false);
+  absent.is_absent = true;
+  return absent;
+}
+
+FieldValues KindsOfText(std::string_view field, const std::vector<v1::FieldTest>& tests, bool is_unit) {
+  FieldValues values;
+  const std::vector<size_t> regexes = RegexesOf(tests);
+  const bool has_too_many_regexes = regexes.size() > kRegexesMax;
+  const Candidates candidates(field, tests);
+  const size_t named = static_cast<size_t>(std::count_if(candidates.all().begin(), candidates.all().end(),
+                                                         [](const Candidate& each) { return each.is_named; }));
+  const FieldTests compiled(tests);
+  KindTable table;
+  for (const Candidate& candidate : candidates.all()) {
+    const std::vector<bool> holds = Signature(compiled, candidate.value);
+    const bool is_own = is_unit && candidate.is_named && named <= kNamedUnitsMax;
+    ValueKind& kind = table.At(holds, is_own ? candidate.value : "");
+    GiveExample(kind, candidate.value);
+    if (candidate.is_named) {
+      kind.named.push_back(candidate.value);
+    } else {
+      kind.is_open = true;
+      if (!regexes.empty() && !has_too_many_regexes) AddWithEveryAnswerOf(regexes, holds, table);
+    }
+  }
+  values.kinds = std::move(table.kinds);
+  if (field != "traffic_type") values.kinds.insert(values.kinds.begin(), AbsentKind(tests.size()));
+  const bool has_text = std::any_of(tests.begin(), tests.end(),
+                                    [](const v1::FieldTest& test) { return test.has_prefix() || test.has_regex(); });
+  const bool has_order = std::any_of(tests.begin(), tests.end(),
+                                     [](const v1::FieldTest& test) { return test.has_number() || test.has_version(); });
+  values.is_approximate = has_text && has_order;
+  values.is_too_many = has_too_many_regexes || values.kinds.size() > kKindsMax;
+  return values;
+}
+
+// Lists of items: a test holds when it holds for one of them, so the kinds are what items give together.
+FieldValues KindsOfList(const std::vector<v1::FieldTest>& tests) {
+  FieldValues items = KindsOfText("segments", tests, /*is_unit=*/false);
+  FieldValues lists;
+  lists.is_approximate = items.is_approximate;
+  lists.is_too_many = items.is_too_many;
+  std::map<std::vector<bool>, size_t> index;
+  for (const ValueKind& kind : items.kinds) {
+    // With each list that there is already, and alone: the absent one stands first, with which all are joined.
+    const size_t before = lists.kinds.size();
+    for (size_t i = 0; i < std::max<size_t>(before, 1); ++i) {
+      ValueKind list = kind;
+      if (before > 0) {
+        const ValueKind& shorter = lists.kinds[i];
+        for (size_t test = 0; test < tests.size(); ++test) list.holds[test] = list.holds[test] || shorter.holds[test];
+        if (!shorter.example.empty()) list.example = shorter.example + " " + kind.example;
+        list.has_example = shorter.has_example && kind.has_example;
+      }
+      list.named.clear();
+      list.is_open = !list.is_absent;
+      // An empty list and one of items that no test is about decide alike, but only one of them is present.
+      const auto [entry, is_new] = index.try_emplace(list.holds, lists.kinds.size());
+      if (is_new) {
+        lists.kinds.push_back(std::move(list));
+        continue;
+      }
+      ValueKind& same = lists.kinds[entry->second];
+      if (same.is_absent || !same.has_example) {
+        same.example = list.example;
+        same.has_example = list.has_example;
+      }
+      same.is_absent = same.is_absent && list.is_absent;
+      same.is_open = true;
+    }
+    if (lists.kinds.size() <= kKindsMax) continue;
+    lists.is_too_many = true;
+    break;
+  }
+  return lists;
+}
+
+}  // namespace
+
+FieldValues WorkOutKinds(std::string_view field, const std::vector<v1::FieldTest>& tests, bool is_unit) {
+  return field == "segments" ? KindsOfList(tests) : KindsOfText(field, tests, is_unit);
+}
+
+}  // namespace signalbox::effect

@@ -1,0 +1,146 @@
+#include "effect/path_result.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/hash.h"
+#include "signalbox/v1/objective_config.pb.h"
+
+namespace signalbox::effect {
+namespace {
+
+constexpr uint32_t kPpmOfPercent = 10'000;
+
+std::string Percent(uint32_t share_ppm) { return fmt::format("{} %", share_ppm / static_cast<double>(kPpmOfPercent)); }
+
+std::string ModelText(const decide::Answer& answer) {
+  if (answer.ensemble == nullptr) return std::string(answer.model->id);
+  std::string members;
+  for (const decide::Answer::Member& member : answer.members) {
+    members += fmt::format("{}{}", members.empty() ? "" : ", ", member.answer->model->id);
+    if (answer.ensemble->mode() == v1::Ensemble::WEIGHTED) members += fmt::format(" x {}", member.weight);
+  }
+  std::string mode = v1::Ensemble::Mode_Name(answer.ensemble->mode());
+  std::transform(mode.begin(), mode.end(), mode.begin(), [](char c) { return static_cast<char>(std::tolower(c)); });
+  const uint32_t min = answer.ensemble->min_members();
+  return fmt::format("{} ({} of {}{})", answer.model->id, mode, members,
+                     min == 0 ? "" : fmt::format(", at least {}", min));
+}
+
+std::string LimitsText(const decide::Limits& limits) {
+  std::string text;
+  const auto add = [&](std::string_view what) { text += fmt::format("{}{}", text.empty() ? "" : ", ", what); };
+  if (limits.requests_per_second != 0) add(fmt::format("{} requests/s", limits.requests_per_second));
+  if (limits.burst != 0) add(fmt::format("burst {}", limits.burst));
+  if (limits.concurrent_requests != 0) add(fmt::format("{} at once", limits.concurrent_requests));
+  if (limits.payload_bytes != 0) add(fmt::format("{} bytes", limits.payload_bytes));
+  if (limits.priority == v1::Limits::LOW) add("low priority");
+  if (limits.priority == v1::Limits::HIGH) add("high priority");
+  return text;
+}
+
+std::string ComparisonText(const v1::Comparison& comparison) {
+  if (comparison.has_exact()) return ", compared exactly";
+  if (comparison.has_numeric())
+    return fmt::format(", compared within {} + {} relative", comparison.numeric().absolute(),
+                       comparison.numeric().relative());
+  if (comparison.has_rank()) return fmt::format(", compared by rank, at least {}", comparison.rank().min());
+  return "";
+}
+
+std::string ShadowText(const decide::CompiledShadow& shadow) {
+  return fmt::format("{}, {} of requests{}", shadow.shadow->answer->model->id, Percent(shadow.share_ppm),
+                     shadow.shadow->comparison == nullptr ? "" : ComparisonText(*shadow.shadow->comparison));
+}
+
+}  // namespace
+
+std::string_view Name(AspectKind kind) {
+  static constexpr std::string_view kNames[] = {"model",         "cell",   "parameter", "fallbacks",
+                                                "static_answer", "limits", "shadow"};
+  return kNames[static_cast<size_t>(kind)];
+}
+
+PathResult ResultOf(const decide::Decision& decision, const std::vector<const decide::CompiledShadow*>& shadows) {
+  PathResult result;
+  if (decision.answer == nullptr) return result;
+  result[{AspectKind::kModel, ""}] = ModelText(*decision.answer);
+  for (const decide::Enrolment& each : decision.enrolments)
+    result[{AspectKind::kCell, std::string(each.experiment)}] = std::string(each.cell);
+  v1::ObjectiveConfig config;
+  std::string bytes(decision.answer->objective_config);
+  for (const decide::Overlay* overlay : decision.overlays) bytes += overlay->objective_config;
+  if (config.ParseFromString(bytes)) {
+    if (!config.model_input_type().empty())
+      result[{AspectKind::kParameter, "model_input_type"}] = config.model_input_type();
+    if (!config.model_type().empty()) result[{AspectKind::kParameter, "model_type"}] = config.model_type();
+    for (const auto& [key, value] : config.parameters()) result[{AspectKind::kParameter, key}] = value;
+  }
+  std::string fallbacks;
+  for (const decide::Answer* fallback : decision.fallbacks)
+    fallbacks += fmt::format("{}{}", fallbacks.empty() ? "" : ", ", fallback->model->id);
+  if (!fallbacks.empty()) result[{AspectKind::kFallbacks, ""}] = fallbacks;
+  if (decision.static_answer != nullptr) {
+    const std::string_view message = decision.static_answer->message;
+    result[{AspectKind::kStaticAnswer, ""}] =
+        fmt::format("{} bytes, {:016x}", message.size(), StableHash64(message, 0));
+  }
+  if (decision.limits != nullptr) {
+    if (const std::string text = LimitsText(*decision.limits); !text.empty()) result[{AspectKind::kLimits, ""}] = text;
+  }
+  for (const decide::CompiledShadow* shadow : shadows)
+    result[{AspectKind::kShadow, std::string(shadow->shadow->id)}] = ShadowText(*shadow);
+  return result;
+}
+
+std::vector<Change> ChangesOf(const PathResult& before, const PathResult& after) {
+  std::set<Aspect> aspects;
+  for (const auto& [aspect, text] : before) aspects.insert(aspect);
+  for (const auto& [aspect, text] : after) aspects.insert(aspect);
+  std::vector<Change> changes;
+  for (const Aspect& aspect : aspects) {
+    const auto from = before.find(aspect);
+    const auto to = after.find(aspect);
+    Change change = {
+        .aspect = aspect, .from = from == before.end() ? "" : from->second, .to = to == after.end() ? "" : to->second};
+    if (change.from != change.to) changes.push_back(std::move(change));
+  }
+  return changes;
+}
+
+std::string Describe(const Change& change) {
+  const auto& [aspect, from, to] = change;
+  const auto three = [&](std::string_view starts, std::string_view ends, std::string_view differs) {
+    return std::string(from.empty() ? starts : to.empty() ? ends : differs);
+  };
+  switch (aspect.kind) {
+    case AspectKind::kModel:
+      return fmt::format("moves from {} to {}", from, to);
+    case AspectKind::kCell:
+      return three(fmt::format("joins experiment {} in cell {}", aspect.key, to),
+                   fmt::format("leaves experiment {}, cell {}", aspect.key, from),
+                   fmt::format("moves in experiment {} from cell {} to cell {}", aspect.key, from, to));
+    case AspectKind::kParameter:
+      return three(fmt::format("gets parameter {}={}", aspect.key, to),
+                   fmt::format("no longer gets parameter {}={}", aspect.key, from),
+                   fmt::format("gets parameter {}={} instead of {}", aspect.key, to, from));
+    case AspectKind::kFallbacks:
+      return three(fmt::format("falls back to {}", to), fmt::format("no longer falls back to {}", from),
+                   fmt::format("falls back to {} instead of {}", to, from));
+    case AspectKind::kStaticAnswer:
+      return three("gets a static answer at the end of its fallbacks", "no longer gets a static answer",
+                   "gets another static answer");
+    case AspectKind::kLimits:
+      return three(fmt::format("is limited to {}", to), fmt::format("is no longer limited to {}", from),
+                   fmt::format("is limited to {} instead of {}", to, from));
+    case AspectKind::kShadow:
+      return three(fmt::format("is shadowed by {} ({})", aspect.key, to),
+                   fmt::format("is no longer shadowed by {} ({})", aspect.key, from),
+                   fmt::format("is shadowed by {} ({} instead of {})", aspect.key, to, from));
+  }
+  return "";
+}
+
+}  // namespace signalbox::effect
