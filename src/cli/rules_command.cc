@@ -78,10 +78,11 @@ void AddCheck(CLI::App& rules, Outcome& outcome) {
 }  // namespace
 
 void AddRules(CLI::App& app, Outcome& outcome) {
-  CLI::App* rules = app.add_subcommand("rules", "Check, publish and roll back rules");
+  CLI::App* rules = app.add_subcommand("rules", "Check, test, publish and roll back rules");
   rules->require_subcommand(1);
   AddCheck(*rules, outcome);
   AddRulesDiff(*rules, outcome);
+  AddRulesTest(*rules, outcome);
   AddRulesPublish(*rules, outcome);
   AddRulesHistory(*rules, outcome);
   AddRulesShow(*rules, outcome);

@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "rules/expectation_functions.h"
 #include "rules/source_texts.h"
 #include "rules/spidermonkey.h"
 #include "rules/suggestion.h"
@@ -94,16 +95,12 @@ bool GetObjective(JSContext* context, unsigned argument_count, JS::Value* values
   if (!arguments.get(1).isString()) return true;  // the engine asks for symbols of its own
   JS::RootedObject objective(context, JS_NewObject(context, &kObjectiveClass));
   if (objective == nullptr) return false;
-  JS::AutoFilename file;
-  unsigned line = 0;
-  unsigned column = 0;
-  JS::DescribeScriptedCaller(context, &file, &line, &column);
-  const SourceText* text = file.get() ? ScopeOfCurrentRealm(context).texts->Find(file.get()) : nullptr;
-  const Place place = text ? text->lines.AtCodePoint(line, column) : Place{};
+  const CallerPlace caller = PlaceOfCaller(context);
   JS_SetReservedSlot(objective, kNameSlot, arguments.get(1));
-  JS_SetReservedSlot(objective, kFileSlot, JS::NumberValue(text ? static_cast<uint32_t>(text->index) : 0));
-  JS_SetReservedSlot(objective, kLineSlot, JS::NumberValue(place.line));
-  JS_SetReservedSlot(objective, kColumnSlot, JS::NumberValue(place.column));
+  JS_SetReservedSlot(objective, kFileSlot,
+                     JS::NumberValue(caller.text ? static_cast<uint32_t>(caller.text->index) : 0));
+  JS_SetReservedSlot(objective, kLineSlot, JS::NumberValue(caller.place.line));
+  JS_SetReservedSlot(objective, kColumnSlot, JS::NumberValue(caller.place.column));
   if (!JS_FreezeObject(context, objective)) return false;
   arguments.rval().setObject(*objective);
   return true;
@@ -159,14 +156,9 @@ bool DefineReadOnly(JSContext* context, JS::HandleObject global, const char* nam
 // ends.
 bool RefuseDynamicImport(JSContext* context, JS::HandleValue, JS::HandleObject, JS::HandleObject) {
   RealmScope& scope = ScopeOfCurrentRealm(context);
-  JS::AutoFilename file;
-  unsigned line = 0;
-  unsigned column = 0;
-  JS::DescribeScriptedCaller(context, &file, &line, &column);
-  const SourceText* text = file.get() ? scope.texts->Find(file.get()) : nullptr;
-  if (text != nullptr && !scope.is_refused) {
-    const Place place = text->lines.AtCodePoint(line, column);
-    scope.diagnostics->push_back({std::string(text->path), place.line, place.column,
+  const CallerPlace caller = PlaceOfCaller(context);
+  if (caller.text != nullptr && !scope.is_refused) {
+    scope.diagnostics->push_back({std::string(caller.text->path), caller.place.line, caller.place.column,
                                   "import() is not possible in rules, which cannot wait for anything; write `import "
                                   "{...} from './...'` at the top of the file"});
     scope.is_refused = true;
@@ -178,6 +170,15 @@ bool RefuseDynamicImport(JSContext* context, JS::HandleValue, JS::HandleObject, 
 
 RealmScope& ScopeOfCurrentRealm(JSContext* context) {
   return *static_cast<RealmScope*>(JS::GetRealmPrivate(JS::GetCurrentRealmOrNull(context)));
+}
+
+CallerPlace PlaceOfCaller(JSContext* context) {
+  JS::AutoFilename file;
+  unsigned line = 0;
+  unsigned column = 0;
+  JS::DescribeScriptedCaller(context, &file, &line, &column);
+  const SourceText* text = file.get() ? ScopeOfCurrentRealm(context).texts->Find(file.get()) : nullptr;
+  return {text, text ? text->lines.AtCodePoint(line, column) : Place{}};
 }
 
 std::span<const std::string_view> Constants() { return kConstants; }
@@ -199,6 +200,7 @@ JSObject* NewGlobal(JSContext* context, RealmScope& scope) {
   if (!DefineReadOnly(context, global, "Objectives", GetObjective)) return nullptr;
   if (!DefineReadOnly(context, global, "constants", GetConstant)) return nullptr;
   if (!DefineWhen(context, global)) return nullptr;
+  if (scope.tests != nullptr && !TestRecorder::DefineFunctions(context, global)) return nullptr;
   return global;
 }
 

@@ -17,12 +17,15 @@ namespace signalbox::rules {
 
 class RuleModules;
 class SourceTexts;
+class TestRecorder;
+struct SourceText;
 
 // What a global object belongs to; outlives it.
 struct RealmScope {
   const SourceTexts* texts = nullptr;
   std::vector<Diagnostic>* diagnostics = nullptr;
   const RuleModules* modules = nullptr;  // of the modules' global object only
+  TestRecorder* tests = nullptr;         // of a file of tests only
   // The file whose rules are being read, by its index.
   size_t reading = 0;
   // A diagnostic says already why a script was ended.
@@ -30,6 +33,13 @@ struct RealmScope {
 };
 // The current global object has one.
 RealmScope& ScopeOfCurrentRealm(JSContext* context);
+
+// Where the script that called us stands; no text where that is none of the rule set's files.
+struct CallerPlace {
+  const SourceText* text = nullptr;
+  Place place;
+};
+CallerPlace PlaceOfCaller(JSContext* context);
 
 // The names in `constants`; each has its own name as value. The same list stands in api/rules.d.ts.
 std::span<const std::string_view> Constants();

@@ -30,10 +30,11 @@ void Parse(JSContext* context, const SourceFile& file, std::vector<Import>& impo
 
 }  // namespace
 
-bool MayBeModule(std::string_view text) {
+bool MayBeModule(const SourceFile& file) {
   constexpr std::array<std::string_view, 3> kWords = {"import", "export", "await"};
-  return std::any_of(kWords.begin(), kWords.end(),
-                     [&](std::string_view word) { return text.find(word) != std::string_view::npos; });
+  return IsTestFile(file.path) || std::any_of(kWords.begin(), kWords.end(), [&](std::string_view word) {
+           return file.text.find(word) != std::string::npos;
+         });
 }
 
 bool ReadImports(JSContext* context, JS::HandleObject module, const SourceLines& lines, std::vector<Import>& imports) {
@@ -56,7 +57,7 @@ bool ReadImports(JSContext* context, JS::HandleObject module, const SourceLines&
 
 std::vector<std::vector<Import>> ParseImports(std::span<const SourceFile> files, const Limits& limits) {
   const bool may_import =
-      std::any_of(files.begin(), files.end(), [](const SourceFile& file) { return MayBeModule(file.text); });
+      std::any_of(files.begin(), files.end(), [](const SourceFile& file) { return MayBeModule(file); });
   if (!may_import) return std::vector<std::vector<Import>>(files.size());
   auto job = std::make_shared<Job>();
   job->files.assign(files.begin(), files.end());
@@ -67,7 +68,7 @@ std::vector<std::vector<Import>> ParseImports(std::span<const SourceFile> files,
     if (global == nullptr) return JS_ClearPendingException(context);
     JSAutoRealm realm(context, global);
     for (size_t i = 0; i < job->files.size() && !IsStopped(context); ++i) {
-      if (MayBeModule(job->files[i].text)) Parse(context, job->files[i], job->imports[i]);
+      if (MayBeModule(job->files[i])) Parse(context, job->files[i], job->imports[i]);
     }
   });
   // The job may belong to a thread that was left behind.

@@ -10,8 +10,9 @@
 
 namespace signalbox::rules {
 
-// Whether `text` can be a module at all: one that says nothing of imports and exports is not worth a parser.
-bool MayBeModule(std::string_view text);
+// Whether `file` can be a module at all: one that says nothing of imports and exports is not worth a parser. Files of
+// tests always are.
+bool MayBeModule(const SourceFile& file);
 
 // Appends the imports of `module`, each path once. False with an exception pending, or when stopped.
 bool ReadImports(JSContext* context, JS::HandleObject module, const SourceLines& lines, std::vector<Import>& imports);

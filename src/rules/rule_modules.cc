@@ -40,12 +40,12 @@ void AppendExports(JSContext* context, JS::HandleObject module, std::vector<std:
 }  // namespace
 
 RuleModules::RuleModules(JSContext* context, std::span<const SourceFile> files, const SourceTexts& texts,
-                         std::vector<Diagnostic>& diagnostics)
+                         std::vector<Diagnostic>& diagnostics, TestRecorder* tests)
     : context_(context),
       files_(files),
       texts_(texts),
       diagnostics_(diagnostics),
-      scope_{.texts = &texts, .diagnostics = &diagnostics, .modules = this},
+      scope_{.texts = &texts, .diagnostics = &diagnostics, .modules = this, .tests = tests},
       states_(files.size(), State::kScript),
       imports_(files.size()),
       global_(context),
@@ -53,12 +53,12 @@ RuleModules::RuleModules(JSContext* context, std::span<const SourceFile> files, 
 
 void RuleModules::Run() {
   const bool has_modules =
-      std::any_of(files_.begin(), files_.end(), [](const SourceFile& file) { return MayBeModule(file.text); });
+      std::any_of(files_.begin(), files_.end(), [](const SourceFile& file) { return MayBeModule(file); });
   if (!has_modules || !MakeGlobal()) return;
   JSAutoRealm realm(context_, global_);
   JS::SetModuleResolveHook(JS_GetRuntime(context_), OnImport);
   for (size_t file = 0; file < files_.size() && !IsStopped(context_); ++file) {
-    if (MayBeModule(files_[file].text)) Compile(file);
+    if (MayBeModule(files_[file])) Compile(file);
   }
   if (IsStopped(context_)) return;
   Link();
@@ -88,6 +88,7 @@ void RuleModules::ReportThrown(size_t file) {
 void RuleModules::Compile(size_t file) {
   JS::CompileOptions options(context_);
   options.setFileAndLine(files_[file].path.c_str(), 1);
+  if (IsTestFile(files_[file].path)) return CompileModule(file, options);
   JS::SourceText<mozilla::Utf8Unit> text;
   if (text.init(context_, files_[file].text.data(), files_[file].text.size(), JS::SourceOwnership::Borrowed) &&
       JS::Compile(context_, options, text) != nullptr) {

@@ -25,9 +25,10 @@ class RuleModules {
     kFailed,  // and why has been told, of this file or of one that it imports
   };
 
-  // All of these outlive it. On the stack, as everything that roots.
+  // All of these outlive it. On the stack, as everything that roots. `tests`: where these are files of tests and what
+  // they import.
   RuleModules(JSContext* context, std::span<const SourceFile> files, const SourceTexts& texts,
-              std::vector<Diagnostic>& diagnostics);
+              std::vector<Diagnostic>& diagnostics, TestRecorder* tests = nullptr);
 
   // Runs every module once, each after those that it imports. Returns early when the engine was stopped.
   void Run();

@@ -5,8 +5,6 @@
 #include <algorithm>
 #include <memory>
 #include <optional>
-#include <set>
-#include <tuple>
 
 #include "base/status.h"
 #include "rules/engine.h"
@@ -14,8 +12,7 @@
 #include "rules/rule_file.h"
 #include "rules/rule_reader.h"
 #include "rules/rule_set_check.h"
-#include "rules/source_lines.h"
-#include "rules/source_text.h"
+#include "rules/source_check.h"
 
 namespace signalbox::rules {
 
@@ -34,9 +31,6 @@ struct Job {
   std::vector<Diagnostic> diagnostics;
 };
 
-// More help nobody: the first ones are the ones to mend.
-constexpr size_t kDiagnosticsMax = 200;
-
 bool IsNamespace(std::string_view name) {
   constexpr size_t kBytesMax = 63;
   if (name.empty() || name.size() > kBytesMax || name[0] < 'a' || name[0] > 'z') return false;
@@ -47,56 +41,18 @@ bool IsNamespace(std::string_view name) {
 // Whether the files may be run at all.
 std::vector<Diagnostic> CheckFiles(std::string_view namespace_name, std::span<const SourceFile> files,
                                    const Limits& limits) {
-  std::vector<Diagnostic> diagnostics;
+  std::vector<Diagnostic> diagnostics = CheckSources(files, limits);
   if (!IsNamespace(namespace_name)) {
     diagnostics.push_back({"", 0, 0,
                            fmt::format("namespace \"{}\": expected 1 to 63 lower-case letters, digits and '-' that "
                                        "start with a letter",
                                        namespace_name)});
   }
-  if (files.size() > limits.files_max) {
-    diagnostics.push_back(
-        {"", 0, 0, fmt::format("{} files in one rule set, expected at most {}", files.size(), limits.files_max)});
-  }
-  size_t bytes_total = 0;
-  std::set<std::string_view> paths;
   for (const SourceFile& file : files) {
-    bytes_total += file.text.size();
-    if (!paths.insert(file.path).second) diagnostics.push_back({file.path, 0, 0, "given twice, expected once"});
-    if (file.text.size() > limits.source_bytes_max) {
-      diagnostics.push_back(
-          {file.path, 0, 0, fmt::format("{} bytes, the limit is {}", file.text.size(), limits.source_bytes_max)});
-    } else if (IsTestFile(file.path)) {
+    if (IsTestFile(file.path))
       diagnostics.push_back({file.path, 0, 0, "a file of tests, which is never part of the rules; leave it out"});
-    } else if (const std::optional<Diagnostic> damage = CheckText(file)) {
-      diagnostics.push_back(*damage);
-    }
-  }
-  if (bytes_total > limits.source_bytes_total_max) {
-    diagnostics.push_back(
-        {"", 0, 0,
-         fmt::format("{} bytes in all files together, the limit is {}", bytes_total, limits.source_bytes_total_max)});
   }
   return diagnostics;
-}
-
-void SortAndShorten(std::vector<Diagnostic>& diagnostics) {
-  std::stable_sort(diagnostics.begin(), diagnostics.end(), [](const Diagnostic& a, const Diagnostic& b) {
-    return std::tie(a.file, a.line, a.column) < std::tie(b.file, b.line, b.column);
-  });
-  if (diagnostics.size() <= kDiagnosticsMax) return;
-  const size_t left_out = diagnostics.size() - kDiagnosticsMax;
-  diagnostics.resize(kDiagnosticsMax);
-  diagnostics.push_back({"", 0, 0, fmt::format("... and {} more errors", left_out)});
-}
-
-Diagnostic Placed(Diagnostic ended, std::span<const SourceFile> files) {
-  for (const SourceFile& file : files) {
-    if (file.path != ended.file) continue;
-    const Place place = SourceLines(file.text).AtCodePoint(ended.line, ended.column);
-    return {file.path, place.line, place.column, std::move(ended.message)};
-  }
-  return {files.size() == 1 ? files[0].path : "", 0, 0, std::move(ended.message)};
 }
 
 std::vector<DeclaredRule> RunFiles(std::span<const SourceFile> files, const Limits& limits,

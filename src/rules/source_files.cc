@@ -3,12 +3,15 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <iterator>
 #include <set>
+#include <utility>
 
 #include "base/file.h"
 #include "base/status.h"
 #include "rules/import_graph.h"
 #include "rules/requested_modules.h"
+#include "rules/rule_tests.h"
 #include "rules/rules.h"
 #include "rules/source_folder.h"
 #include "rules/suggestion.h"
@@ -44,12 +47,8 @@ std::string FileBeside(const std::string& path) {
 
 class SourceReader {
  public:
-  SourceReader(const std::vector<std::string>& paths, const Limits& limits) : limits_(limits) {
-    std::copy_if(paths.begin(), paths.end(), std::back_inserter(given_),
-                 [](const std::string& path) { return !IsTestFile(path); });
-    if (given_.empty()) given_ = paths;
-    folder_ = FolderOf(given_);
-  }
+  SourceReader(std::vector<std::string> given, std::string folder, const Limits& limits)
+      : limits_(limits), given_(std::move(given)), folder_(std::move(folder)) {}
 
   absl::StatusOr<std::vector<SourceFile>> Read() {
     for (const std::string& path : given_) ReadOne(path);
@@ -117,7 +116,19 @@ class SourceReader {
 }  // namespace
 
 absl::StatusOr<std::vector<SourceFile>> ReadSourceFiles(const std::vector<std::string>& paths, const Limits& limits) {
-  return SourceReader(paths, limits).Read();
+  std::vector<std::string> given;
+  std::copy_if(paths.begin(), paths.end(), std::back_inserter(given),
+               [](const std::string& path) { return !IsTestFile(path); });
+  if (given.empty()) given = paths;
+  std::string folder = FolderOf(given);
+  return SourceReader(std::move(given), std::move(folder), limits).Read();
+}
+
+absl::StatusOr<std::vector<SourceFile>> ReadTestFile(const std::string& path,
+                                                     const std::vector<std::string>& rule_files, const Limits& limits) {
+  std::vector<std::string> all = rule_files;
+  all.push_back(path);
+  return SourceReader({path}, FolderOf(all), limits).Read();
 }
 
 }  // namespace signalbox::rules
