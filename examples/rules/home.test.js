@@ -15,6 +15,13 @@ test("one user in a hundred meets the candidate, on both rows", () => {
   }
 });
 
+test("one user in five explores, half of these not at all", () => {
+  distribution({ objective: "TopPicksRanking" }, { users: 50000 })
+    .cell("31415", "control", { share: 10, tolerance: 0.5 })
+    .cell("31415", "some", { share: 5, tolerance: 0.5 })
+    .cell("31415", "more", { share: 5, tolerance: 0.5 });
+});
+
 test("who cannot be told apart takes part in nothing", () => {
   expect({ objective: "TopPicksRanking", country: "US" }).noCell("31415").reason("default");
 });

@@ -28,7 +28,7 @@ std::string DidYouMean(std::string_view name, const std::vector<std::string_view
 
 // What a model is asked with, overlays included.
 v1::ObjectiveConfig ConfigOf(const decide::Decision& decision) {
-  std::string bytes = decision.answer->objective_config;
+  std::string bytes(decision.answer->objective_config);
   for (const decide::Overlay* overlay : decision.overlays) bytes += overlay->objective_config;
   v1::ObjectiveConfig config;
   config.ParseFromString(bytes);

@@ -103,7 +103,7 @@ TEST(ExpectationRun, WhatNoRuleNamesIsToldSoThatNoTestPassesForEver) {
 
 TEST(ExpectationRun, DistributionsAreMeasuredOverGeneratedUsers) {
   const std::string body =
-      "distribution({objective: 'Home'}, {users: 20000}).model('home@2', {share: 50, tolerance: 1.5})\n"
+      "distribution({objective: 'Home'}, {users: 20000}).cell(12345, 1, {share: 50, tolerance: 1.5})\n"
       "  .model('home@3', {share: 50, tolerance: 1.5}).model('home@1', {share: 0, tolerance: 0});";
   const TestOutcome outcome = RunTest(body);
   EXPECT_TRUE(outcome.passed);
@@ -121,6 +121,24 @@ TEST(ExpectationRun, AShareThatIsNotAsExpectedIsToldWithItsNumbers) {
       "distribution({objective: 'Search'}, {users: 10000}).model('search@2', {share: 20, tolerance: 2});", {.seed = 7});
   ASSERT_EQ(failures.size(), 1U);
   EXPECT_THAT(failures[0], AllOf(HasSubstr("20 % +- 2"), HasSubstr("of 10000 users, seed 7)")));
+}
+
+TEST(ExpectationRun, TheUnitThatAnExperimentNeedsIsGenerated) {
+  const std::string rules =
+      "export default [{objective: Objectives.Home, defaultModel: {name: 'a'}},\n"
+      "  {abTestId: 'x', targetObjectives: Objectives.Home, unit: 'account', cellToModel: {1: {name: 'b'}, 2: {name: "
+      "'c'}}}];";
+  EXPECT_THAT(FailuresOf("distribution({objective: 'Home'}, {users: 5000}).model('b', {share: 50, tolerance: 3})\n"
+                         "  .model('a', {share: 0, tolerance: 0});",
+                         {}, rules),
+              IsEmpty());
+  // One that is given stays: all of them are in its cell.
+  const TestOutcome given = RunTest(
+      "distribution({objective: 'Home', attributes: {account: 'a1'}}, {users: 100}).model('b', {share: 50, "
+      "tolerance: 50});",
+      {}, rules);
+  ASSERT_EQ(given.shares.size(), 1U);
+  EXPECT_EQ(given.shares[0].matching % 100, 0U);
 }
 
 TEST(ExpectationRun, ATestWithMistakesDoesNotPass) {

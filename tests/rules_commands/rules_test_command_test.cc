@@ -124,13 +124,12 @@ TEST_F(RulesTestCommand, OneBrokenFileOfTestsDoesNotHideTheOthers) {
 
 // What the examples say of themselves holds.
 TEST(RulesTestOfExamples, EveryExampleHoldsWhatItsTestsExpect) {
-  std::vector<std::string> files;
+  std::vector<std::string> files = {"examples/rules/policies"};
   for (const auto& entry : std::filesystem::directory_iterator("examples/rules")) {
-    if (const std::string path = entry.path(); path.ends_with(".js") && !path.ends_with(".test.js") &&
-                                               std::filesystem::exists(path.substr(0, path.size() - 3) + ".test.js"))
+    if (const std::string path = entry.path(); path.ends_with(".js") && !path.ends_with(".test.js"))
       files.push_back(path);
   }
-  ASSERT_FALSE(files.empty());
+  ASSERT_GT(files.size(), 1U);
   for (const std::string& file : files) {
     const CommandResult result = RunShell(SignalboxProgram() + " rules test " + file);
     EXPECT_EQ(result.exit_code, 0) << file << "\n" << result.output;
