@@ -62,6 +62,25 @@ std::string ModelIds(std::span<const decide::Answer* const> answers) {
   return text.empty() ? "none" : text;
 }
 
+// "; no rule names ..." for a misspelled one.
+std::string UnknownModel(const decide::Snapshot& snapshot, const std::string& id) {
+  if (snapshot.NamesModel(id)) return "";
+  std::vector<std::string_view> known;
+  for (const auto& model : snapshot.models()) known.push_back(model->id);
+  return fmt::format("; no rule names {}{}", id, DidYouMean(id, known));
+}
+
+std::string UnknownExperiment(const decide::Snapshot& snapshot, const std::string& id) {
+  std::vector<std::string_view> known;
+  for (const auto& version : snapshot.proto().rule_sets()) {
+    for (const v1::Experiment& experiment : version.rule_set().experiments()) {
+      if (experiment.id() == id) return "";
+      known.push_back(experiment.id());
+    }
+  }
+  return fmt::format("; there is no experiment {}{}", id, DidYouMean(id, known));
+}
+
 class Comparison {
  public:
   Comparison(const decide::Snapshot& snapshot, const decide::Decision& decision)
@@ -87,17 +106,17 @@ class Comparison {
     switch (expectation.kind) {
       case Kind::kModel:
         failed.expected = arguments[0];
-        failed.received = ModelText(decision_) + UnknownModel(arguments[0]);
+        failed.received = ModelText(decision_) + UnknownModel(snapshot_, arguments[0]);
         return decision_.answer->model->id == arguments[0];
       case Kind::kCell:
         failed.expected = fmt::format("cell {} of {}", arguments[1], arguments[0]);
-        failed.received = CellsText(decision_) + UnknownExperiment(arguments[0]);
+        failed.received = CellsText(decision_) + UnknownExperiment(snapshot_, arguments[0]);
         return CellOf(decision_, arguments[0]) == arguments[1];
       case Kind::kNoCell:
         failed.expected = fmt::format("no part in {}", arguments[0]);
-        failed.received = CellsText(decision_) + UnknownExperiment(arguments[0]);
+        failed.received = CellsText(decision_) + UnknownExperiment(snapshot_, arguments[0]);
         // A misspelled experiment would pass for ever.
-        return !CellOf(decision_, arguments[0]) && UnknownExperiment(arguments[0]).empty();
+        return !CellOf(decision_, arguments[0]) && UnknownExperiment(snapshot_, arguments[0]).empty();
       case Kind::kReason:
         failed.expected = arguments[0];
         failed.received = Name(decision_.answer->reason);
@@ -149,25 +168,6 @@ class Comparison {
     }
     if (failed.received.empty()) failed.received = "none";
     return false;
-  }
-
-  // "; no rule names ..." for a misspelled one.
-  std::string UnknownModel(const std::string& id) const {
-    if (snapshot_.NamesModel(id)) return "";
-    std::vector<std::string_view> known;
-    for (const auto& model : snapshot_.models()) known.push_back(model->id);
-    return fmt::format("; no rule names {}{}", id, DidYouMean(id, known));
-  }
-
-  std::string UnknownExperiment(const std::string& id) const {
-    std::vector<std::string_view> known;
-    for (const auto& version : snapshot_.proto().rule_sets()) {
-      for (const v1::Experiment& experiment : version.rule_set().experiments()) {
-        if (experiment.id() == id) return "";
-        known.push_back(experiment.id());
-      }
-    }
-    return fmt::format("; there is no experiment {}{}", id, DidYouMean(id, known));
   }
 
   const decide::Snapshot& snapshot_;
@@ -246,12 +246,16 @@ class TestRun {
     const MeasuredShare share{expectation.place, Text(expectation), expectation.share, expectation.tolerance, users,
                               matching,          is_as_expected};
     outcome.shares.push_back(share);
-    if (is_as_expected) return;
+    // A misspelled one would never be more than its 0 %.
+    const std::string& name = expectation.arguments[0];
+    const std::string unknown =
+        expectation.kind == Kind::kModel ? UnknownModel(snapshot_, name) : UnknownExperiment(snapshot_, name);
+    if (is_as_expected && unknown.empty()) return;
     outcome.failures.push_back(
         {share.place,
          share.expectation,
          fmt::format("{:g} % +- {:g}", share.expected, share.tolerance),
-         fmt::format("{:.4g} % ({} of {} users, seed {})", percent, matching, users, options_.seed),
+         fmt::format("{:.4g} % ({} of {} users, seed {}){}", percent, matching, users, options_.seed, unknown),
          {}});
   }
 

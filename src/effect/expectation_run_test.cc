@@ -101,6 +101,13 @@ TEST(ExpectationRun, WhatNoRuleNamesIsToldSoThatNoTestPassesForEver) {
               ElementsAre(HasSubstr("unknown Objective \"Hme\"")));
 }
 
+TEST(ExpectationRun, AShareOfNothingOfWhatNoRuleNamesDoesNotPass) {
+  EXPECT_THAT(
+      FailuresOf(
+          "distribution({objective: 'Home'}, {users: 10}).model('hom@1', {share: 0}).cell('1234', '1', {share: 0});"),
+      ElementsAre(HasSubstr("no rule names hom@1"), HasSubstr("there is no experiment 1234")));
+}
+
 TEST(ExpectationRun, DistributionsAreMeasuredOverGeneratedUsers) {
   const std::string body =
       "distribution({objective: 'Home'}, {users: 20000}).cell(12345, 1, {share: 50, tolerance: 1.5})\n"
