@@ -112,7 +112,7 @@ class RandomRules {
     return users;
   }
 
- private:
+ protected:
   v1::ModelRef Model() {
     v1::ModelRef ref;
     ref.set_name("model" + std::to_string(Number(0, 4)));
@@ -128,6 +128,7 @@ class RandomRules {
     }
   }
 
+ private:
   std::mt19937_64 random_;
 };
 
