@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstring>
 #include <optional>
 
 #include "decide/decide.h"
@@ -14,6 +15,22 @@ namespace {
 
 constexpr int64_t kMinuteMs = 60'000;
 constexpr int64_t kDayMinutes = 24 * 60;
+
+template <typename Number>
+uint64_t Load(const char* from) {
+  Number number;
+  std::memcpy(&number, from, sizeof(number));
+  return number;
+}
+
+bool IsOneOf(std::span<const uint64_t> packed, std::string_view value) {
+  if (value.size() > kShortTextBytesMax) return false;
+  const uint64_t number = PackShortText(value);
+  bool found = false;
+  for (const uint64_t each : packed) found |= each == number;
+  // A value that ends in zero bytes is not the text without them.
+  return found && value.back() != '\0';
+}
 
 // A decimal number, all of `text`. Neither "inf" nor "nan" nor ".5".
 std::optional<double> ParseNumber(std::string_view text) {
@@ -44,6 +61,8 @@ bool HasPrefix(std::span<const std::string_view> prefixes, std::string_view text
 
 bool HoldsFor(const Test& test, std::string_view value, uint32_t& notes) {
   switch (test.kind) {
+    case TestKind::kIsOneOfShort:
+      return IsOneOf(test.short_texts, value);
     case TestKind::kIsOneOf:
       return std::find(test.texts.begin(), test.texts.end(), value) != test.texts.end();
     case TestKind::kIsInTable:
@@ -106,6 +125,15 @@ bool HoldsFor(const Test& test, const RequestContext& context, uint32_t& notes) 
 }
 
 }  // namespace
+
+// Two loads that overlap in the middle cover every length without a loop.
+uint64_t PackShortText(std::string_view text) {
+  const char* begin = text.data();
+  const size_t size = text.size();
+  if (size >= 4) return Load<uint32_t>(begin) | Load<uint32_t>(begin + size - 4) << (8 * (size - 4));
+  if (size >= 2) return Load<uint16_t>(begin) | Load<uint16_t>(begin + size - 2) << (8 * (size - 2));
+  return size == 0 ? 0 : static_cast<uint8_t>(*begin);
+}
 
 bool Holds(const Condition& condition, const RequestContext& context, uint32_t& notes) {
   uint16_t at = condition.first;

@@ -27,8 +27,25 @@ namespace signalbox::decide {
 
 // Texts of a set up to this are compared one by one; more are looked up.
 inline constexpr size_t kTextsComparedMax = 4;
+// Short texts are compared as numbers, so there may be more of them.
+inline constexpr size_t kShortTextBytesMax = 8;
+inline constexpr size_t kShortTextsComparedMax = 16;
 
-enum class TestKind : uint8_t { kIsOneOf, kIsInTable, kHasPrefix, kRegex, kNumber, kVersion, kPresent, kTime, kWeekly };
+enum class TestKind : uint8_t {
+  kIsOneOfShort,
+  kIsOneOf,
+  kIsInTable,
+  kHasPrefix,
+  kRegex,
+  kNumber,
+  kVersion,
+  kPresent,
+  kTime,
+  kWeekly
+};
+
+// Up to eight bytes as one number; of two texts without a zero byte, the same number means the same text.
+uint64_t PackShortText(std::string_view text);
 
 struct NumberTest {
   double min = 0;
@@ -59,6 +76,7 @@ struct Test {
   uint16_t if_false = 0;
   std::string_view attribute;  // where field is kAttribute
   union {
+    std::span<const uint64_t> short_texts;    // packed (PackShortText)
     std::span<const std::string_view> texts;  // kIsOneOf; kHasPrefix: sorted, none of them begins with another
     const TextTable* table;
     const re2::RE2* regex;

@@ -37,6 +37,13 @@ std::vector<std::string_view> WithoutLonger(std::vector<std::string_view> prefix
   return kept;
 }
 
+bool AreShort(const v1::Texts& proto) {
+  if (static_cast<size_t>(proto.texts_size()) > kShortTextsComparedMax) return false;
+  return std::all_of(proto.texts().begin(), proto.texts().end(), [](const std::string& text) {
+    return text.size() <= kShortTextBytesMax && text.find('\0') == std::string::npos;
+  });
+}
+
 }  // namespace
 
 ConditionCompiler::ConditionCompiler(std::pmr::memory_resource& shared_memory) : shared_memory_(shared_memory) {}
@@ -129,6 +136,13 @@ struct ConditionCompiler::Emitter {
 
   absl::Status ReadTexts(const v1::Texts& proto, Test& test) {
     RETURN_IF_ERROR(CheckSize(proto));
+    if (AreShort(proto)) {
+      test.kind = TestKind::kIsOneOfShort;
+      std::vector<uint64_t> packed;
+      for (const std::string& text : proto.texts()) packed.push_back(PackShortText(text));
+      test.short_texts = NewCopy(packed, memory);
+      return absl::OkStatus();
+    }
     if (static_cast<size_t>(proto.texts_size()) <= kTextsComparedMax) {
       test.kind = TestKind::kIsOneOf;
       test.texts = Copy({proto.texts().begin(), proto.texts().end()});

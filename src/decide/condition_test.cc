@@ -206,6 +206,17 @@ TEST(Condition, FindsATextAmongAsManyAsThereMayBe) {
   EXPECT_FALSE(prefixes.Holds({.user = "zzz"}));
 }
 
+TEST(Condition, TellsTextsOfEveryLengthApart) {
+  const std::vector<std::string> texts = {"a",        "ab",        "abc", "abcd", "abcde", "abcdef",   "abcdefg",
+                                          "abcdefgh", "abcdefghi", "b",   "ba",   "aa",    "a\xC3\xA9"};
+  for (const std::string& text : texts) {
+    const Compiled condition(fmt::format(R"(field {{ field: "user" in {{ texts: "{}" }} }})", text));
+    for (const std::string& value : texts) EXPECT_EQ(condition.Holds({.user = value}), value == text) << value;
+    EXPECT_FALSE(condition.Holds({.user = text + std::string(1, '\0')})) << text;
+    EXPECT_FALSE(condition.Holds({.user = std::string(1, '\0') + text})) << text;
+  }
+}
+
 TEST(Condition, IsEvaluatedWithoutAllocation) {
   const Compiled condition(R"(
     all {

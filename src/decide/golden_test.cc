@@ -8,7 +8,9 @@
 #include "base/hash.h"
 #include "decide/bucket.h"
 #include "decide/decide.h"
+#include "decide/enrichment.h"
 #include "decide/routing_key.h"
+#include "decide/test_random_vocabulary.h"
 #include "decide/test_snapshot.h"
 
 namespace signalbox::decide {
@@ -35,6 +37,54 @@ Json Buckets() {
     }
   }
   return buckets;
+}
+
+// Of what came later, beside the others so that these stay as they are.
+Json LaterBuckets() {
+  Json buckets = Json::array();
+  const std::pair<Purpose, const char*> purposes[] = {
+      {Purpose::kLayer, "layer"}, {Purpose::kHoldout, "holdout"}, {Purpose::kShadow, "shadow"}};
+  for (const auto& [purpose, name] : purposes) {
+    Json row = {{"purpose", name}, {"seed", "12345"}};
+    for (const std::string& unit : Units()) row["units"].push_back({unit, Bucket(BucketSeed(purpose, "12345"), unit)});
+    buckets.push_back(row);
+  }
+  for (const HashVersion version : {HashVersion::kGrowthBook1, HashVersion::kGrowthBook2}) {
+    const std::string seed = "graine-\u00e9";
+    Json row = {{"hash_version", static_cast<int>(version)}, {"seed", seed}};
+    const Draw draw = MakeDraw(Purpose::kCell, seed, 0, version);
+    for (const std::string& unit : Units()) row["units"].push_back({unit, Bucket(draw, unit)});
+    buckets.push_back(row);
+  }
+  return buckets;
+}
+
+// Of rule sets of every kind of rule; the seeds say which.
+Json VocabularyDecisions() {
+  Json decisions = Json::array();
+  for (uint64_t seed = 1; seed <= 30; ++seed) {
+    RandomVocabulary random(seed);
+    const v1::Snapshot proto = random.WholeSnapshot();
+    const auto snapshot = CompileOrDie(proto);
+    RandomContext context = random.Context(proto);
+    RandomVocabulary::SetAttributes(context);
+    for (const std::string_view objective : snapshot->ObjectiveNames()) {
+      const Decision decision = Decide(*snapshot, context.View(objective));
+      Json row = {{"seed", seed},
+                  {"objective", objective},
+                  {"model", decision.answer->model->id},
+                  {"reason", Name(decision.answer->reason)},
+                  {"notes", decision.notes},
+                  {"override", decision.override_rule},
+                  {"cells", Json::array()},
+                  {"shadows", Json::array()},
+                  {"config_sha256", Sha256Hex(SerialiseObjectiveConfig(ConfigOf(decision)))}};
+      for (const Enrolment& each : decision.enrolments) row["cells"].push_back({each.experiment, each.cell});
+      for (const Shadow* shadow : decision.shadows) row["shadows"].push_back(shadow->id);
+      decisions.push_back(row);
+    }
+  }
+  return decisions;
 }
 
 Json Decisions(const Snapshot& snapshot) {
@@ -80,6 +130,8 @@ TEST(Golden, BucketsKeysAndDecisionsAreThoseOfEveryReleaseBefore) {
   golden["buckets"] = Buckets();
   golden["answers"] = Answers(*snapshot);
   golden["decisions"] = Decisions(*snapshot);
+  golden["later_buckets"] = LaterBuckets();
+  golden["vocabulary_decisions"] = VocabularyDecisions();
   const std::string actual = golden.dump(1) + "\n";
 
   const auto expected = ReadFile(SIGNALBOX_SOURCE_DIR "/src/decide/testdata/decide_golden.json", 1 << 20);

@@ -148,6 +148,7 @@ struct CompiledShadow {
 
 struct Objective {
   std::string_view name;
+  uint32_t bytes = 0;  // from here on its rules lie side by side
   // In order of declaration.
   std::span<const CompiledOverride> overrides;
   std::span<const CompiledContextRule> context_rules;

@@ -111,6 +111,11 @@ const Objective* ObjectiveBuilder::BuildOne(const v1::Objective& rule) {
   objective->layers = NewCopy(draft.layers, rules_memory_);
   objective->holdouts = NewCopy(draft.holdouts, rules_memory_);
   CheckSizes(draft);
+  // Where a new piece of memory was begun in between, only what lies in the first one counts.
+  const auto* end = NewArray<char>(1, rules_memory_).data();
+  const auto bytes = end - reinterpret_cast<const char*>(objective);
+  constexpr ptrdiff_t kBytesMax = 1 << 20;
+  objective->bytes = bytes > 0 && bytes < kBytesMax ? static_cast<uint32_t>(bytes) : sizeof(Objective);
   return objective;
 }
 

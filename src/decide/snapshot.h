@@ -135,7 +135,10 @@ class Snapshot {
   // rules of an Objective lie side by side.
   struct Memory;
   struct IndexSlot {
-    uint64_t hash = 0;
+    // The upper half of the name's hash; the lower one says where the search begins.
+    uint32_t tag = 0;
+    // From the Objective on, its rules.
+    uint32_t bytes = 0;
     const Objective* objective = nullptr;  // nullptr: free
   };
 
