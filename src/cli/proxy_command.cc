@@ -13,6 +13,7 @@
 
 #include "allocate/allocator.h"
 #include "allocate/platform_options.h"
+#include "base/background_thread.h"
 #include "base/file.h"
 #include "base/status.h"
 #include "base/unix_time.h"
@@ -251,6 +252,8 @@ absl::Status Announce(const ProxyOptions& options, const proxy::Proxy& proxy, co
 void WatchUntilStopped(FileSource& files, const subscribe::Subscriber* subscriber, telemetry::Telemetry& telemetry,
                        StopSignal& stop, HangupSignal& hangup) {
   SubscriptionReport subscription(Report);
+  // The workers run by now. What this thread still does, compiling changed files above all, they go before.
+  MakeThisABackgroundThread();
   while (!stop.WaitFor(kFileCheckInterval)) {
     files.LoadIfChanged();
     if (subscriber != nullptr) subscription.Look(subscriber->status());

@@ -1,17 +1,12 @@
 #include "proxy/retired_routes.h"
 
 #include <signal.h>
-#include <sys/resource.h>
 
 #include <utility>
 
+#include "base/background_thread.h"
+
 namespace signalbox::proxy {
-namespace {
-
-// Where there is no core to spare, requests go first.
-constexpr int kNiceness = 10;
-
-}  // namespace
 
 RetiredRoutes::RetiredRoutes() : thread_([this] { Run(); }) {}
 
@@ -38,8 +33,7 @@ void RetiredRoutes::Run() {
   sigset_t all;
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, nullptr);
-  // Of this thread alone, as Linux has it. Where it fails nothing is lost but the courtesy.
-  (void)setpriority(PRIO_PROCESS, 0, kNiceness);
+  MakeThisABackgroundThread();
   std::unique_lock lock(mutex_);
   while (true) {
     wake_.wait(lock, [this] { return stop_ || !routes_.empty(); });

@@ -79,8 +79,11 @@ absl::Status Worker::Start() {
 void Worker::SetSnapshot(const std::shared_ptr<const RoutePlan>& plan) {
   // Workers that all began with the same host would send it all first requests.
   auto routes = std::make_unique<Routes>(plan, index_);
-  std::lock_guard lock(mutex_);
-  new_routes_ = std::move(routes);
+  {
+    // The worker must not wake up to find the lock held by a thread that it has just pushed off the core.
+    std::lock_guard lock(mutex_);
+    new_routes_.swap(routes);
+  }
   eventfd_write(wake_, 1);
 }
 

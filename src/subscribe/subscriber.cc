@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "api/distribution.h"
+#include "base/background_thread.h"
 #include "base/status.h"
 #include "base/unix_time.h"
 #include "signalbox/v1/distribution.grpc.pb.h"
@@ -143,6 +144,8 @@ class SubscriberImpl : public Subscriber {
 
  private:
   void Run() {
+    // A large snapshot takes a second to compile, for which requests must not wait.
+    MakeThisABackgroundThread();
     StartFromDisk();
     milliseconds pause = options_.reconnect_first;
     while (!stopping()) {
