@@ -22,7 +22,7 @@ constexpr std::chrono::milliseconds kWaitMax{1'000};
 
 class AllocatorImpl : public Allocator {
  public:
-  AllocatorImpl(std::vector<PlatformOptions> options, std::function<void(std::string_view)> log)
+  AllocatorImpl(std::vector<PlatformOptions> options, const std::function<void(std::string_view)>& log)
       : options_(std::move(options)) {
     for (const PlatformOptions& platform : options_) {
       platforms_.push_back(std::make_unique<Platform>(
@@ -136,7 +136,7 @@ class AllocatorImpl : public Allocator {
 
 std::unique_ptr<Allocator> Allocator::Start(std::vector<PlatformOptions> platforms,
                                             std::function<void(std::string_view)> log) {
-  return std::make_unique<AllocatorImpl>(std::move(platforms), std::move(log));
+  return std::make_unique<AllocatorImpl>(std::move(platforms), log);
 }
 
 }  // namespace signalbox::allocate

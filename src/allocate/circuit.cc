@@ -12,6 +12,7 @@ bool Circuit::Allows(Time now) {
 }
 
 bool Circuit::Succeeded() {
+  if (state_ == State::kOpen) return false;
   const bool was_paused = paused();
   state_ = State::kClosed;
   failures_ = 0;
@@ -20,13 +21,13 @@ bool Circuit::Succeeded() {
 }
 
 bool Circuit::Failed(Time now) {
-  // Those that were under way when it was paused say nothing new.
   if (state_ == State::kOpen) return false;
   if (state_ == State::kClosed && ++failures_ < kFailuresInARowMax) return false;
   return Pause(now, std::nullopt);
 }
 
 bool Circuit::Pause(Time now, std::optional<std::chrono::milliseconds> wished) {
+  if (state_ == State::kOpen && !wished) return false;
   const bool was_paused = paused();
   state_ = State::kOpen;
   retry_at_ = now + std::min(wished.value_or(pause_), kRetryAfterMax);

@@ -62,6 +62,21 @@ TEST(Circuit, APlatformThatSaysWhenIsAskedThen) {
   EXPECT_TRUE(circuit.Allows(kStart + seconds(7)));
 }
 
+TEST(Circuit, ThoseUnderWayWhenItWasPausedNeitherEndThePauseNorMakeItLonger) {
+  Circuit circuit;
+  circuit.Pause(kStart, std::nullopt);
+  const Time retry_at = circuit.retry_at();
+  for (int i = 0; i < 64; ++i) {
+    EXPECT_FALSE(circuit.Succeeded());
+    EXPECT_FALSE(circuit.Failed(kStart));
+    EXPECT_FALSE(circuit.Pause(kStart, std::nullopt));
+  }
+  EXPECT_EQ(circuit.retry_at(), retry_at);
+  EXPECT_FALSE(circuit.Allows(kStart));
+  EXPECT_TRUE(circuit.Allows(retry_at));
+  EXPECT_TRUE(circuit.Succeeded());
+}
+
 TEST(Circuit, NobodySilencesItForADay) {
   Circuit circuit;
   circuit.Pause(kStart, std::chrono::hours(24));
