@@ -4,13 +4,17 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/canonical_json.h"
 #include "base/status.h"
 #include "cli/commands.h"
+#include "cli/rule_set_source.h"
 #include "cli/rule_set_text.h"
 #include "cli/rules_subcommands.h"
+#include "effect/lint.h"
 #include "rules/rules.h"
 
 namespace signalbox::cli {
@@ -18,23 +22,56 @@ namespace {
 
 struct CheckOptions {
   std::vector<std::string> files;
-  std::string namespace_name = "default";
+  RuleSetSources sources;
+  std::string against;
+  std::string at;
+  bool strict = false;
   bool json = false;
 };
 
-// One JSON document for editors and CI: {"ok", "namespace", "diagnostics": [...], "rule_set": {...}}.
+std::string Count(size_t count, std::string_view one) {
+  return fmt::format("{} {}{}", count, one, count == 1 ? "" : "s");
+}
+
+rules::Diagnostic Diagnosed(const effect::Warning& warning) {
+  return {warning.place.file(), warning.place.line(), warning.place.column(), warning.message};
+}
+
+nlohmann::ordered_json ToJson(const rules::Diagnostic& diagnostic) {
+  return {{"file", diagnostic.file},
+          {"line", diagnostic.line},
+          {"column", diagnostic.column},
+          {"message", diagnostic.message}};
+}
+
+// What is hardly meant. `rules` has no errors by itself; what compiling it finds is the error.
+absl::StatusOr<std::vector<effect::Warning>> WarningsOf(const CheckOptions& options, const v1::RuleSet& rules) {
+  ASSIGN_OR_RETURN(const int64_t at, ReadTime(options.at));
+  v1::PublishedRuleSet after;
+  *after.mutable_rule_set() = rules;
+  ASSIGN_OR_RETURN(const auto snapshot, Compile(after));
+  std::vector<effect::Warning> warnings = effect::Lint(*snapshot, at);
+  if (options.against.empty()) return warnings;
+  ASSIGN_OR_RETURN(const v1::PublishedRuleSet before, ReadRuleSet(options.sources, options.against));
+  // What operators have set of shifts stays when rules are published.
+  *after.mutable_traffic() = before.traffic();
+  for (effect::Warning& warning : effect::LintAgainst(before, after, at)) warnings.push_back(std::move(warning));
+  effect::Sort(warnings);
+  return warnings;
+}
+
+// One JSON document for editors and CI: {"ok", "namespace", "diagnostics": [...], "warnings": [...], "rule_set":
+// {...}}.
 std::string CheckAsJson(const std::string& namespace_name, const rules::Evaluation& evaluation,
-                        const std::string& rule_set_json) {
+                        const std::vector<effect::Warning>& warnings, const std::string& rule_set_json) {
   nlohmann::ordered_json report;
   report["ok"] = evaluation.diagnostics.empty();
   report["namespace"] = namespace_name;
   report["diagnostics"] = nlohmann::ordered_json::array();
-  for (const rules::Diagnostic& diagnostic : evaluation.diagnostics) {
-    report["diagnostics"].push_back({{"file", diagnostic.file},
-                                     {"line", diagnostic.line},
-                                     {"column", diagnostic.column},
-                                     {"message", diagnostic.message}});
-  }
+  for (const rules::Diagnostic& diagnostic : evaluation.diagnostics)
+    report["diagnostics"].push_back(ToJson(diagnostic));
+  report["warnings"] = nlohmann::ordered_json::array();
+  for (const effect::Warning& warning : warnings) report["warnings"].push_back(ToJson(Diagnosed(warning)));
   if (evaluation.diagnostics.empty()) report["rule_set"] = nlohmann::ordered_json::parse(rule_set_json);
   return report.dump(2, ' ', /*ensure_ascii=*/false, nlohmann::json::error_handler_t::replace);
 }
@@ -45,24 +82,37 @@ int Check(const CheckOptions& options) {
     fmt::print(stderr, "{}\n", Message(files.status()));
     return ExitCodeOf(files.status());
   }
-  rules::Evaluation evaluation = rules::EvaluateWithDiagnostics(options.namespace_name, *files);
+  rules::Evaluation evaluation = rules::EvaluateWithDiagnostics(options.sources.namespace_name, *files);
   absl::StatusOr<std::string> json = CanonicalJson(evaluation.rule_set);
   if (!json.ok()) {
     fmt::print(stderr, "{}\n", Message(json.status()));
     return 2;
   }
+  std::vector<effect::Warning> warnings;
+  if (evaluation.diagnostics.empty()) {
+    absl::StatusOr<std::vector<effect::Warning>> found = WarningsOf(options, evaluation.rule_set);
+    if (!found.ok()) return FailToCompare(found.status(), options.json);
+    warnings = *std::move(found);
+  }
+  const bool is_good = evaluation.diagnostics.empty() && (!options.strict || warnings.empty());
   if (options.json) {
-    fmt::print("{}\n", CheckAsJson(options.namespace_name, evaluation, *json));
-    return evaluation.diagnostics.empty() ? 0 : 1;
+    fmt::print("{}\n", CheckAsJson(options.sources.namespace_name, evaluation, warnings, *json));
+    return is_good ? 0 : 1;
   }
   for (const rules::Diagnostic& diagnostic : evaluation.diagnostics)
     fmt::print(stderr, "{}\n", rules::Format(diagnostic));
+  for (const effect::Warning& warning : warnings) {
+    rules::Diagnostic diagnostic = Diagnosed(warning);
+    diagnostic.message.insert(0, "warning: ");
+    fmt::print(stderr, "{}\n", rules::Format(diagnostic));
+  }
   if (!evaluation.diagnostics.empty()) {
-    fmt::print(stderr, "{} error{}\n", evaluation.diagnostics.size(), evaluation.diagnostics.size() == 1 ? "" : "s");
+    fmt::print(stderr, "{}\n", Count(evaluation.diagnostics.size(), "error"));
     return 1;
   }
-  fmt::print("{}: {}\n", options.namespace_name, CountsText(evaluation.rule_set));
-  return 0;
+  fmt::print("{}: {}{}\n", options.sources.namespace_name, CountsText(evaluation.rule_set),
+             warnings.empty() ? "" : fmt::format("; {}", Count(warnings.size(), "warning")));
+  return is_good ? 0 : 1;
 }
 
 void AddCheck(CLI::App& rules, Outcome& outcome) {
@@ -70,7 +120,12 @@ void AddCheck(CLI::App& rules, Outcome& outcome) {
   CLI::App* check = rules.add_subcommand("check", "Evaluate rule files and report everything that is wrong with them");
   check->add_option("FILE", options->files, "Rule files (.js); together they are the rule set of one namespace")
       ->required();
-  check->add_option("--namespace", options->namespace_name, "Namespace of the rule set")->capture_default_str();
+  AddOptions(*check, options->sources);
+  check->add_option(
+      "--against", options->against,
+      "Rules that run, as in `rules diff` (files, a folder, v3, newest): warn of what moves their users back");
+  check->add_option("--at", options->at, "The time that counts as now, such as 2026-11-01T00:00:00Z");
+  check->add_flag("--strict", options->strict, "Fail where there are warnings, too");
   check->add_flag("--json", options->json, "Print the diagnostics, or the rule set, as JSON");
   check->callback([options, &outcome] { outcome.exit_code = Check(*options); });
 }
@@ -86,6 +141,7 @@ void AddRules(CLI::App& app, Outcome& outcome) {
   AddRulesPublish(*rules, outcome);
   AddRulesHistory(*rules, outcome);
   AddRulesShow(*rules, outcome);
+  AddRulesSimulate(*rules, outcome);
   AddRulesRollback(*rules, outcome);
   AddRulesWatch(*rules, outcome);
 }

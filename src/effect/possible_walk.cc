@@ -104,6 +104,7 @@ PossibleWalk::PossibleWalk(const decide::Objective& objective, int64_t now_unix_
 decide::Decision PossibleWalk::Walk() {
   shadows_.clear();
   hits_.clear();
+  competing_.clear();
   return decide::Walk(objective_, *this);
 }
 
@@ -172,6 +173,8 @@ void PossibleWalk::On(const decide::CompiledContextRule& rule, decide::Outcome o
 }
 
 void PossibleWalk::On(const decide::CompiledExperiment& experiment, const decide::ExperimentStep& step) {
+  if (step.outcome == decide::Outcome::kOtherModelExperiment)
+    competing_.emplace_back(experiment.rule, step.other->rule);
   if (step.outcome != decide::Outcome::kTaken) return;
   hits_.push_back(experiment.rule);
   hits_.push_back(step.cell->rule);

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "decide/objective.h"
@@ -33,6 +34,9 @@ class PossibleWalk {
   // messages in the snapshot.
   const std::vector<const decide::CompiledShadow*>& shadows() const { return shadows_; }
   const std::vector<const void*>& hits() const { return hits_; }
+  // Experiments that were passed by because another one with models applies: it, and that one.
+  using Competing = std::vector<std::pair<const v1::Experiment*, const v1::Experiment*>>;
+  const Competing& competing() const { return competing_; }
 
   // For the walk.
   struct Bucket {
@@ -77,6 +81,7 @@ class PossibleWalk {
   std::map<const v1::Condition*, bool> holds_now_;
   std::vector<const decide::CompiledShadow*> shadows_;
   std::vector<const void*> hits_;
+  Competing competing_;
 };
 
 }  // namespace signalbox::effect

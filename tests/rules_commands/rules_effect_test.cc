@@ -1,4 +1,4 @@
-// `signalbox rules diff`, as a user meets it.
+// `signalbox rules diff`, the warnings of `rules check` and `rules simulate`, as a user meets them.
 #include <gmock/gmock.h>
 
 #include "tests/rules_commands/rules_folder.h"
@@ -71,6 +71,77 @@ TEST_F(RulesEffectTest, DiffRefusesWhatItCannotRead) {
   EXPECT_EQ(version.exit_code, 1);
   EXPECT_THAT(version.output, HasSubstr("v1: a published version needs --store sqlite:PATH"));
   EXPECT_EQ(Run("diff " + good + " " + good + " --at soon").exit_code, 1);
+}
+
+TEST_F(RulesEffectTest, CheckWarnsOfWhatIsHardlyMeantAndFailsOnlyWhenStrict) {
+  const std::string rules = Write("rules.js",
+                                  "export default [\n"
+                                  "  { objective: Objectives.Ranking, defaultModel: { name: 'ranker', version: 1 } },\n"
+                                  "  { contextRuleId: 'both', targetObjectives: [Objectives.Ranking],\n"
+                                  "    when: when.country.is('US').and(when.country.is('CA')),\n"
+                                  "    model: { name: 'ranker', version: 2 } },\n"
+                                  "];\n");
+  const CommandResult warned = Run("check " + rules);
+  EXPECT_EQ(warned.exit_code, 0) << warned.output;
+  EXPECT_THAT(warned.output, HasSubstr("rules.js:2:3: warning: Objective Ranking: has no fallback"));
+  EXPECT_THAT(
+      warned.output,
+      HasSubstr("rules.js:3:3: warning: context rule both: can never apply: no request fulfils its condition\n"));
+  EXPECT_THAT(warned.output, HasSubstr("2 warnings\n"));
+  EXPECT_EQ(Run("check --strict " + rules).exit_code, 1);
+  const nlohmann::json json = nlohmann::json::parse(Run("check --json " + rules).output);
+  EXPECT_EQ(json.at("ok"), true);
+  EXPECT_EQ(json.at("warnings").at(1).at("line"), 3);
+}
+
+TEST_F(RulesEffectTest, CheckAgainstWhatRunsWarnsOfUsersWhoMoveBack) {
+  ASSERT_EQ(folder_.Run("publish " + WriteCanary("rules.js", 10)).exit_code, 0);
+  const CommandResult result = folder_.Run("check --against newest " + WriteCanary("rules.js", 5));
+  EXPECT_EQ(result.exit_code, 0) << result.output;
+  EXPECT_THAT(result.output,
+              HasSubstr("traffic shift canary: is lowered from 10 % to 5 %: users move back from ranker@2"));
+  EXPECT_EQ(folder_.Run("check --strict --against newest " + WriteCanary("rules.js", 5)).exit_code, 1);
+  EXPECT_EQ(folder_.Run("check --strict --against newest " + WriteCanary("rules.js", 15)).exit_code, 0);
+}
+
+TEST_F(RulesEffectTest, SimulateCountsWhoMovesAndSaysWhatItCouldNotReplay) {
+  std::string log;
+  for (int i = 0; i < 1000; ++i) {
+    log += fmt::format(
+        R"({{"time":"2026-03-01T12:00:00.000001Z","decision":"{:016x}","snapshot":"s","objective":"Ranking","user":"u{}",)"
+        R"("experiment":"","cell":"","model":"ranker@1","reason":"default","traffic_type":"live","tenant":"","host":"h",)"
+        R"("country":"{}","outcome":"OK","latency_us":1}})"
+        "\n",
+        i, i, i % 2 == 0 ? "US" : "FR");
+  }
+  log += "{ broken\n";
+  log += R"({"objective":"Ranking","model":"ranker@1","truncated":true})"
+         "\n";
+  log += R"({"objective":"Search","model":"finder"})"
+         "\n";
+  log += R"({"objective":"Ranking","model":"")"
+         "}\n";
+  const std::string traffic = Write("log.jsonl", log);
+  const std::string rules = WriteCanary("new.js", 100);
+
+  const CommandResult text = Run("simulate " + rules + " --traffic " + traffic);
+  EXPECT_EQ(text.exit_code, 0) << text.output;
+  EXPECT_THAT(text.output, HasSubstr("1000 of 1004 records replayed, from 2026-03-01T12:00:00Z"));
+  EXPECT_THAT(text.output,
+              HasSubstr("4 not replayed: 1 broken, 1 cut when they were logged, 1 for Objectives that the rules "
+                        "do not have, 1 without a model"));
+  EXPECT_THAT(text.output, HasSubstr("line 1001: not JSON"));
+  EXPECT_THAT(text.output, HasSubstr("Ranking: 500 of 1000 requests move (50.00 %)"));
+
+  const nlohmann::json json =
+      nlohmann::json::parse(Run("simulate " + rules + " --json --traffic - < " + traffic).output);
+  EXPECT_EQ(json.at("models").at(1).at("model"), "ranker@2");
+  EXPECT_EQ(json.at("models").at(1).at("after"), 500);
+  EXPECT_EQ(json.at("not_replayed").at("broken"), 1);
+  EXPECT_EQ(json.at("objectives").at(0).at("moves").at(0).at("requests"), 500);
+
+  EXPECT_EQ(Run("simulate " + rules + " --traffic none.jsonl").exit_code, 2);
+  EXPECT_EQ(Run("simulate " + rules + " --traffic " + Write("bad.jsonl", "x\ny\n")).exit_code, 1);
 }
 
 }  // namespace

@@ -1,0 +1,31 @@
+// What is not wrong with a rule set, but hardly meant: rules that nobody reaches, what nobody refers to, what lies in
+// the past, and what would move users back.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "decide/snapshot.h"
+#include "signalbox/v1/snapshot.pb.h"
+
+namespace signalbox::effect {
+
+struct Warning {
+  v1::SourceLocation place;
+  std::string message;  // "experiment 12345: nobody reaches it: ..."
+};
+
+// Of all rule sets in `snapshot`. Whether a rule can be reached is worked out exactly, now and at every later time at
+// which the rules change what they do; of an Objective with too much to follow nothing is said. In order of their
+// places.
+std::vector<Warning> Lint(const decide::Snapshot& snapshot, int64_t now_unix_ms);
+
+// What of `after` moves users who are in a cell or shifted already by `before`: to other cells, or back.
+std::vector<Warning> LintAgainst(const v1::PublishedRuleSet& before, const v1::PublishedRuleSet& after,
+                                 int64_t now_unix_ms);
+
+// In order of their places.
+void Sort(std::vector<Warning>& warnings);
+
+}  // namespace signalbox::effect

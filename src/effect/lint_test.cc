@@ -1,0 +1,162 @@
+#include "effect/lint.h"
+
+#include <gmock/gmock.h>
+#include <google/protobuf/text_format.h>
+
+#include "base/status.h"
+
+namespace signalbox::effect {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+constexpr int64_t kNow = 1'772'366'400'000;  // 2026-03-01T12:00:00Z
+
+v1::PublishedRuleSet Parse(const std::string& rules) {
+  v1::PublishedRuleSet published;
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString("rule_set { namespace: 'home' " + rules + " }", &published))
+      << rules;
+  return published;
+}
+
+std::vector<std::string> Messages(const std::vector<Warning>& warnings) {
+  std::vector<std::string> messages;
+  for (const Warning& warning : warnings) messages.push_back(warning.message);
+  return messages;
+}
+
+std::vector<std::string> WarningsOf(const std::string& rules) {
+  v1::Snapshot proto;
+  *proto.add_rule_sets() = Parse(rules);
+  const auto snapshot = decide::Snapshot::Compile(std::move(proto));
+  EXPECT_TRUE(snapshot.ok()) << Message(snapshot.status());
+  return Messages(Lint(**snapshot, kNow));
+}
+
+std::vector<std::string> MovesOf(const std::string& before, const std::string& after) {
+  return Messages(LintAgainst(Parse(before), Parse(after), kNow));
+}
+
+const std::string kObjective =
+    "objectives { name: 'Ranking' default_model { name: 'ranker' } fallback_models { name: 'popular' } } ";
+const std::string kModel = "model { name: 'ranker' version: '9' } ";
+
+std::string In(const std::string& field, const std::string& value) {
+  return "field { field: '" + field + "' in { texts: '" + value + "' } } ";
+}
+std::string ContextRule(const std::string& id, const std::string& condition) {
+  return "context_rules { id: '" + id + "' objectives: 'Ranking' condition { " + condition + "} " + kModel + "} ";
+}
+std::string Experiment(const std::string& id, const std::string& more, uint32_t first_ppm = 500'000) {
+  return "experiments { id: '" + id +
+         "' objectives: 'Ranking' allocation_ppm: 1000000 cells { name: '1' weight_ppm: " + std::to_string(first_ppm) +
+         " " + kModel + "} cells { name: '2' weight_ppm: " + std::to_string(1'000'000 - first_ppm) + " " + kModel +
+         "} " + more + "} ";
+}
+std::string Shift(uint32_t share_ppm, const std::string& more = "") {
+  return "traffic_shifts { id: 'canary' objectives: 'Ranking' to { name: 'ranker' version: '2' } share_ppm: " +
+         std::to_string(share_ppm) + " " + more + "} ";
+}
+
+TEST(Lint, GoodRulesGetNoWarning) {
+  EXPECT_THAT(WarningsOf(kObjective + ContextRule("tv", In("device", "tv")) + Shift(10'000)), IsEmpty());
+}
+
+TEST(Lint, AConditionThatCannotHoldIsNamed) {
+  EXPECT_THAT(WarningsOf(kObjective + ContextRule("two", "all { conditions { " + In("country", "US") +
+                                                             "} conditions { " + In("country", "CA") + "} }")),
+              ElementsAre("context rule two: can never apply: no request fulfils its condition"));
+  EXPECT_THAT(
+      WarningsOf(kObjective + ContextRule("range",
+                                          "all { conditions { field { field: 'app_version' version { min: '4.2' } } } "
+                                          "conditions { field { field: 'app_version' version { max: '4.0' } } } }")),
+      ElementsAre("context rule range: can never apply: no request fulfils its condition"));
+}
+
+TEST(Lint, ARuleBehindOneThatTakesAllIsNotReached) {
+  EXPECT_THAT(
+      WarningsOf(kObjective + ContextRule("first", In("device", "tv")) + ContextRule("second", In("device", "tv"))),
+      ElementsAre("context rule second: nobody reaches it: the rules before it take every request that it is for"));
+  const std::string everywhere =
+      "not { all { conditions { " + In("country", "US") + "} conditions { " + In("country", "CA") + "} } } ";
+  EXPECT_THAT(WarningsOf(kObjective + ContextRule("all", everywhere) + Experiment("12345", "")),
+              ElementsAre(HasSubstr("Objective Ranking: nobody gets its default model ranker"),
+                          HasSubstr("experiment 12345: nobody reaches it")));
+}
+
+TEST(Lint, WhatBeginsLaterIsReachedLater) {
+  EXPECT_THAT(WarningsOf(kObjective + Experiment("12345", "start_unix_ms: " + std::to_string(kNow + 1'000))),
+              IsEmpty());
+  EXPECT_THAT(WarningsOf(kObjective + ContextRule("weekend", "weekly { days: 6 from_minute: 1080 to_minute: 1380 } ")),
+              IsEmpty());
+}
+
+TEST(Lint, WhatLiesInThePastIsNamed) {
+  EXPECT_THAT(WarningsOf(kObjective + Experiment("12345", "end_unix_ms: " + std::to_string(kNow))),
+              ElementsAre("experiment 12345: ended at 2026-03-01T12:00:00Z: nobody takes part any more"));
+  EXPECT_THAT(WarningsOf(kObjective + ContextRule("xmas", "time { to_unix_ms: " + std::to_string(kNow - 1000) + " } ")),
+              ElementsAre("context rule xmas: has a time window that ended at 2026-03-01T11:59:59Z"));
+}
+
+TEST(Lint, ExperimentsInTwoLayersThatBothChooseTheModelCompete) {
+  const std::string layers = "layers { id: 'a' seed: 'a' unit: 'user' } layers { id: 'b' seed: 'b' unit: 'user' } ";
+  const auto in_layer = [](const std::string& layer) {
+    return "unit: 'user' layer: '" + layer + "' layer_end_ppm: 500000 ";
+  };
+  EXPECT_THAT(WarningsOf(kObjective + layers + Experiment("1", in_layer("a")) + Experiment("2", in_layer("b"))),
+              ElementsAre(HasSubstr("experiment 2: competes with experiment 1 for the model")));
+}
+
+TEST(Lint, WhatNobodyRefersToIsNamed) {
+  EXPECT_THAT(
+      WarningsOf(
+          kObjective +
+          "layers { id: 'spare' seed: 'spare' unit: 'user' } "
+          "holdouts { id: 'h' seed: 'h' unit: 'user' share_ppm: 10000 } "
+          "policies { name: 'spare' limits { burst: 1 } } "
+          "ensembles { name: 'mix' mode: MEAN members { model { name: 'a' } } members { model { name: 'b' } } } "),
+      testing::UnorderedElementsAre("layer spare: no experiment is in it",
+                                    "holdout h: there is no experiment to hold anybody out of",
+                                    "policy spare: no rule refers to it",
+                                    "ensemble mix: no rule refers to it, so that nobody uses its models a, b"));
+}
+
+TEST(Lint, AnObjectiveWithoutFallbackIsNamed) {
+  EXPECT_THAT(WarningsOf("objectives { name: 'Ranking' default_model { name: 'ranker' } } "),
+              ElementsAre(HasSubstr("Objective Ranking: has no fallback")));
+}
+
+TEST(LintAgainst, LoweringAShiftMovesUsersBack) {
+  EXPECT_THAT(MovesOf(kObjective + Shift(100'000), kObjective + Shift(50'000)),
+              ElementsAre("traffic shift canary: is lowered from 10 % to 5 %: users move back from ranker@2"));
+  EXPECT_THAT(MovesOf(kObjective + Shift(100'000), kObjective + Shift(200'000)), IsEmpty());
+  EXPECT_THAT(
+      MovesOf(kObjective + Shift(100'000), kObjective),
+      ElementsAre(
+          "Objective Ranking: traffic shift canary, at 10 %, is gone: users move back from ranker@2 to ranker"));
+}
+
+TEST(LintAgainst, AnotherSeedOrUnitDrawsAnew) {
+  EXPECT_THAT(MovesOf(kObjective + Shift(100'000), kObjective + Shift(200'000, "seed: 'x'")),
+              ElementsAre("traffic shift canary: its seed was canary and is x: who is shifted is drawn anew"));
+  EXPECT_THAT(MovesOf(kObjective + Experiment("1", ""), kObjective + Experiment("1", "unit: 'account'")),
+              ElementsAre("experiment 1: its unit was user and is account: everybody in it gets a cell anew"));
+  EXPECT_THAT(MovesOf(kObjective + Experiment("1", ""), kObjective + Experiment("1", "hash_version: 2")),
+              ElementsAre("experiment 1: its hash version was 0 and is 2: everybody is drawn anew in it"));
+}
+
+TEST(LintAgainst, OtherWeightsMoveUsersBetweenCells) {
+  EXPECT_THAT(MovesOf(kObjective + Experiment("1", ""), kObjective + Experiment("1", "", 600'000)),
+              ElementsAre("experiment 1: its cells' weights move 10 % of its users from one cell to another"));
+}
+
+TEST(LintAgainst, AnExperimentThatDoesNotRunMovesNobody) {
+  const std::string later = "start_unix_ms: " + std::to_string(kNow + 1000);
+  EXPECT_THAT(MovesOf(kObjective + Experiment("1", later), kObjective + Experiment("1", later + " seed: 'x'")),
+              IsEmpty());
+}
+
+}  // namespace
+}  // namespace signalbox::effect

@@ -1,0 +1,48 @@
+#include "effect/replay.h"
+
+#include <algorithm>
+
+namespace signalbox::effect {
+
+Load& Replay::LoadOf(std::string_view model) {
+  const auto known = loads_.find(model);
+  if (known != loads_.end()) return known->second;
+  return loads_[std::string(loads_.size() < kNamesMax ? model : kOthers)];
+}
+
+Replay::Result Replay::Add(const decide::RequestContext& context, std::string_view logged_model) {
+  const decide::Decision after = decide::Decide(after_, context);
+  if (after.answer == nullptr) return Result::kNoObjective;
+  std::string_view from = logged_model;
+  if (before_ != nullptr) {
+    const decide::Decision before = decide::Decide(*before_, context);
+    from = before.answer == nullptr ? std::string_view() : std::string_view(before.answer->model->id);
+  }
+  if (from.empty()) return Result::kNoModel;
+  const std::string_view to = after.answer->model->id;
+  ++replayed_;
+  ++LoadOf(from).before;
+  ++LoadOf(to).after;
+  if (context.now_unix_ms != 0) {
+    first_unix_ms_ = first_unix_ms_ == 0 ? context.now_unix_ms : std::min(first_unix_ms_, context.now_unix_ms);
+    last_unix_ms_ = std::max(last_unix_ms_, context.now_unix_ms);
+  }
+  auto objective = objectives_.find(context.objective);
+  if (objective == objectives_.end()) objective = objectives_.try_emplace(std::string(context.objective)).first;
+  ++objective->second.requests;
+  if (from == to) return Result::kReplayed;
+  ++objective->second.moved;
+  std::pair<std::string, std::string> move(from, to);
+  auto known = objective->second.moves.find(move);
+  if (known == objective->second.moves.end()) {
+    if (move_kinds_ >= kNamesMax)
+      move.first = std::string(kOthers);
+    else
+      ++move_kinds_;
+    known = objective->second.moves.try_emplace(std::move(move), 0).first;
+  }
+  ++known->second;
+  return Result::kReplayed;
+}
+
+}  // namespace signalbox::effect

@@ -1,0 +1,66 @@
+// A decision log against other rules: which model would have got how much.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "base/string_map.h"
+#include "decide/decide.h"
+#include "decide/snapshot.h"
+
+namespace signalbox::effect {
+
+struct Load {
+  uint64_t before = 0;
+  uint64_t after = 0;
+};
+
+// Counts; its memory does not grow with the log. Not thread-safe.
+class Replay {
+ public:
+  // Models and moves that are told apart; what comes up beyond them is counted as kOthers. More names than any rule set
+  // has are a log of something else.
+  static constexpr size_t kNamesMax = 10'000;
+  static constexpr std::string_view kOthers = "(others)";
+
+  // `before`: the rules that requests were decided by; nullptr: what the log says answered them. Both outlive it.
+  Replay(const decide::Snapshot* before, const decide::Snapshot& after) : before_(before), after_(after) {}
+
+  enum class Result : uint8_t {
+    kReplayed,
+    kNoObjective,  // the new rules do not have it
+    kNoModel,      // the log does not say who answered, or the old rules do not have the Objective
+  };
+  Result Add(const decide::RequestContext& context, std::string_view logged_model);
+
+  struct ObjectiveMoves {
+    uint64_t requests = 0;
+    uint64_t moved = 0;
+    std::map<std::pair<std::string, std::string>, uint64_t> moves;  // from, to
+  };
+
+  uint64_t replayed() const { return replayed_; }
+  // By model id.
+  const std::map<std::string, Load, std::less<>>& loads() const { return loads_; }
+  const std::map<std::string, ObjectiveMoves, std::less<>>& objectives() const { return objectives_; }
+  // 0 where no record has a time.
+  int64_t first_unix_ms() const { return first_unix_ms_; }
+  int64_t last_unix_ms() const { return last_unix_ms_; }
+
+ private:
+  Load& LoadOf(std::string_view model);
+
+  const decide::Snapshot* before_;
+  const decide::Snapshot& after_;
+  uint64_t replayed_ = 0;
+  size_t move_kinds_ = 0;
+  std::map<std::string, Load, std::less<>> loads_;
+  std::map<std::string, ObjectiveMoves, std::less<>> objectives_;
+  int64_t first_unix_ms_ = 0;
+  int64_t last_unix_ms_ = 0;
+};
+
+}  // namespace signalbox::effect

@@ -1,0 +1,67 @@
+#include "effect/replay.h"
+
+#include <google/protobuf/text_format.h>
+#include <gtest/gtest.h>
+
+#include "base/status.h"
+
+namespace signalbox::effect {
+namespace {
+
+std::shared_ptr<const decide::Snapshot> Canary(uint32_t share_ppm) {
+  v1::Snapshot proto;
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(
+      "rule_sets { rule_set { namespace: 'home' "
+      "objectives { name: 'Ranking' default_model { name: 'ranker' version: '1' } } "
+      "traffic_shifts { id: 'canary' seed: 'canary' objectives: 'Ranking' to { name: 'ranker' version: '2' } "
+      "share_ppm: " +
+          std::to_string(share_ppm) + " } } }",
+      &proto));
+  auto snapshot = decide::Snapshot::Compile(std::move(proto));
+  EXPECT_TRUE(snapshot.ok()) << Message(snapshot.status());
+  return *snapshot;
+}
+
+TEST(Replay, CountsWhoWouldHaveGotWhat) {
+  const auto after = Canary(1'000'000);
+  Replay replay(nullptr, *after);
+  const decide::RequestContext context = {.objective = "Ranking", .user = "u1", .now_unix_ms = 5000};
+  EXPECT_EQ(replay.Add(context, "ranker@1"), Replay::Result::kReplayed);
+  EXPECT_EQ(replay.Add(context, "ranker@2"), Replay::Result::kReplayed);
+  EXPECT_EQ(replay.Add({.objective = "Ranking", .now_unix_ms = 9000}, "ranker@1"), Replay::Result::kReplayed);
+  EXPECT_EQ(replay.Add({.objective = "Search"}, "ranker@1"), Replay::Result::kNoObjective);
+  EXPECT_EQ(replay.Add(context, ""), Replay::Result::kNoModel);
+
+  EXPECT_EQ(replay.replayed(), 3u);
+  EXPECT_EQ(replay.loads().at("ranker@1").before, 2u);
+  EXPECT_EQ(replay.loads().at("ranker@1").after, 1u);
+  EXPECT_EQ(replay.loads().at("ranker@2").after, 2u);
+  EXPECT_EQ(replay.objectives().at("Ranking").moved, 1u);
+  EXPECT_EQ(replay.objectives().at("Ranking").moves.at({"ranker@1", "ranker@2"}), 1u);
+  EXPECT_EQ(replay.first_unix_ms(), 5000);
+  EXPECT_EQ(replay.last_unix_ms(), 9000);
+}
+
+TEST(Replay, OldRulesDecideAnewWhereTheyAreGiven) {
+  const auto before = Canary(0);
+  const auto after = Canary(250'000);
+  Replay replay(before.get(), *after);
+  for (int i = 0; i < 4000; ++i) {
+    const std::string user = "u" + std::to_string(i);
+    EXPECT_EQ(replay.Add({.objective = "Ranking", .user = user}, "something else"), Replay::Result::kReplayed);
+  }
+  EXPECT_EQ(replay.loads().at("ranker@1").before, 4000u);
+  EXPECT_NEAR(static_cast<double>(replay.loads().at("ranker@2").after), 1000, 120);
+}
+
+TEST(Replay, ALogOfMillionsOfModelsTakesNoMoreMemoryThanItsLimit) {
+  const auto after = Canary(0);
+  Replay replay(nullptr, *after);
+  for (size_t i = 0; i < 3 * Replay::kNamesMax; ++i) replay.Add({.objective = "Ranking"}, "model" + std::to_string(i));
+  EXPECT_LE(replay.loads().size(), Replay::kNamesMax + 1);
+  EXPECT_LE(replay.objectives().at("Ranking").moves.size(), Replay::kNamesMax + 1);
+  EXPECT_EQ(replay.replayed(), 3 * Replay::kNamesMax);
+}
+
+}  // namespace
+}  // namespace signalbox::effect
