@@ -64,7 +64,8 @@ const script = (name) => [
   ...(options.quick ? ['--quick'] : []),
 ];
 for (const name of ['allocate_bench', 'decide_bench', 'rules_bench', 'resolve_batch_bench']) runBinary(name);
-for (const name of ['decision_scale', 'rules_check', 'snapshot_swap', 'resolve_batch', 'proxy_peers']) run(name, process.execPath, script(name));
+const SCRIPTS = ['decision_scale', 'experiment_peers', 'rules_check', 'snapshot_swap', 'resolve_batch', 'proxy_peers'];
+for (const name of SCRIPTS) run(name, process.execPath, script(name));
 
 if (failed.length > 0) {
   console.error(`\nfailed:\n  ${failed.join('\n  ')}`);

@@ -3,14 +3,15 @@
 
 #include <memory_resource>
 
+#include "base/huge_pages.h"
 #include "decide/condition.h"
 #include "decide/snapshot.h"
 
 namespace signalbox::decide {
 
 struct Snapshot::Memory {
-  std::pmr::monotonic_buffer_resource rules;
-  std::pmr::monotonic_buffer_resource texts;
+  std::pmr::monotonic_buffer_resource rules{&HugePages::Instance()};
+  std::pmr::monotonic_buffer_resource texts{&HugePages::Instance()};
   // Keeps the regular expressions.
   ConditionCompiler conditions{texts};
 };
