@@ -38,6 +38,7 @@ std::string NextText(const control::ShiftState::Step& next, int64_t now_unix_ms)
 
 std::string SetText(const control::ShiftView& view) {
   std::string text = control::SettingText(*view.setting);
+  if (!view.setting->has_share_ppm() && !view.shift.has_schedule()) text += ", without effect: there is no schedule";
   if (!view.set_by) return text;
   text += fmt::format(" by {}, {}", EscapeControlCharacters(view.set_by->author), TimeText(view.set_by->unix_ms));
   if (!view.set_by->message.empty()) text += fmt::format(": {}", EscapeControlCharacters(view.set_by->message));

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include "api/rule_set.h"
 #include "base/canonical_json.h"
 #include "base/percent.h"
 #include "base/status.h"
@@ -19,9 +20,7 @@ namespace {
 
 std::set<std::string> ModelsNamedBy(const v1::RuleSet& rules) {
   std::set<std::string> models;
-  auto add = [&](const v1::ModelRef& ref) {
-    models.insert(ref.version().empty() ? ref.name() : fmt::format("{}@{}", ref.name(), ref.version()));
-  };
+  auto add = [&](const v1::ModelRef& ref) { models.insert(rule_set::ModelId(ref)); };
   for (const v1::Objective& objective : rules.objectives()) {
     add(objective.default_model());
     for (const v1::ModelRef& fallback : objective.fallback_models()) add(fallback);
@@ -32,6 +31,19 @@ std::set<std::string> ModelsNamedBy(const v1::RuleSet& rules) {
     }
   }
   for (const v1::TrafficShift& shift : rules.traffic_shifts()) add(shift.to());
+  for (const v1::ContextRule& rule : rules.context_rules()) {
+    if (rule.has_model()) add(rule.model());
+  }
+  for (const v1::Shadow& shadow : rules.shadows()) add(shadow.model());
+  for (const v1::Ensemble& ensemble : rules.ensembles()) {
+    for (const v1::EnsembleMember& member : ensemble.members()) add(member.model());
+  }
+  for (const v1::Override& rule : rules.overrides()) {
+    for (const v1::ModelRef& ref : rule.models()) add(ref);
+  }
+  for (const v1::Policy& policy : rules.policies()) {
+    for (const v1::ModelRef& ref : policy.fallback_models()) add(ref);
+  }
   return models;
 }
 
@@ -41,7 +53,8 @@ void AddPlacementWarnings(const v1::RuleSet& rules, const decide::Snapshot& snap
   if (snapshot.shards().empty()) return;
   const std::set<std::string> named = ModelsNamedBy(rules);
   for (const auto& model : snapshot.models()) {
-    if (!model->shards.empty() || !named.contains(model->id)) continue;
+    // An ensemble is placed where its members are.
+    if (!model->shards.empty() || model->routing_key.empty() || !named.contains(model->id)) continue;
     warnings.push_back(fmt::format(
         "model {} is placed nowhere: its requests go to the fallback models, or fail where there are none; add it to "
         "the placement file",
@@ -65,8 +78,9 @@ void AddTrafficWarnings(const v1::RuleSet& before, const v1::RuleSet& after, con
           fmt::format("traffic shift {} is gone, but it stays {}, should it come back; `signalbox traffic resume {}` "
                       "takes that away",
                       setting.shift(), SettingText(setting), setting.shift()));
+    } else if (!setting.has_share_ppm() && !shift->has_schedule()) {
+      continue;  // a pause of a schedule that is not there any more
     } else if (setting.has_delay_ms()) {
-      if (!shift->has_schedule()) continue;
       warnings.push_back(
           fmt::format("traffic shift {} is {}, because it was paused; `signalbox traffic resume {} --without-delay` "
                       "takes that away",

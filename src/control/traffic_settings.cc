@@ -53,29 +53,17 @@ absl::Status CheckSetting(const v1::ShiftSetting& setting) {
   return absl::InvalidArgumentError(fmt::format("traffic shift {}: a setting that says nothing", setting.shift()));
 }
 
-// What the schedule has reached, and what comes next.
-ShiftState Follow(const v1::RampSchedule& schedule, int64_t delay_ms, int64_t now_unix_ms) {
-  ShiftState state;
-  int64_t step_at = schedule.start_unix_ms() + delay_ms;
-  for (const v1::RampStep& step : schedule.steps()) {
-    if (now_unix_ms < step_at) {
-      state.next = {step_at, step.share_ppm()};
-      break;
-    }
-    state.share_ppm = step.share_ppm();
+// What comes next in a schedule that goes on.
+std::optional<ShiftState::Step> NextStep(const v1::TrafficShift& shift, const v1::ShiftSetting* setting,
+                                         int64_t now_unix_ms) {
+  const bool stands_still = setting != nullptr && !setting->has_delay_ms();
+  if (stands_still) return std::nullopt;
+  int64_t step_at = shift.schedule().start_unix_ms() + (setting == nullptr ? 0 : setting->delay_ms());
+  for (const v1::RampStep& step : shift.schedule().steps()) {
+    if (now_unix_ms < step_at) return ShiftState::Step{.at_unix_ms = step_at, .share_ppm = step.share_ppm()};
     step_at += step.hold_ms();
   }
-  return state;
-}
-
-ShiftState FollowRules(const v1::TrafficShift& shift, int64_t delay_ms, int64_t now_unix_ms) {
-  ShiftState state;
-  if (shift.has_schedule()) {
-    state = Follow(shift.schedule(), delay_ms, now_unix_ms);
-  } else {
-    state.share_ppm = shift.share_ppm();
-  }
-  return state;
+  return std::nullopt;
 }
 
 absl::Status NoSuchShift(const v1::RuleSet& rules, std::string_view id) {
@@ -122,11 +110,10 @@ absl::Status Pause(const v1::TrafficShift& shift, v1::TrafficSettings& settings,
         "sends nobody there any more",
         shift.id(), Percent(shift.share_ppm()), shift.id()));
   }
-  const int64_t delay_ms = setting == nullptr ? 0 : setting->delay_ms();
   v1::PausedRamp paused;
   paused.set_at_unix_ms(now_unix_ms);
-  paused.set_share_ppm(Follow(shift.schedule(), delay_ms, now_unix_ms).share_ppm);
-  paused.set_delay_ms(delay_ms);
+  paused.set_share_ppm(decide::ShareAt(shift, setting, now_unix_ms));
+  paused.set_delay_ms(setting == nullptr ? 0 : setting->delay_ms());
   *Replace(settings, shift.id()).mutable_paused() = paused;
   return absl::OkStatus();
 }
@@ -178,24 +165,10 @@ const v1::TrafficShift* FindShift(const v1::RuleSet& rules, std::string_view id)
   return nullptr;
 }
 
-const v1::ShiftSetting* FindSetting(const v1::TrafficSettings& settings, std::string_view id) {
-  for (const v1::ShiftSetting& setting : settings.shifts()) {
-    if (setting.shift() == id) return &setting;
-  }
-  return nullptr;
-}
-
 ShiftState StateOf(const v1::TrafficShift& shift, const v1::ShiftSetting* setting, int64_t now_unix_ms) {
-  ShiftState state;
-  if (setting != nullptr && setting->has_share_ppm()) {
-    state.share_ppm = setting->share_ppm();
-  } else if (setting != nullptr && setting->has_paused()) {
-    state.share_ppm = setting->paused().share_ppm();
-  } else {
-    state = FollowRules(shift, setting == nullptr ? 0 : setting->delay_ms(), now_unix_ms);
-  }
-  state.rules_share_ppm = FollowRules(shift, 0, now_unix_ms).share_ppm;
-  return state;
+  return {.share_ppm = decide::ShareAt(shift, setting, now_unix_ms),
+          .rules_share_ppm = decide::ShareAt(shift, nullptr, now_unix_ms),
+          .next = NextStep(shift, setting, now_unix_ms)};
 }
 
 absl::StatusOr<v1::TrafficSettings> ChangeSettings(const v1::RuleSet& rules, v1::TrafficSettings settings,

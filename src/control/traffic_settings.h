@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "decide/traffic_share.h"
 #include "signalbox/v1/rules.pb.h"
 #include "signalbox/v1/snapshot.pb.h"
 
@@ -23,7 +24,7 @@ v1::TrafficSettings SettingsWithEffect(const v1::TrafficSettings& settings, cons
 
 // nullptr when there is none.
 const v1::TrafficShift* FindShift(const v1::RuleSet& rules, std::string_view id);
-const v1::ShiftSetting* FindSetting(const v1::TrafficSettings& settings, std::string_view id);
+using decide::FindSetting;
 
 // A traffic shift at one moment.
 struct ShiftState {

@@ -158,6 +158,14 @@ TEST_F(TrafficSettingsTest, WhatIsSetOfAShiftThatHasGoneCanBeTakenAway) {
   EXPECT_EQ(settings_.shifts_size(), 1);
 }
 
+TEST_F(TrafficSettingsTest, APauseHasNoEffectOnceTheRulesHaveNoScheduleAnyMore) {
+  Change("ramp", PauseSchedule{}, kStart + kMinute);
+  rules_.mutable_traffic_shifts(1)->clear_schedule();
+  rules_.mutable_traffic_shifts(1)->set_share_ppm(70'000);
+  EXPECT_EQ(Share("ramp", kStart + kHour), 70'000U);
+  EXPECT_FALSE(State("ramp", kStart + kHour).next.has_value());
+}
+
 TEST_F(TrafficSettingsTest, SettingsThatNoCommandMakesAreRefused) {
   const std::pair<const char*, const char*> cases[] = {
       {R"({"namespace":"other"})", "namespace 'other'"},

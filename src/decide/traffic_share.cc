@@ -31,7 +31,7 @@ uint32_t ShareAt(const v1::TrafficShift& shift, const v1::ShiftSetting* setting,
   return share;
 }
 
-const v1::ShiftSetting* FindSetting(const v1::TrafficSettings& settings, const std::string& shift) {
+const v1::ShiftSetting* FindSetting(const v1::TrafficSettings& settings, std::string_view shift) {
   for (const v1::ShiftSetting& setting : settings.shifts()) {
     if (setting.shift() == shift) return &setting;
   }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory_resource>
 #include <span>
+#include <string_view>
 
 #include "signalbox/v1/snapshot.pb.h"
 
@@ -14,7 +15,7 @@ namespace signalbox::decide {
 uint32_t ShareAt(const v1::TrafficShift& shift, const v1::ShiftSetting* setting, int64_t now_unix_ms);
 
 // nullptr when operators set nothing of it.
-const v1::ShiftSetting* FindSetting(const v1::TrafficSettings& settings, const std::string& shift);
+const v1::ShiftSetting* FindSetting(const v1::TrafficSettings& settings, std::string_view shift);
 
 // The same, worked out in advance for every time.
 struct TrafficRamp {

@@ -9,6 +9,8 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "base/file.h"
 #include "base/status.h"
 #include "store/store.h"
@@ -50,11 +52,13 @@ class LiveChangeTest : public LiveSystem {
   }
 
   // Runs a `signalbox rules` command that changes the store, and waits until the proxy runs what came of it.
-  void Change(const std::string& command) {
+  void Change(const std::string& command) { ChangeBy("rules", command); }
+  // The same with `signalbox traffic`.
+  void Move(const std::string& command) { ChangeBy("traffic", command); }
+  void ChangeBy(const std::string& group, const std::string& command) {
     const int64_t before = store_->Latest()->sequence;
-    const CommandResult result =
-        RunShell(fmt::format("{} rules {} --store sqlite:{} --namespace {}", SignalboxProgram(), command,
-                             system_.paths().store, cli::kDemoNamespace));
+    const CommandResult result = RunShell(fmt::format("{} {} {} --store sqlite:{} --namespace {}", SignalboxProgram(),
+                                                      group, command, system_.paths().store, cli::kDemoNamespace));
     const Clock::time_point acknowledged = Clock::now();
     ASSERT_EQ(result.exit_code, 0) << command << "\n" << result.output;
     ASSERT_GT(store_->Latest()->sequence, before) << command;
@@ -101,6 +105,23 @@ class LiveChangeTest : public LiveSystem {
     std::string files = fmt::format("{}demo/*.js", kRules);
     if (!canary.empty()) files += fmt::format(" {}demo-canary/{}.js", kRules, canary);
     Change(fmt::format("publish {} --message '{}'", files, canary));
+  }
+
+  // A shift to the new model by a schedule that began before `begun_ago`: half of the users for an hour, then
+  // everybody.
+  void PublishRamp(std::chrono::minutes begun_ago) {
+    const std::string file = folder_.File("ramp.js");
+    const absl::Time start = absl::Now() - absl::FromChrono(begun_ago);
+    ASSERT_TRUE(
+        WriteFileAtomically(file, fmt::format(R"(export default [{{
+      trafficShiftId: "home-page-ranker-3",
+      targetObjectives: Objectives.HomePageRanking,
+      toModel: {{name: "title-ranker", version: 3}},
+      schedule: {{start: "{}", steps: [{{percentage: 50, hold: "1h"}}, {{percentage: 100}}]}},
+    }}];)",
+                                              absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", start, absl::UTCTimeZone())))
+            .ok());
+    ASSERT_NO_FATAL_FAILURE(Change(fmt::format("publish {}demo/*.js {} --message ramp", kRules, file)));
   }
 
   // Of requests that are sent from now on. Not one of them is decided by what ran before.
@@ -164,6 +185,26 @@ TEST_F(LiveChangeTest, ACanaryGoesToEverybodyAndBackAndNoRequestFails) {
   ASSERT_NO_FATAL_FAILURE(Change("rollback --to 1"));
   ExpectShare(0);
 
+  ExpectThatNoRequestFailed();
+}
+
+TEST_F(LiveChangeTest, ATrafficShiftIsMovedPausedAndResumedBesideTheRulesAndNoRequestFails) {
+  ASSERT_NO_FATAL_FAILURE(Publish("1-percent"));
+  ASSERT_NO_FATAL_FAILURE(Move("set home-page-ranker-3 10 --message better"));
+  ExpectShare(0.1);
+  ASSERT_NO_FATAL_FAILURE(Publish("50-percent"));
+  ExpectShare(0.1);
+  ASSERT_NO_FATAL_FAILURE(Move("resume home-page-ranker-3"));
+  ExpectShare(0.5);
+
+  ASSERT_NO_FATAL_FAILURE(PublishRamp(std::chrono::minutes(1)));
+  ExpectShare(0.5);
+  ASSERT_NO_FATAL_FAILURE(Move("pause home-page-ranker-3"));
+  // By the rules everybody would have it by now.
+  ASSERT_NO_FATAL_FAILURE(PublishRamp(std::chrono::minutes(120)));
+  ExpectShare(0.5);
+  ASSERT_NO_FATAL_FAILURE(Move("resume home-page-ranker-3"));
+  ExpectShare(1);
   ExpectThatNoRequestFailed();
 }
 
