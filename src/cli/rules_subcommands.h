@@ -10,8 +10,8 @@ void AddRulesHistory(CLI::App& rules, Outcome& outcome);   // rules_history_comm
 void AddRulesPublish(CLI::App& rules, Outcome& outcome);   // rules_publish_command.cc
 void AddRulesRollback(CLI::App& rules, Outcome& outcome);  // rules_rollback_command.cc
 void AddRulesShow(CLI::App& rules, Outcome& outcome);      // rules_show_command.cc
-void AddRulesTest(CLI::App& rules, Outcome& outcome);      // rules_test_command.cc
 void AddRulesSimulate(CLI::App& rules, Outcome& outcome);  // rules_simulate_command.cc
+void AddRulesTest(CLI::App& rules, Outcome& outcome);      // rules_test_command.cc
 void AddRulesWatch(CLI::App& rules, Outcome& outcome);     // rules_watch_command.cc
 
 }  // namespace signalbox::cli
