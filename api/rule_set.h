@@ -16,10 +16,15 @@ inline constexpr size_t kNameBytesMax = 200;
 inline constexpr int kFallbacksMax = 8;
 // gRPC hosts take 8 KiB of headers by default, and `sb-objective-config-bin` is a third longer than what is in it.
 inline constexpr size_t kObjectiveConfigBytesMax = 4U << 10;
-// What one request can meet of an Objective's rules.
+// Of one Objective's rules: what a decision walks through, and keeps room for.
+inline constexpr size_t kExperimentsMax = 1'000;
 inline constexpr size_t kLayersMax = 16;  // with the one of the experiments that name none
+inline constexpr size_t kUnitsMax = 16;   // different ones, of its experiments, holdouts and shifts
+inline constexpr size_t kHoldoutsMax = 32;
+inline constexpr size_t kParameterRulesMax = 15;  // context rules that add parameters
+inline constexpr size_t kOverridesMax = 100;
 inline constexpr size_t kShadowsMax = 8;
-inline constexpr size_t kOverlaysMax = 32;  // context rules and experiments that add parameters
+inline constexpr size_t kRemoteAllocationsMax = 16;
 // Shares, weights and allocations are in parts per million of the users.
 inline constexpr uint32_t kEverybodyPpm = 1'000'000;
 // Of what a condition holds: it is walked for every request, and its texts are held by every data plane.

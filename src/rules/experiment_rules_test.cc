@@ -207,6 +207,22 @@ TEST(Experiments, BehindOneThatIsNotForEverybodyCanBeReached) {
   EXPECT_THAT(Wrong(Experiment(kCells) + shift + ",\n{holdoutId: 'h', percentage: 1}"), IsEmpty());
 }
 
+TEST(Rules, BehindASpreadArrayHaveTheirPlaces) {
+  const std::vector<SourceFile> files = {
+      {"more.js", "export const more = [{layerId: 'a'}, {layerId: 'b'}];"},
+      {"rules.js",
+       "import { more } from './more.js';\nconst local = [\n{objective: Objectives.Home, defaultModel: {name: "
+       "'m'}},\n];\n"
+       "export default [\n...local,\n{layerId: 'c'},\n...more,\n{layerId: 'd'},\n{holdoutId: 'h', percentage: 1}];"}};
+  const auto rule_set = Evaluate("default", files);
+  ASSERT_TRUE(rule_set.ok()) << Message(rule_set.status());
+  EXPECT_EQ(rule_set->objectives(0).source().line(), 3U);
+  EXPECT_EQ(rule_set->layers(0).source().line(), 7U);
+  EXPECT_EQ(rule_set->layers(1).source().line(), 5U);  // the array, where nothing better is known
+  EXPECT_EQ(rule_set->layers(3).source().line(), 9U);
+  EXPECT_EQ(rule_set->holdouts(0).source().line(), 10U);
+}
+
 TEST(Experiments, TooManyOrTooLargeTogetherAreTold) {
   const auto layers = [](int count, const std::string& parameter) {
     return fmt::format(
@@ -216,10 +232,9 @@ TEST(Experiments, TooManyOrTooLargeTogetherAreTold) {
         count, count, parameter);
   };
   EXPECT_THAT(Wrong(layers(16, "1")), IsEmpty());
-  EXPECT_THAT(
-      Wrong(layers(17, "1")),
-      ElementsAre(HasSubstr("Objective Home: its experiments are in 17 layers, expected at most 16; put some into "
-                            "one layer")));
+  EXPECT_THAT(Wrong(layers(17, "1")),
+              ElementsAre(HasSubstr("Objective Home: has 17 layers of experiments, expected at most 16; put some "
+                                    "experiments into one layer")));
   EXPECT_THAT(Wrong(layers(5, "'x'.repeat(1000)")),
               ElementsAre(HasSubstr("Objective Home: what is sent along may take ")));
 }

@@ -80,7 +80,7 @@ Field FieldReader::Key(const Field& object, std::string_view key) const {
 
 Field FieldReader::Item(const Field& array, size_t index) const {
   Field field{&(*array.AsArray())[index], nullptr, array.place, fmt::format("{}[{}]", array.path, index)};
-  if (array.node != nullptr && index < array.node->items.size()) field.node = &array.node->items[index];
+  if (array.node != nullptr) field.node = array.node->ItemAt(index, array.AsArray()->size());
   if (field.node != nullptr && field.node->place.line != 0) field.place = field.node->place;
   return field;
 }

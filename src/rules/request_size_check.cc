@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <string>
+#include <string_view>
 
 #include "api/rule_set.h"
 #include "base/string_map.h"
@@ -14,10 +16,7 @@ namespace signalbox::rules {
 namespace {
 
 using rule_set::ConfigOf;
-using rule_set::kLayersMax;
 using rule_set::kObjectiveConfigBytesMax;
-using rule_set::kOverlaysMax;
-using rule_set::kShadowsMax;
 using rule_set::ModelId;
 
 // What is appended for a rule that adds parameters, and for an experiment its cell.
@@ -45,6 +44,7 @@ class RequestSizeCheck {
     for (const auto& one : draft_.experiments) Add(one.rule, &Rules::experiments);
     for (const auto& one : draft_.context_rules) Add(one.rule, &Rules::context_rules);
     for (const auto& one : draft_.shadows) Add(one.rule, &Rules::shadows);
+    for (const auto& one : draft_.overrides) Add(one.rule, &Rules::overrides);
     for (const auto& [name, rules] : objectives_) Check(rules);
   }
 
@@ -55,6 +55,7 @@ class RequestSizeCheck {
     std::vector<const v1::Experiment*> experiments;
     std::vector<const v1::ContextRule*> context_rules;
     std::vector<const v1::Shadow*> shadows;
+    std::vector<const v1::Override*> overrides;
   };
 
   template <typename Rule>
@@ -82,6 +83,9 @@ class RequestSizeCheck {
     for (const v1::ContextRule* rule : rules.context_rules) {
       if (rule->has_model()) check(rule->model(), nullptr, nullptr, objective.source());
     }
+    for (const v1::Override* rule : rules.overrides) {
+      for (const v1::ModelRef& model : rule->models()) check(model, nullptr, nullptr, objective.source());
+    }
     const size_t without_cells = largest;
     size_t with_cells = 0;
     for (const v1::Experiment* experiment : rules.experiments) {
@@ -97,7 +101,7 @@ class RequestSizeCheck {
         with_cells = std::max(with_cells, largest);
       }
     }
-    if (std::max(without_cells, with_cells) <= kObjectiveConfigBytesMax) CheckTogether(rules, without_cells);
+    CheckTogether(rules, std::max(without_cells, with_cells));
     CheckCounts(rules);
   }
 
@@ -151,29 +155,48 @@ class RequestSizeCheck {
                     bytes - answer_bytes - context_bytes, layers.size(), kObjectiveConfigBytesMax));
   }
 
+  template <typename Rule>
+  static std::string UnitOf(const Rule& rule) {
+    return fmt::format("{}", fmt::join(rule.unit(), ","));
+  }
+
   void CheckCounts(const Rules& rules) {
-    std::map<std::string_view, bool> layers;
-    size_t adding = 0;
-    for (const v1::Experiment* experiment : rules.experiments) layers[experiment->layer()] = true;
-    for (const v1::ContextRule* rule : rules.context_rules) adding += rule->parameters().empty() ? 0 : 1;
+    std::set<std::string> layers;
+    std::set<std::string> units;
+    size_t remote = 0;
+    for (const v1::Experiment* experiment : rules.experiments) {
+      layers.insert(experiment->layer());
+      units.insert(UnitOf(*experiment));
+      remote += experiment->has_remote() ? 1 : 0;
+    }
+    for (const v1::TrafficShift* shift : rules.shifts) units.insert(UnitOf(*shift));
+    size_t holdouts = 0;
+    for (const v1::Holdout& holdout : draft_.holdouts) {
+      const auto& named = holdout.layers();
+      if (!named.empty() &&
+          std::none_of(named.begin(), named.end(), [&](const auto& name) { return layers.contains(name); }))
+        continue;
+      ++holdouts;
+      units.insert(UnitOf(holdout));
+    }
+    const auto adding =
+        static_cast<size_t>(std::count_if(rules.context_rules.begin(), rules.context_rules.end(),
+                                          [](const v1::ContextRule* rule) { return !rule->parameters().empty(); }));
     const v1::Objective& objective = *rules.rule;
-    if (layers.size() > kLayersMax) {
-      Report(diagnostics_, objective.source(),
-             fmt::format("Objective {}: its experiments are in {} layers, expected at most {}; put some into one layer",
-                         objective.name(), layers.size(), kLayersMax));
-    }
-    if (rules.shadows.size() > kShadowsMax) {
-      Report(diagnostics_, objective.source(),
-             fmt::format("Objective {}: has {} shadows, expected at most {}", objective.name(), rules.shadows.size(),
-                         kShadowsMax));
-    }
-    if (adding + layers.size() > kOverlaysMax) {
+    const auto limit = [&](size_t count, size_t max, const char* what, const char* advice) {
+      if (count <= max) return;
       Report(
           diagnostics_, objective.source(),
-          fmt::format("Objective {}: {} context rules and {} layers of experiments add parameters, expected at most {} "
-                      "together",
-                      objective.name(), adding, layers.size(), kOverlaysMax));
-    }
+          fmt::format("Objective {}: has {} {}, expected at most {}; {}", objective.name(), count, what, max, advice));
+    };
+    limit(rules.experiments.size(), rule_set::kExperimentsMax, "experiments", "remove those that have ended");
+    limit(layers.size(), rule_set::kLayersMax, "layers of experiments", "put some experiments into one layer");
+    limit(units.size(), rule_set::kUnitsMax, "different units", "give rules the same unit");
+    limit(holdouts, rule_set::kHoldoutsMax, "holdouts", "put some together");
+    limit(adding, rule_set::kParameterRulesMax, "context rules with parameters", "put some together");
+    limit(rules.overrides.size(), rule_set::kOverridesMax, "overrides", "name several callers in one");
+    limit(rules.shadows.size(), rule_set::kShadowsMax, "shadows", "remove some");
+    limit(remote, rule_set::kRemoteAllocationsMax, "experiments with remote allocation", "remove some");
   }
 
   const RuleSetDraft& draft_;

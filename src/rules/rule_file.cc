@@ -195,7 +195,8 @@ class RuleFile {
     JS::RootedValue item(context_);
     for (uint32_t i = 0; i < length && !IsStopped(context_) && !shared_.copied.is_spent; ++i) {
       const std::string item_label = fmt::format("{}[{}]", label, i);
-      SourceNode item_node = i < node.items.size() ? node.items[i] : SourceNode{};
+      const SourceNode* known = node.ItemAt(i, length);
+      SourceNode item_node = known != nullptr ? *known : SourceNode{};
       if (item_node.place.line == 0) item_node.place = node.place;
       if (!JS_GetElement(context_, object, i, &item)) {
         ReportThrown(item_label, item_node.place);

@@ -48,9 +48,13 @@ struct SourceNode {
   Place place;
   std::vector<SourceKey> keys;
   std::vector<SourceNode> items;
+  // Those behind what is spread (`...others`) and cannot be counted by looking, up to the end.
+  std::vector<SourceNode> last_items = {};
 
   // nullptr when there is no such key.
   const SourceNode* Find(std::string_view key) const;
+  // Of an array that turned out to have `count` items. nullptr where it cannot be told.
+  const SourceNode* ItemAt(size_t index, size_t count) const;
 };
 
 struct SourceKey {
@@ -63,6 +67,12 @@ inline const SourceNode* SourceNode::Find(std::string_view key) const {
     if (one.name == key) return &one.node;
   }
   return nullptr;
+}
+
+inline const SourceNode* SourceNode::ItemAt(size_t index, size_t count) const {
+  if (index < items.size()) return &items[index];
+  if (index >= count || count - index > last_items.size()) return nullptr;
+  return &last_items[last_items.size() - (count - index)];
 }
 
 struct DeclaredRule {

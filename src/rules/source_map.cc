@@ -54,6 +54,9 @@ SourceNode ReadNode(const Json& json, const SourceLines& lines) {
   if (const auto items = json.find("items"); items != json.end()) {
     for (const Json& child : *items) node.items.push_back(ReadNode(child, lines));
   }
+  if (const auto last = json.find("last"); last != json.end()) {
+    for (const Json& child : *last) node.last_items.push_back(ReadNode(child, lines));
+  }
   return node;
 }
 

@@ -38,10 +38,18 @@
     }
     if (isFunction(node)) return { ...result(node, names), at: at(node) };
     if (node.type === "ArrayExpression") {
-      return {
-        at: at(node),
-        items: node.elements.map((item) => (item ? describe(item, names, depth + 1) : {})),
-      };
+      const items = [];
+      let last = null; // what stands behind something of unknown length
+      for (const item of node.elements) {
+        if (!item || item.type !== "SpreadExpression") {
+          (last ?? items).push(item ? describe(item, names, depth + 1) : {});
+          continue;
+        }
+        const spread = describe(item.expression, names, depth + 1);
+        if (spread.items && !spread.last) for (const inner of spread.items) (last ?? items).push(inner);
+        else last = [];
+      }
+      return { at: at(node), items, last: last ?? undefined };
     }
     if (node.type !== "ObjectExpression") return { at: at(node) };
     const keys = {};

@@ -3,14 +3,27 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "api/rule_set.h"
 #include "base/canonical_json.h"
 #include "base/status.h"
+#include "decide/decide.h"
+#include "decide/objective.h"
+#include "decide/remote_questions.h"
 #include "decide/snapshot.h"
 #include "decide/test_random_rules.h"
 #include "rules/test_rules.h"
 
 namespace signalbox::rules {
 namespace {
+
+static_assert(rule_set::kExperimentsMax == decide::kExperimentsMax);
+static_assert(rule_set::kLayersMax == decide::kLayersMax);
+static_assert(rule_set::kUnitsMax == decide::kUnitsMax);
+static_assert(rule_set::kHoldoutsMax == decide::kHoldoutsMax);
+static_assert(rule_set::kParameterRulesMax == decide::kParameterRulesMax);
+static_assert(rule_set::kOverridesMax == decide::kOverridesMax);
+static_assert(rule_set::kShadowsMax == decide::kShadowsMax);
+static_assert(rule_set::kRemoteAllocationsMax == decide::kRemoteQuestionsMax);
 
 constexpr uint64_t kFirstSeed = 1;
 constexpr uint64_t kRuleSets = 100;
