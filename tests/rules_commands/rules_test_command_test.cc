@@ -124,8 +124,8 @@ TEST_F(RulesTestCommand, OneBrokenFileOfTestsDoesNotHideTheOthers) {
 
 // What the examples say of themselves holds.
 TEST(RulesTestOfExamples, EveryExampleHoldsWhatItsTestsExpect) {
-  std::vector<std::string> files = {"examples/rules/policies"};
-  for (const auto& entry : std::filesystem::directory_iterator("examples/rules")) {
+  std::vector<std::string> files = {SIGNALBOX_SOURCE_DIR "/examples/rules/policies"};
+  for (const auto& entry : std::filesystem::directory_iterator(SIGNALBOX_SOURCE_DIR "/examples/rules")) {
     if (const std::string path = entry.path(); path.ends_with(".js") && !path.ends_with(".test.js"))
       files.push_back(path);
   }
