@@ -45,21 +45,23 @@ inline void AddContextRules(const std::string& objective, int i, v1::RuleSet& ru
   v1::ContextRule& tv = add("kids-tv");
   AddIn(*tv.mutable_condition(), "country", {"CA", "US"});
   AddIn(*tv.mutable_condition(), "device", {"tv"});
-  AddIn(*tv.mutable_condition(), "segments", {"kids"});
+  AddIn(*tv.mutable_condition(), "segments", {"kids", fmt::format("kids-{}", i / kObjectivesPerNamespaceMax)});
   SetModel(*tv.mutable_model(), fmt::format("ranker-{}-kids", i));
 
+  // Each team has conditions of its own, and refers to them from all its rules.
+  const int team = i / kObjectivesPerNamespaceMax;
   v1::ContextRule& europe = add("europe");
-  AddIn(*europe.mutable_condition(), "country", {"AT", "CH", "DE", "ES", "FR", "IT", "NL", "PL"});
+  AddIn(*europe.mutable_condition(), "country", {"AT", "CH", "DE", "ES", "FR", "IT", "NL", fmt::format("X{}", team)});
   (*europe.mutable_parameters())["region"] = "eu";
 
   v1::ContextRule& app = add("new-app");
   v1::FieldTest& version = *app.mutable_condition()->mutable_field();
   version.set_field("app_version");
-  version.mutable_version()->set_min("4.2");
+  version.mutable_version()->set_min(fmt::format("4.2.0-{}", team));
   (*app.mutable_parameters())["rows"] = "40";
 
   v1::ContextRule& plan = add("premium");
-  AddIn(*plan.mutable_condition(), "plan", {"premium", "premium-plus"});
+  AddIn(*plan.mutable_condition(), "plan", {"premium", "premium-plus", fmt::format("premium-{}", team)});
   v1::FieldTest& age = *plan.mutable_condition()->mutable_all()->add_conditions()->mutable_field();
   age.set_field("account_age_days");
   age.mutable_number()->set_min(30);
@@ -94,7 +96,8 @@ inline void AddExperiments(const std::string& objective, int i, v1::RuleSet& rul
     experiment.set_layer(fmt::format("{}-{}", with_models ? "model" : (e == 2 ? "rows" : "art"), i));
     experiment.set_layer_begin_ppm(e == 1 ? 300'000 : 0);
     experiment.set_layer_end_ppm(e == 0 ? 300'000 : (e == 1 ? 500'000 : 1'000'000));
-    if (e != 3) AddIn(*experiment.mutable_condition(), "device", {"mobile", "tv", "web"});
+    const std::string own = fmt::format("device-{}", i / kObjectivesPerNamespaceMax);
+    if (e != 3) AddIn(*experiment.mutable_condition(), "device", {own, "mobile", "tv", "web"});
     AddCells(experiment, with_models, i, e == 2 ? "candidates" : "artwork");
   }
 }

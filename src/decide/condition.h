@@ -113,11 +113,19 @@ class ConditionCompiler {
   // too deep, too many tests, no texts, an unreadable version, a regular expression that RE2 does not take, ...
   absl::StatusOr<const Condition*> Compile(const v1::Condition& proto, std::pmr::memory_resource& memory);
 
+  // The same in the shared memory, once for all that say the same: authors write a condition once and refer to it from
+  // many rules, and what many requests meet stays in the caches. `proto` is then that of the first.
+  absl::StatusOr<const Condition*> CompileShared(const v1::Condition& proto);
+  // Frees what only CompileShared needs.
+  void ForgetShared() { shared_ = {}; }
+
  private:
   struct Emitter;
 
   std::pmr::memory_resource& shared_memory_;
   StringMap<std::unique_ptr<const re2::RE2>> regexes_;
+  // By the serialised message, which has no maps: equal conditions have equal bytes.
+  StringMap<const Condition*> shared_;
   // By the set that they were made from.
   absl::flat_hash_map<const v1::Texts*, const TextTable*> tables_;
 };

@@ -279,4 +279,12 @@ absl::StatusOr<const Condition*> ConditionCompiler::Compile(const v1::Condition&
   return condition;
 }
 
+absl::StatusOr<const Condition*> ConditionCompiler::CompileShared(const v1::Condition& proto) {
+  std::string bytes = proto.SerializeAsString();
+  if (const auto known = shared_.find(bytes); known != shared_.end()) return known->second;
+  ASSIGN_OR_RETURN(const Condition* condition, Compile(proto, shared_memory_));
+  shared_.emplace(std::move(bytes), condition);
+  return condition;
+}
+
 }  // namespace signalbox::decide

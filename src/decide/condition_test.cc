@@ -252,5 +252,21 @@ TEST(ConditionText, ReadsLikeASentence) {
             "from 2000-02-29T11:59:59Z until 2026-01-03T12:00:00Z or Sat 18:00 to 23:00 UTC+01:00)");
 }
 
+TEST(ConditionCompiler, WhatSaysTheSameIsKeptOnceWhereverItStands) {
+  std::pmr::monotonic_buffer_resource memory;
+  ConditionCompiler compiler(memory);
+  const v1::Condition us = Parse(R"(field { field: "country" in { texts: "CA" texts: "US" } })");
+  const v1::Condition again = us;
+  const v1::Condition other = Parse(R"(field { field: "country" in { texts: "CA" } })");
+  const auto first = compiler.CompileShared(us);
+  ASSERT_TRUE(first.ok()) << first.status();
+  EXPECT_EQ(*compiler.CompileShared(again), *first);
+  EXPECT_NE(*compiler.CompileShared(other), *first);
+  uint32_t notes = 0;
+  EXPECT_TRUE(decide::Holds(**first, Context(), notes));
+  EXPECT_FALSE(decide::Holds(**compiler.CompileShared(other), Context(), notes));
+  EXPECT_FALSE(compiler.CompileShared(Parse(R"(field { field: "country" })")).ok());
+}
+
 }  // namespace
 }  // namespace signalbox::decide

@@ -309,7 +309,7 @@ CompiledShadow ObjectiveBuilder::BuildShadow(Draft& draft, const v1::Shadow& rul
 const Condition* ObjectiveBuilder::ConditionOf(bool is_set, const v1::Condition& condition) {
   if (!is_set) return nullptr;
   // Checked before, so it compiles.
-  return *conditions_.Compile(condition, rules_memory_);
+  return *conditions_.CompileShared(condition);
 }
 
 uint8_t ObjectiveBuilder::UnitIndex(Draft& draft, const google::protobuf::RepeatedPtrField<std::string>& unit) {
