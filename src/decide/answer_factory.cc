@@ -45,10 +45,25 @@ const Answer* AnswerFactory::MakeAnswer(const v1::Objective& objective, const v1
 }
 
 const Overlay* AnswerFactory::MakeOverlay(const v1::ObjectiveConfig& config) {
+  return AddOverlay(Keep(SerialiseObjectiveConfig(config)), Keep(OpenInferenceOverlay(config)));
+}
+
+AnswerFactory::Pair AnswerFactory::MakeOverlays(const v1::ObjectiveConfig& config, const v1::ObjectiveConfig& more) {
+  const std::string objective_config = SerialiseObjectiveConfig(config);
+  const std::string open_inference = OpenInferenceOverlay(config);
+  // A message followed by fields of another is the two of them merged.
+  const std::string_view whole_config = Keep(objective_config + SerialiseObjectiveConfig(more));
+  const std::string_view whole_open_inference = Keep(open_inference + OpenInferenceOverlay(more));
+  return {.without = AddOverlay(whole_config.substr(0, objective_config.size()),
+                                whole_open_inference.substr(0, open_inference.size())),
+          .with = AddOverlay(whole_config, whole_open_inference)};
+}
+
+const Overlay* AnswerFactory::AddOverlay(std::string_view objective_config, std::string_view open_inference_suffix) {
   auto* overlay = New<Overlay>(snapshot_.memory_->texts);
   overlay->index = static_cast<uint32_t>(snapshot_.overlays_.size());
-  overlay->objective_config = Keep(SerialiseObjectiveConfig(config));
-  overlay->open_inference_suffix = Keep(OpenInferenceOverlay(config));
+  overlay->objective_config = objective_config;
+  overlay->open_inference_suffix = open_inference_suffix;
   snapshot_.overlays_.push_back(overlay);
   return overlay;
 }

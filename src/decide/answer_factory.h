@@ -27,8 +27,15 @@ class AnswerFactory {
   const Answer* MakeAnswer(const v1::Objective& objective, const v1::ModelRef& ref, const NamedRules& named,
                            const Because& because);
   const Overlay* MakeOverlay(const v1::ObjectiveConfig& config);
+  // Two: that of `config`, and that of `config` with `more` behind it. They share their texts.
+  struct Pair {
+    const Overlay* without = nullptr;
+    const Overlay* with = nullptr;
+  };
+  Pair MakeOverlays(const v1::ObjectiveConfig& config, const v1::ObjectiveConfig& more);
 
  private:
+  const Overlay* AddOverlay(std::string_view objective_config, std::string_view open_inference_suffix);
   const Model* FindOrMakeModel(const v1::ModelRef& ref);
   std::vector<const Shard*> ShardsOf(const std::string& id, const std::string& name) const;
   std::string_view Keep(std::string_view text);

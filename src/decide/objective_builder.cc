@@ -259,12 +259,14 @@ CompiledCell ObjectiveBuilder::BuildCell(Draft& draft, const v1::Experiment& rul
   }
   *config.mutable_parameters() = cell.parameters();
   (*config.mutable_cells())[rule.id()] = cell.name();
-  built.overlay = answers_.MakeOverlay(config);
-  config.set_experiment(rule.id());
-  config.set_cell(cell.name());
-  config.set_model_input_type(rule.model_input_type());
-  config.set_model_type(rule.model_type());
-  built.main_overlay = answers_.MakeOverlay(config);
+  v1::ObjectiveConfig main;
+  main.set_experiment(rule.id());
+  main.set_cell(cell.name());
+  main.set_model_input_type(rule.model_input_type());
+  main.set_model_type(rule.model_type());
+  const AnswerFactory::Pair overlays = answers_.MakeOverlays(config, main);
+  built.overlay = overlays.without;
+  built.main_overlay = overlays.with;
   return built;
 }
 
