@@ -11,6 +11,7 @@ export default [
   {
     objective: Objectives.SearchRanking,
     defaultModel: { name: "search-ranker", version: 12 },
+    fallbackModels: [{ name: "search-ranker", version: 11 }],
     parameters: { maxResults: 40 },
   },
   {

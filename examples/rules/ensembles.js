@@ -34,7 +34,11 @@ export default [
     ],
   },
   // Both are asked, the faster one answers.
-  { objective: Objectives.Translation, defaultModel: { ensemble: "translation-race" } },
+  {
+    objective: Objectives.Translation,
+    defaultModel: { ensemble: "translation-race" },
+    fallbackModels: [{ name: "translator", version: "cpu-3" }],
+  },
   {
     ensembleId: "translation-race",
     mode: "first",

@@ -6,6 +6,7 @@ export default [
   {
     objective: Objectives.HomeRanking,
     defaultModel: { name: "home-ranker", version: "2026-10" },
+    fallbackModels: [{ name: "popular-titles" }],
     parameters: { exploration: 0.05, rows: 30 },
   },
 

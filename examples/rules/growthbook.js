@@ -3,7 +3,12 @@
 
 /** @type {Rules} */
 export default [
-  { objective: Objectives.CheckoutFraud, defaultModel: { name: "fraud-scorer", version: 7 }, modelType: "SCORER" },
+  {
+    objective: Objectives.CheckoutFraud,
+    defaultModel: { name: "fraud-scorer", version: 7 },
+    fallbackModels: [{ name: "fraud-rules", version: 3 }],
+    modelType: "SCORER",
+  },
   {
     // In GrowthBook: key "fraud-threshold", coverage 0.8, weights [0.5, 0.5], hashAttribute "id", hashVersion 2.
     abTestId: "fraud-threshold",

@@ -3,7 +3,11 @@
 
 /** @type {Rules} */
 export default [
-  { objective: Objectives.SupportAnswer, defaultModel: { name: "support-llm", version: "small-3" } },
+  {
+    objective: Objectives.SupportAnswer,
+    defaultModel: { name: "support-llm", version: "small-3" },
+    fallbackModels: [{ name: "support-llm", version: "small-2" }],
+  },
   {
     abTestId: "support-large",
     targetObjectives: Objectives.SupportAnswer,

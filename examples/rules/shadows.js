@@ -2,7 +2,7 @@
 
 /** @type {Rules} */
 export default [
-  { objective: Objectives.ArrivalDelay, defaultModel: { name: "arrival-delay", version: 1 } },
+  { objective: Objectives.ArrivalDelay, defaultModel: { name: "arrival-delay", version: 1 }, fallbackModels: [{ name: "arrival-mean" }] },
   {
     // The next version should say nearly the same: every number within a thousandth of the live one.
     shadowId: "arrival-delay-2",
@@ -11,7 +11,7 @@ export default [
     sampleRate: 10,
     compare: { tolerance: 1e-6, relative: 1e-3 },
   },
-  { objective: Objectives.TitleRanking, defaultModel: { name: "title-ranker", version: 2 } },
+  { objective: Objectives.TitleRanking, defaultModel: { name: "title-ranker", version: 2 }, fallbackModels: [{ name: "popular-titles" }] },
   {
     // Another model may score on another scale: the order of the titles is what counts.
     shadowId: "title-ranker-3",
