@@ -12,5 +12,5 @@ test("one user in ten helps to find out whether the plain mean is as good", () =
 });
 
 test("translations race", () => {
-  expect({ objective: "Translation", user: "u1" }).model("ensemble:translation-race").fallbacks();
+  expect({ objective: "Translation", user: "u1" }).model("ensemble:translation-race").fallbacks("translator@cpu-3");
 });
