@@ -32,10 +32,21 @@ bool IsOneOf(std::span<const uint64_t> packed, std::string_view value) {
   return found && value.back() != '\0';
 }
 
+// Whole numbers of so many digits are exact as a double.
+constexpr size_t kExactDigits = 15;
+
+bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+
 // A decimal number, all of `text`. Neither "inf" nor "nan" nor ".5".
 std::optional<double> ParseNumber(std::string_view text) {
   const std::string_view digits = text.starts_with('-') ? text.substr(1) : text;
-  if (digits.empty() || digits.front() < '0' || digits.front() > '9') return std::nullopt;
+  if (digits.empty() || !IsDigit(digits.front())) return std::nullopt;
+  // Most of them are short whole numbers, for which there is no need of the general way, three times as long.
+  if (digits.size() <= kExactDigits && std::all_of(digits.begin(), digits.end(), IsDigit)) {
+    int64_t whole = 0;
+    for (const char digit : digits) whole = 10 * whole + (digit - '0');
+    return digits.size() < text.size() ? -static_cast<double>(whole) : static_cast<double>(whole);
+  }
   double number = 0;
   const auto read = std::from_chars(text.data(), text.data() + text.size(), number);
   if (read.ec != std::errc() || read.ptr != text.data() + text.size()) return std::nullopt;

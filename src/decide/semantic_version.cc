@@ -1,7 +1,6 @@
 #include "decide/semantic_version.h"
 
 #include <algorithm>
-#include <charconv>
 
 namespace signalbox::decide {
 namespace {
@@ -13,6 +12,18 @@ bool IsIdentifierCharacter(char c) {
 }
 
 bool IsNumber(std::string_view text) { return std::all_of(text.begin(), text.end(), IsDigit); }
+
+// Takes the digits off the front of `rest`. False: there are none, or too many. By hand, because nearly every request
+// has a version, of some five bytes, and the calls of general functions take longer than reading it.
+bool TakeNumber(std::string_view& rest, uint64_t& number) {
+  size_t digits = 0;
+  for (; digits < rest.size() && IsDigit(rest[digits]); ++digits) {
+    const auto digit = static_cast<uint64_t>(rest[digits] - '0');
+    if (__builtin_mul_overflow(number, 10, &number) || __builtin_add_overflow(number, digit, &number)) return false;
+  }
+  rest.remove_prefix(digits);
+  return digits > 0;
+}
 
 // Takes the text before the first `separator` off the front of `rest`, and the separator.
 std::string_view TakeUntil(char separator, std::string_view& rest) {
@@ -55,18 +66,14 @@ std::strong_ordering ComparePreReleases(std::string_view a, std::string_view b) 
 }  // namespace
 
 std::optional<SemanticVersion> ParseSemanticVersion(std::string_view text) {
-  const size_t core_end = std::min(text.find_first_of("-+"), text.size());
-  std::string_view core = text.substr(0, core_end);
-  std::string_view rest = text.substr(core_end);
   SemanticVersion version;
-  if (core.empty() || core.back() == '.') return std::nullopt;
-  for (size_t i = 0; !core.empty(); ++i) {
-    if (i == version.numbers.size()) return std::nullopt;
-    const std::string_view number = TakeUntil('.', core);
-    const char* end = number.data() + number.size();
-    const auto read = std::from_chars(number.data(), end, version.numbers[i]);
-    if (number.empty() || read.ec != std::errc() || read.ptr != end) return std::nullopt;
+  std::string_view rest = text;
+  for (size_t i = 0;; ++i) {
+    if (i == version.numbers.size() || !TakeNumber(rest, version.numbers[i])) return std::nullopt;
+    if (!rest.starts_with('.')) break;
+    rest.remove_prefix(1);
   }
+  if (!rest.empty() && rest.front() != '-' && rest.front() != '+') return std::nullopt;
   if (rest.starts_with('-')) {
     rest.remove_prefix(1);
     const size_t end = std::min(rest.find('+'), rest.size());
