@@ -41,7 +41,7 @@ bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 std::optional<double> ParseNumber(std::string_view text) {
   const std::string_view digits = text.starts_with('-') ? text.substr(1) : text;
   if (digits.empty() || !IsDigit(digits.front())) return std::nullopt;
-  // Most of them are short whole numbers, for which there is no need of the general way, three times as long.
+  // Most of them are short whole numbers, for which the general way does more than is needed.
   if (digits.size() <= kExactDigits && std::all_of(digits.begin(), digits.end(), IsDigit)) {
     int64_t whole = 0;
     for (const char digit : digits) whole = 10 * whole + (digit - '0');

@@ -133,6 +133,17 @@ TEST(Condition, TakesDecimalNumbersOnly) {
   }
 }
 
+// Short whole numbers are read in a way of their own: on both sides of its limit the value must be the text's.
+TEST(Condition, ReadsANumberAsItStands) {
+  for (const char* text : {"0", "-0", "7", "-7", "007", "42.5", "-42.5", "1e3", "123456789012345", "-123456789012345",
+                           "999999999999999", "1234567890123456", "9007199254740993"}) {
+    const Compiled condition(
+        fmt::format(R"(field {{ field: "age" number {{ min: {0} max: {0} }} }})", std::stod(text)));
+    const Attribute attribute = {"age", text};
+    EXPECT_TRUE(condition.Holds({.attributes = {&attribute, 1}})) << text;
+  }
+}
+
 TEST(Condition, WithoutATimeIsInNoWindow) {
   for (const char* window : {"time { from_unix_ms: 1 }", "time { to_unix_ms: 9 }", "weekly { to_minute: 0 }"}) {
     EXPECT_FALSE(Compiled(window).Holds({})) << window;
