@@ -40,6 +40,11 @@ std::string First(uint32_t share_ppm) {
   return share_ppm == kBuckets ? "everybody" : fmt::format("the first {}", Percent(share_ppm));
 }
 
+// "the first 40 % are", "everybody is".
+std::string FirstAre(uint32_t share_ppm) {
+  return First(share_ppm) + (share_ppm == 0 || share_ppm == kBuckets ? " is" : " are");
+}
+
 std::string Shown(std::string_view text) {
   if (text.size() <= kShownBytesMax) return fmt::format("\"{}\"", text);
   size_t end = kShownBytesMax;
@@ -110,9 +115,9 @@ class Steps : public ContextAsker {
       case Outcome::kNotRunning:
         return Pass(step, WhyNotRunning(*experiment.rule));
       case Outcome::kHeldOut:
-        return Pass(step, fmt::format("holdout {} has the {}, which falls at {}, {} are held out",
+        return Pass(step, fmt::format("holdout {} has the {}, which falls at {}, {} held out",
                                       taken.holdout->rule->id(), UnitName(taken.holdout->draw.unit),
-                                      Position(taken.holdout->draw), First(taken.holdout->share_ppm)));
+                                      Position(taken.holdout->draw), FirstAre(taken.holdout->share_ppm)));
       case Outcome::kOutsideLayerRange:
         return Pass(
             step, fmt::format("in layer {} the {} falls at {}, it has {} to {}", experiment.rule->layer(),
@@ -158,8 +163,8 @@ class Steps : public ContextAsker {
   void On(const CompiledShadow& shadow, Outcome outcome) {
     Step& step = Add(StepKind::kShadow, "shadow", shadow.rule->id(), shadow.rule->source());
     if (outcome == Outcome::kConditionFails) return Pass(step, WhyNot(shadow.condition));
-    const std::string position = fmt::format("the request falls at {}, {} are copied",
-                                             Percent(DrawRequest(shadow.draw).value), First(shadow.share_ppm));
+    const std::string position = fmt::format("the request falls at {}, {} copied",
+                                             Percent(DrawRequest(shadow.draw).value), FirstAre(shadow.share_ppm));
     if (outcome == Outcome::kNotAllocated) return Pass(step, position);
     step.outcome = StepOutcome::kTaken;
     step.why = fmt::format("copies to {}: {}", shadow.shadow->answer->model->id, position);
