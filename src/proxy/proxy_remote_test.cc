@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <map>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -12,6 +14,8 @@
 #include "allocate/allocator.h"
 #include "allocate/test_platform.h"
 #include "allocate/test_worker.h"
+#include "base/test_folder.h"
+#include "proxy/test_logged_context.h"
 #include "proxy/test_proxy.h"
 #include "tests/support/echo_host.h"
 #include "tests/support/raw_http2.h"
@@ -31,6 +35,7 @@ using ::signalbox::testing::Reply;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Pair;
 
 // Users whose name begins with "b" are in cell b, those with "x" in one that does not exist, all others in a.
 grpc::Status ByName(const v1::AllocateRequest& request, v1::AllocateResponse& response) {
@@ -41,13 +46,13 @@ grpc::Status ByName(const v1::AllocateRequest& request, v1::AllocateResponse& re
 class ProxyRemote : public ::testing::Test {
  protected:
   // Asks `platform` as "p".
-  void Start(const GrpcPlatform& platform) {
+  void Start(const GrpcPlatform& platform, telemetry::Options telemetry = {}) {
     allocate::PlatformOptions options;
     options.name = "p";
     options.protocol = allocate::PlatformOptions::Protocol::kGrpc;
     options.address = "127.0.0.1:" + std::to_string(platform.port());
     allocator_ = allocate::Allocator::Start({options}, [](std::string_view) {});
-    proxy_ = std::make_unique<TestProxy>(/*workers=*/1, telemetry::Options{}, allocator_.get());
+    proxy_ = std::make_unique<TestProxy>(/*workers=*/1, std::move(telemetry), allocator_.get());
   }
   ~ProxyRemote() override {
     proxy_.reset();
@@ -96,7 +101,8 @@ class ProxyRemote : public ::testing::Test {
     auto& placement = *snapshot.mutable_placement();
     (*placement.mutable_shards())["s"].add_hosts(host_.address());
     for (const char* model : {"echo@1", "echo@2"}) (*placement.mutable_models())[model].add_shards("s");
-    return (*proxy_)->SetSnapshot(decide::CompileOrDie(std::move(snapshot)));
+    snapshot_ = decide::CompileOrDie(std::move(snapshot));
+    return (*proxy_)->SetSnapshot(snapshot_);
   }
 
   static CallOptions From(const std::string& user, const std::string& objective = "Echo") {
@@ -121,6 +127,7 @@ class ProxyRemote : public ::testing::Test {
   EchoHost host_;
   std::unique_ptr<allocate::Allocator> allocator_;
   std::unique_ptr<TestProxy> proxy_;
+  std::shared_ptr<const decide::Snapshot> snapshot_;
 };
 
 // Longer than any test: what ends earlier has not waited for it.
@@ -215,6 +222,52 @@ TEST_F(ProxyRemote, ACellThatDoesNotExistIsNone) {
   const Reply reply = Ask("xavier");
   EXPECT_TRUE(reply.status.ok());
   EXPECT_EQ(reply.header("sb-experiments"), "77=b");
+}
+
+TEST_F(ProxyRemote, EachDecisionCanBeMadeAgainFromItsLineInTheLogWithoutThePlatform) {
+  // Users whose name begins with "f" are not known to the platform.
+  GrpcPlatform platform([](grpc::ServerContext&, const v1::AllocateRequest& request, v1::AllocateResponse& response) {
+    if (request.unit().starts_with("f")) return grpc::Status(grpc::StatusCode::INTERNAL, "no");
+    return ByName(request, response);
+  });
+  const TestFolder folder;
+  const std::string log_path = folder.File("decisions.jsonl");
+  Start(platform, {.decision_log_path = log_path});
+  Route(kLongMs);
+  EchoClient client(proxy_->port());
+  constexpr int kRounds = 3;  // the first asks the platform, the next know its answer
+  for (int round = 0; round < kRounds; ++round) {
+    for (const char* user : {"alice", "bob", "fay", "xavier"})
+      ASSERT_TRUE(client.Unary("/a/b", "hello", From(user)).status.ok());
+  }
+  // A request is logged when its stream is closed; the next one on its connection is not logged before it.
+  client.Unary("/a/b", "hello", {.headers = {{"sb-objective", "Nobody"}}});
+  proxy_->telemetry().Flush();
+
+  std::map<std::string, std::string> given;
+  std::map<std::string, std::string> models;
+  std::map<std::string, int> lines;
+  for (const nlohmann::json& line : ReadLogLines(log_path)) {
+    if (line["objective"] != "Echo") continue;
+    SCOPED_TRACE(line.dump());
+    const LoggedContext logged(line);
+    const decide::Decision again = decide::Decide(*snapshot_, logged.context);
+    ASSERT_NE(again.answer, nullptr);
+    EXPECT_EQ(again.answer->model->id, line["model"]);
+    ASSERT_EQ(again.enrolments.size(), 1u);
+    EXPECT_EQ(again.enrolments[0].cell, line["cells"]["77"].get<std::string>());
+    const std::string user = line["user"];
+    ++lines[user];
+    models[user] = line["model"];
+    if (!logged.remote_cells.empty()) given[user] = logged.remote_cells[0].cell;
+  }
+  EXPECT_THAT(lines,
+              ElementsAre(Pair("alice", kRounds), Pair("bob", kRounds), Pair("fay", kRounds), Pair("xavier", kRounds)));
+  EXPECT_THAT(models, ElementsAre(Pair("alice", "echo@1"), Pair("bob", "echo@2"), Pair("fay", "echo@2"),
+                                  Pair("xavier", "echo@2")));
+  EXPECT_EQ(given["alice"], "a");
+  EXPECT_EQ(given["bob"], "b");
+  EXPECT_FALSE(given.contains("fay"));
 }
 
 TEST_F(ProxyRemote, APlatformThatDiesCostsNobodyAnAnswer) {

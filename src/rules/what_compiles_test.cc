@@ -36,7 +36,7 @@ static_assert(rule_set::kShadowsMax == decide::kShadowsMax);
 static_assert(rule_set::kRemoteAllocationsMax == decide::kRemoteQuestionsMax);
 
 constexpr uint64_t kFirstSeed = 1;
-constexpr uint64_t kRuleSets = 100;
+constexpr uint64_t kRuleSets = 60;
 constexpr int kContexts = 20;
 
 // What the random rule sets of src/decide do not have, or have as no author can write it.
