@@ -38,7 +38,7 @@ Question For(std::string_view unit, std::string_view platform = "p") {
           .context = {},
           .attributes = {},
           .ttl = seconds(300),
-          .deadline = milliseconds(100)};
+          .deadline = seconds(5)};
 }
 
 // A platform over HTTP whose answers a test decides.
