@@ -24,7 +24,7 @@ constexpr ContextField kContextFields[] = {{"country", &decide::RequestContext::
                                            {"app-version", &decide::RequestContext::app_version}};
 
 absl::Status ReadSegments(DictionaryReader& reader, DictionaryReader::Member& member, ContextHeaders& out) {
-  if (!member.is_list) return reader.Refuse(member.value, "an inner list, `segments=(\"kids\" \"premium\")`");
+  if (!member.is_list) return reader.Refuse(member.place, "an inner list, `segments=(\"kids\" \"premium\")`");
   size_t bytes = 0;
   for (;;) {
     std::string_view segment;
@@ -55,7 +55,7 @@ absl::Status ReadDictionary(std::string_view text, ContextHeaders& out) {
       RETURN_IF_ERROR(ReadSegments(reader, member, out));
       continue;
     }
-    if (member.is_list) return reader.Refuse(member.value, "a single value: only `segments` is an inner list");
+    if (member.is_list) return reader.Refuse(member.place, "a single value: only `segments` is an inner list");
     const auto* field = std::find_if(std::begin(kContextFields), std::end(kContextFields),
                                      [&](const ContextField& each) { return each.key == member.key; });
     if (field != std::end(kContextFields)) {
@@ -103,14 +103,13 @@ absl::Status ReadOverride(std::string_view text, ContextHeaders& out) {
   DictionaryReader reader(headers::kOverride, text, "model=\"ranker@3\", cells=\"12345=2;777=1\"");
   for (DictionaryReader::Member member; !reader.done();) {
     RETURN_IF_ERROR(reader.Read(member));
-    if (member.is_list) return reader.Refuse(member.value, "a \"string\"");
+    // What is misspelt would be a test that tests something else.
+    if (member.key != "model" && member.key != "cells") return reader.Refuse(member.key, "`model` or `cells`");
+    if (member.is_list || member.is_boolean) return reader.Refuse(member.place, "a \"string\"");
     if (member.key == "model") {
       out.context.override_model = member.value;
-    } else if (member.key == "cells") {
-      RETURN_IF_ERROR(ReadOverrideCells(reader, member.value, out));
     } else {
-      // What is misspelt would be a test that tests something else.
-      return reader.Refuse(member.key, "`model` or `cells`");
+      RETURN_IF_ERROR(ReadOverrideCells(reader, member.value, out));
     }
   }
   return absl::OkStatus();

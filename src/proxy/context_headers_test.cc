@@ -93,6 +93,13 @@ TEST_F(ContextHeadersTest, RefuseAnOverrideWithItsPlace) {
            {"modle=\"ranker@3\"", 1, "`model` or `cells`"},
            {"model=ranker@3", 13, "',' or the end"},
            {"model=(a)", 8, "a \"string\""},
+           {"model", 1, "a \"string\""},
+           {"cells", 1, "a \"string\""},
+           {"model=a, cells", 10, "a \"string\""},
+           {"cells=?1", 7, "a \"string\""},
+           {"model=?0", 7, "a \"string\""},
+           {"modle", 1, "`model` or `cells`"},
+           {"cells=\"?1\"", 8, "EXPERIMENT=CELL"},
            {"cells=\"12345\"", 8, "EXPERIMENT=CELL"},
            {"cells=\"=2\"", 8, "EXPERIMENT=CELL"},
            {"cells=\"1=2;7=\"", 12, "EXPERIMENT=CELL"},
@@ -147,6 +154,35 @@ TEST_F(ContextHeadersTest, AreRefusedWithTheirPlace) {
   }
   EXPECT_FALSE(Read({{"sb-traffic", "test"}}).ok());
   EXPECT_FALSE(Read({{"sb-user", "a"}, {"sb-user", "b"}}).ok());
+}
+
+TEST_F(ContextHeadersTest, AreRefusedAtTheColumnAlsoWhereTheirValueIsATruth) {
+  for (const auto& [text, column, expected] :
+       std::vector<std::tuple<std::string, int, std::string>>{{"segments", 1, "an inner list"},
+                                                              {"segments=?1", 10, "an inner list"},
+                                                              {"country=US, segments=?0", 22, "an inner list"},
+                                                              {"country=US, segments", 13, "an inner list"},
+                                                              {"segments=\"\"", 11, "an inner list"},
+                                                              {"a=()", 4, "a single value"},
+                                                              {"country=(a)", 10, "a single value"},
+                                                              {"n=-", 4, "a digit"},
+                                                              {"n=--1", 4, "a digit"},
+                                                              {"v=1.2.3.", 9, "a digit"},
+                                                              {"v=1..2", 5, "a digit"},
+                                                              {"segments=(1.)", 13, "a digit"}}) {
+    const absl::Status status = Read({{"sb-context", text}});
+    const std::string place = "header sb-context, column " + std::to_string(column) + ": expected " + expected;
+    EXPECT_TRUE(std::string(Message(status)).starts_with(place)) << text << ": " << status;
+  }
+}
+
+TEST_F(ContextHeadersTest, OfAStringAreTheStringWhateverItSays) {
+  ASSERT_TRUE(Read({{"sb-context", "a=\"?1\", b=\"?0\", c=?1, d=\"(x)\""}}).ok());
+  ASSERT_EQ(context().attributes.size(), 4);
+  EXPECT_EQ(context().attributes[0].value, "?1");
+  EXPECT_EQ(context().attributes[1].value, "?0");
+  EXPECT_EQ(context().attributes[2].value, "true");
+  EXPECT_EQ(context().attributes[3].value, "(x)");
 }
 
 TEST_F(ContextHeadersTest, HaveALimitOfAttributes) {

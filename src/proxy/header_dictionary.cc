@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cassert>
 #include <utility>
 
 #include "base/status.h"
@@ -26,14 +27,13 @@ bool DictionaryReader::done() {
 
 absl::Status DictionaryReader::Read(Member& member) {
   RETURN_IF_ERROR(ReadKey(member.key));
-  member.value = "?1";  // a key alone means true
-  member.is_list = false;
   if (Peek() == '=') {
     ++at_;
     RETURN_IF_ERROR(ReadValue(member));
+  } else {
+    // A key alone means true.
+    member = {.key = member.key, .value = "true", .place = member.key, .is_boolean = true};
   }
-  if (member.value == "?1") member.value = "true";
-  if (member.value == "?0") member.value = "false";
   return ReadSeparator();
 }
 
@@ -63,8 +63,14 @@ absl::Status DictionaryReader::ReadKey(std::string_view& key) {
 }
 
 absl::Status DictionaryReader::ReadValue(Member& member) {
-  member.is_list = Peek() == '(';
-  return member.is_list ? ReadList(member.value) : ReadScalar(member.value);
+  const char first = Peek();
+  member.is_list = first == '(';
+  member.is_boolean = first == '?';
+  RETURN_IF_ERROR(member.is_list ? ReadList(member.value) : ReadScalar(member.value));
+  member.place = member.value;
+  // By its type: the string "?1" is a string.
+  if (member.is_boolean) member.value = member.place == "?1" ? "true" : "false";
+  return absl::OkStatus();
 }
 
 absl::Status DictionaryReader::ReadScalar(std::string_view& value) {
@@ -76,8 +82,7 @@ absl::Status DictionaryReader::ReadScalar(std::string_view& value) {
     if (Peek() != '0' && Peek() != '1') return RefuseHere("?0 or ?1");
     ++at_;
   } else if (first == '-' || IsDigit(first)) {
-    ++at_;
-    while (IsDigit(Peek()) || Peek() == '.') ++at_;
+    RETURN_IF_ERROR(ReadNumber());
   } else if (IsAlpha(first) || first == '*') {
     while (IsTokenChar(Peek())) ++at_;
   } else {
@@ -97,6 +102,16 @@ absl::Status DictionaryReader::ReadString(std::string_view& value) {
   if (at_ == text_.size()) return RefuseHere("the closing '\"' of a string");
   value = text_.substr(start, at_++ - start);
   return absl::OkStatus();
+}
+
+absl::Status DictionaryReader::ReadNumber() {
+  if (Peek() == '-') ++at_;
+  for (;;) {
+    if (!IsDigit(Peek())) return RefuseHere("a digit");
+    while (IsDigit(Peek())) ++at_;
+    if (Peek() != '.') return absl::OkStatus();
+    ++at_;
+  }
 }
 
 absl::Status DictionaryReader::ReadList(std::string_view& value) {
@@ -120,6 +135,7 @@ absl::Status DictionaryReader::ReadSeparator() {
 }
 
 absl::Status DictionaryReader::Refuse(std::string_view place, std::string_view expected) const {
+  assert(place.data() >= text_.data() && place.data() <= text_.data() + text_.size());
   return absl::InvalidArgumentError(fmt::format("header {}, column {}: expected {}, as in `{}`", header_,
                                                 place.data() - text_.data() + 1, expected, example_));
 }

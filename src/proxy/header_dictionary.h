@@ -9,8 +9,9 @@
 namespace signalbox::proxy {
 
 // One pass over a dictionary, member by member. Values are tokens, strings without escapes (one with escapes would have
-// to be copied), integers, decimals, booleans or inner lists of these; parameters are refused. Views point into the
-// text. Errors are INVALID_ARGUMENT and name the header, the column, what was expected there, and the example.
+// to be copied), integers, decimals, booleans or inner lists of these; parameters are refused. A version may stand
+// without quotes, 4.2.1, which the RFC knows no type for. Errors are INVALID_ARGUMENT and name the header, the column,
+// what was expected there, and the example.
 class DictionaryReader {
  public:
   // `example` is what a dictionary of this header looks like. All three live as long as the reader.
@@ -20,10 +21,14 @@ class DictionaryReader {
   bool done();
 
   struct Member {
-    std::string_view key;
-    // "true" for ?1 and for a key alone, "false" for ?0. Of an inner list the text between its parentheses.
+    std::string_view key;  // part of the text
+    // Part of the text, but for booleans: "true" for ?1 and for a key alone, "false" for ?0. Of an inner list what is
+    // between its parentheses.
     std::string_view value;
+    // Where the value stands, or the key where it is alone: part of the text, for Refuse.
+    std::string_view place;
     bool is_list = false;
+    bool is_boolean = false;
   };
   // Not when done.
   absl::Status Read(Member& member);
@@ -31,7 +36,7 @@ class DictionaryReader {
   // The next item of an inner list of `member`, which was read last: empty when there is none left.
   absl::Status ReadItem(Member& member, std::string_view& item);
 
-  // That this is not what is expected at `place`, a part of the text.
+  // That this is not what is expected at `place`, which must be a part of the text.
   absl::Status Refuse(std::string_view place, std::string_view expected) const;
 
  private:
@@ -41,6 +46,7 @@ class DictionaryReader {
   absl::Status ReadValue(Member& member);
   absl::Status ReadScalar(std::string_view& value);
   absl::Status ReadString(std::string_view& value);
+  absl::Status ReadNumber();
   absl::Status ReadList(std::string_view& value);
   absl::Status ReadSeparator();
   absl::Status RefuseHere(std::string_view expected) const { return Refuse(text_.substr(at_), expected); }
