@@ -204,6 +204,23 @@ TEST_F(AllocatorTest, AnotherContextIsAnotherQuestionButAnAttributeThatIsNotSent
   EXPECT_EQ(platform.asked(), 2);
 }
 
+TEST_F(AllocatorTest, SegmentsAreTheSameQuestionInWhateverOrderTheyCome) {
+  HttpPlatform platform(allocator_, Saying(kCellTwo));
+  Start(platform.port());
+  TestWorker worker(*allocator_);
+  auto ask = [&](std::string_view segments) {
+    const Field field{kSegments, segments};
+    Question question = For("u1");
+    question.context = std::span(&field, 1);
+    return worker.Ask(question);
+  };
+  for (const char* segments : {"kids premium", "premium kids", " premium  kids kids"}) EXPECT_EQ(ask(segments), "2");
+  EXPECT_EQ(platform.asked(), 1);
+  EXPECT_EQ(ask("kids"), "2");
+  EXPECT_EQ(ask("kidspremium"), "2");
+  EXPECT_EQ(platform.asked(), 3);
+}
+
 TEST_F(AllocatorTest, EqualQuestionsAreAskedOnceWhateverWorkerHasThem) {
   HttpPlatform platform(allocator_, [&](const httplib::Request&, httplib::Response& response) {
     platform.gate().Pass();
@@ -371,6 +388,12 @@ TEST_F(AllocatorTest, AQuestionThatIsTooLargeOrNoTextIsNotSent) {
   EXPECT_EQ(worker.Ask(For("\xff")), "");
   EXPECT_EQ(Questions(Outcome::kTooLarge), 1);
   EXPECT_EQ(Exchanges(Result::kRefused), 1);
+  for (const char* flag : {".", ".."}) {
+    Question question = For("u1");
+    question.flag = flag;
+    EXPECT_EQ(worker.Ask(question), "") << flag;
+  }
+  EXPECT_EQ(Exchanges(Result::kRefused), 3) << "they would be another path than that of a flag";
   EXPECT_EQ(platform.asked(), 0);
 }
 

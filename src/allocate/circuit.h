@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 
 #include "allocate/question.h"
@@ -20,15 +21,21 @@ inline constexpr std::chrono::milliseconds kRetryAfterMax{300'000};
 // until one is answered.
 class Circuit {
  public:
-  // Whether a question may be asked now. Whoever asks reports how it went.
+  // Grows when the platform is asked anew after a pause. What was asked in an earlier round says how the platform was,
+  // not how it is: it neither ends a pause nor fails the question that finds out.
+  using Round = uint64_t;
+
+  // Whether a question may be asked now, in round(). Whoever asks reports how it went, with the round it asked in.
   bool Allows(Time now);
   // True when it was paused until now.
-  bool Succeeded();
+  bool Succeeded(Round asked_in);
   // True when it has been paused with this.
-  bool Failed(Time now);
-  // The platform said when it wants to be asked again.
-  bool Pause(Time now, std::optional<std::chrono::milliseconds> wished);
+  bool Failed(Time now, Round asked_in);
+  // The platform is full, and may have said when it wants to be asked again. Not before kPauseFirst, and never earlier
+  // than it has said before.
+  bool Pause(Time now, std::optional<std::chrono::milliseconds> wished, Round asked_in);
 
+  Round round() const { return round_; }
   bool paused() const { return state_ != State::kClosed; }
   Time retry_at() const { return retry_at_; }
 
@@ -36,7 +43,10 @@ class Circuit {
   // kProbing: one question is under way to see whether it works again.
   enum class State { kClosed, kOpen, kProbing };
 
+  bool Open(Time until);
+
   State state_ = State::kClosed;
+  Round round_ = 0;
   int failures_ = 0;
   std::chrono::milliseconds pause_ = kPauseFirst;
   Time retry_at_;

@@ -58,6 +58,7 @@ bool Platform::AnswerFromCache(std::unique_ptr<Inquiry>& inquiry) {
 void Platform::Begin(const std::string& key, Exchange& exchange, Time now) {
   ++open_;
   exchange.begun = now;
+  exchange.round = circuit_.round();
   const Inquiry& inquiry = *exchange.askers.front();
   asker_->Ask(inquiry, std::max(kExchangeTimeoutMin, inquiry.deadline),
               [this, key](const Answer& answer) { OnAnswer(key, answer); });
@@ -66,9 +67,10 @@ void Platform::Begin(const std::string& key, Exchange& exchange, Time now) {
 void Platform::OnAnswer(const std::string& key, const Answer& answer) {
   const Time now = std::chrono::steady_clock::now();
   --open_;
-  const auto taken = std::chrono::duration_cast<std::chrono::microseconds>(now - exchanges_.find(key)->second->begun);
+  const Exchange& exchange = *exchanges_.find(key)->second;
+  const auto taken = std::chrono::duration_cast<std::chrono::microseconds>(now - exchange.begun);
   counts_.duration.Add(kExchangeBoundsUs, static_cast<uint64_t>(taken.count()));
-  Judge(answer, now);
+  Judge(answer, exchange.round, now);
   EndExchange(key, answer, now);
   if (circuit_.paused()) {
     RefuseQueued(now);
@@ -78,13 +80,13 @@ void Platform::OnAnswer(const std::string& key, const Answer& answer) {
   Publish();
 }
 
-void Platform::Judge(const Answer& answer, Time now) {
+void Platform::Judge(const Answer& answer, Circuit::Round asked_in, Time now) {
   if (!IsPlatformFailure(answer.result)) {
-    if (circuit_.Succeeded()) log_(fmt::format("platform {} answers again", name_));
+    if (circuit_.Succeeded(asked_in)) log_(fmt::format("platform {} answers again", name_));
     return;
   }
-  const bool has_paused =
-      answer.result == Result::kRateLimited ? circuit_.Pause(now, answer.retry_after) : circuit_.Failed(now);
+  const bool has_paused = answer.result == Result::kRateLimited ? circuit_.Pause(now, answer.retry_after, asked_in)
+                                                                : circuit_.Failed(now, asked_in);
   if (has_paused) {
     log_(fmt::format("platform {} is asked only now and then until it answers: {}; meanwhile fallbacks count", name_,
                      allocate::Name(answer.result)));

@@ -68,12 +68,13 @@ class Platform {
   struct Exchange {
     std::vector<std::unique_ptr<Inquiry>> askers;
     Time begun;
+    Circuit::Round round = 0;
   };
 
   bool AnswerFromCache(std::unique_ptr<Inquiry>& inquiry);
   void Begin(const std::string& key, Exchange& exchange, Time now);
   void OnAnswer(const std::string& key, const Answer& answer);
-  void Judge(const Answer& answer, Time now);
+  void Judge(const Answer& answer, Circuit::Round asked_in, Time now);
   void Remember(const std::string& key, const Answer& answer, Time now, Time none_until);
   Time NoneUntil(const Answer& answer, std::chrono::milliseconds ttl, Time now) const;
   void EndExchange(const std::string& key, const Answer& answer, Time now);

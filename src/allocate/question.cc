@@ -50,6 +50,8 @@ std::vector<std::string> WordsOf(std::string_view text) {
 }
 
 bool CanBeSent(const Inquiry& inquiry) {
+  // Servers and the URL library take both for a way through folders, also as %2E: another path would be asked.
+  if (inquiry.flag == "." || inquiry.flag == "..") return false;
   return IsUtf8(inquiry.unit) && IsUtf8(inquiry.flag) &&
          std::all_of(inquiry.context.begin(), inquiry.context.end(),
                      [](const auto& field) { return IsUtf8(field.first) && IsUtf8(field.second); });

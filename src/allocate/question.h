@@ -93,7 +93,8 @@ struct Inquiry {
 inline constexpr std::string_view kSegments = "segments";
 std::vector<std::string> WordsOf(std::string_view text);
 
-// False when anything in it is not UTF-8, which neither protocol can say.
+// False when anything in it is not UTF-8, which neither protocol can say, and for the flags "." and "..", which are no
+// part of a URL's path.
 bool CanBeSent(const Inquiry& inquiry);
 
 }  // namespace signalbox::allocate

@@ -102,12 +102,28 @@ void WorkerCells::WriteKey(const Question& question, uint32_t platform) {
   auto append = [&](const Field& field) {
     if (field.value.empty() || key_.size() > kQuestionBytesMax) return;
     AppendPart(field.name, key_);
+    if (field.name == kSegments) return AppendSegments(field.value);
     AppendPart(field.value, key_);
   };
   for (const Field& field : question.context) append(field);
   for (const Field& field : question.attributes) {
     if (IsSent(platform, field.name)) append(field);
   }
+}
+
+// They are a set, which clients write in any order.
+void WorkerCells::AppendSegments(std::string_view text) {
+  segments_.clear();
+  while (!text.empty()) {
+    const size_t end = std::min(text.find(' '), text.size());
+    if (end > 0) segments_.push_back(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  std::sort(segments_.begin(), segments_.end());
+  const auto last = std::unique(segments_.begin(), segments_.end());
+  const auto count = static_cast<uint32_t>(last - segments_.begin());
+  key_.append(reinterpret_cast<const char*>(&count), sizeof(count));
+  std::for_each(segments_.begin(), last, [&](std::string_view segment) { AppendPart(segment, key_); });
 }
 
 bool WorkerCells::IsSent(uint32_t platform, std::string_view attribute) const {

@@ -95,7 +95,9 @@ class WorkerCells {
   // --- Of the thread that asks.
   InquiryRing& to_ask() { return to_ask_; }
   InquiryRing& answered() { return answered_; }
-  void ClearWake() { wake_asked_.store(false, std::memory_order_release); }
+  // Before it looks at `to_ask()`. Read and written at once: after a mere store it could look at the ring as it was
+  // before, while a worker that has just put something there still finds that a wake-up is under way.
+  void ClearWake() { wake_asked_.exchange(false, std::memory_order_acq_rel); }
   void NotifyAnswered();
 
   // --- Of any thread.
@@ -106,6 +108,7 @@ class WorkerCells {
 
  private:
   void WriteKey(const Question& question, uint32_t platform);
+  void AppendSegments(std::string_view text);
   bool IsSent(uint32_t platform, std::string_view attribute) const;
   // The waiters of the question in `key_`; nullptr when nothing can be asked.
   Waiter::Waited* Ask(const Question& question, uint32_t platform, Time now);
@@ -116,7 +119,9 @@ class WorkerCells {
   const std::vector<PlatformOptions>& platforms_;
   const std::function<void()> wake_;
   StringMap<uint32_t> platform_by_name_;
-  std::string key_;  // of the question that is looked at; kept for its memory
+  // Of the question that is looked at; kept for their memory.
+  std::string key_;
+  std::vector<std::string_view> segments_;
   CellCache cache_{kWorkerCacheBytesMax};
   StringMap<std::unique_ptr<Waiter::Waited>> waited_;
   InquiryRing to_ask_{kInquiriesPerWorkerMax};

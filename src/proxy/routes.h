@@ -59,7 +59,8 @@ struct Routes {
   std::shared_ptr<const RoutePlan> plan;
   std::vector<Host*> hosts;  // in the plan's order; filled by the worker
   std::vector<uint32_t> turns;
-  uint64_t users = 0;  // requests, and the worker while it is the current one
+  uint64_t users = 0;                    // requests, and the worker while it is the current one
+  std::unique_ptr<Routes> next_retired;  // of RetiredRoutes
 };
 
 }  // namespace signalbox::proxy
