@@ -30,6 +30,7 @@ struct MoveOptions {
   std::string author = DefaultAuthor();
   std::string message;
   std::optional<int64_t> expected_version;
+  bool replace_held_back = false;
 };
 
 absl::Status ShowHistory(const ShowOptions& options, store::Store& store) {
@@ -64,7 +65,7 @@ absl::Status Move(const MoveOptions& options, const control::ShiftCommand& comma
   ASSIGN_OR_RETURN(const control::PublishedTraffic moved,
                    control::PublishTraffic(*store,
                                            {options.common.namespace_name, options.shift, command, options.author,
-                                            options.message, options.expected_version},
+                                            options.message, options.expected_version, options.replace_held_back},
                                            NowUnixMs()));
   if (options.common.json) {
     nlohmann::ordered_json json = {{"ok", true}};
@@ -111,6 +112,8 @@ std::pair<CLI::App*, std::shared_ptr<MoveOptions>> AddMove(CLI::App& traffic, Ou
   command->add_option("--message", options->message, "Why, for the history: one line");
   command->add_option("--expect-version", options->expected_version,
                       "Only when this is the newest version of what is set in the namespace (0: nothing is yet)");
+  command->add_flag("--replace-held-back", options->replace_held_back,
+                    "Also when newer settings are held back: what they say is given up");
   command->callback([options, name, run, &outcome] {
     if (absl::Status status = run(*options); !status.ok()) {
       outcome.exit_code = Fail("traffic " + name, status, options->common.json);

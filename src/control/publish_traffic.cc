@@ -43,6 +43,25 @@ absl::StatusOr<NamespaceInUse> InUse(const Composition& composition, const std::
       namespace_name));
 }
 
+// A move is written on top of the settings that run. Newer ones that do not run, perhaps of a newer release, would be
+// gone with it, and nobody would know.
+absl::Status CheckNotHeldBack(const Composition& composition, const std::string& topic,
+                              const TrafficPublication& publication) {
+  if (publication.replace_held_back) return absl::OkStatus();
+  for (const HeldBack& held : composition.held_back()) {
+    if (held.topic != topic) continue;
+    return absl::AbortedError(fmt::format(
+        "version {} of what is set in namespace {} is held back, {}: {}; a move would write what runs over it, and "
+        "what "
+        "it says would be lost. If a newer release wrote it, move the shift with that release; to give it up, repeat "
+        "this with --replace-held-back",
+        held.newest_version, publication.namespace_name,
+        held.running_version == 0 ? "and none runs" : fmt::format("and version {} runs", held.running_version),
+        held.reason));
+  }
+  return absl::OkStatus();
+}
+
 // Nothing is set, and nothing ever was: there is nothing to write.
 absl::StatusOr<bool> IsNothing(store::Store& store, const std::string& topic, const v1::TrafficSettings& settings) {
   if (!settings.shifts().empty()) return false;
@@ -79,19 +98,26 @@ void FindOrigins(store::Store& store, const std::string& topic, TrafficView& vie
   for (ShiftView& shift : view.without_effect) open.push_back(&shift);
   if (open.empty()) return;
   const absl::StatusOr<std::vector<store::VersionInfo>> history = store.History(topic, store::kHistoryVersionsMax);
-  if (!history.ok()) return;
+  if (!history.ok() || history->empty()) return;
+  const store::VersionInfo* set_in = nullptr;  // the oldest so far in which those that are open are as they are now
   size_t looked_at = 0;
   for (const store::VersionInfo& info : *history) {
     if (info.version > view.traffic_version) continue;
     if (open.empty() || ++looked_at > kOriginVersionsMax) return;
-    const std::optional<v1::TrafficSettings> before = ReadSettings(store, topic, info.version - 1);
-    if (!before) return;
-    std::erase_if(open, [&](ShiftView* shift) {
-      if (Same(SettingOf(*before, shift->shift.id()), shift->setting)) return false;
-      shift->set_by = info;
-      return true;
-    });
+    const std::optional<v1::TrafficSettings> settings = ReadSettings(store, topic, info.version);
+    if (!settings) continue;  // it never ran
+    if (set_in != nullptr) {
+      std::erase_if(open, [&](ShiftView* shift) {
+        if (Same(SettingOf(*settings, shift->shift.id()), shift->setting)) return false;
+        shift->set_by = *set_in;
+        return true;
+      });
+    }
+    set_in = &info;
   }
+  // Before the first version nothing was set.
+  if (set_in == nullptr || history->back().version != 1) return;
+  for (ShiftView* shift : open) shift->set_by = *set_in;
 }
 
 std::vector<std::string> Changes(const std::optional<v1::TrafficSettings>& before,
@@ -121,6 +147,7 @@ absl::StatusOr<PublishedTraffic> PublishTraffic(store::Store& store, const Traff
   for (int attempt = 1;; ++attempt) {
     RETURN_IF_ERROR(composition.Advance());
     ASSIGN_OR_RETURN(const NamespaceInUse in_use, InUse(composition, publication.namespace_name));
+    RETURN_IF_ERROR(CheckNotHeldBack(composition, topic, publication));
     const v1::TrafficSettings before = in_use.traffic == nullptr ? v1::TrafficSettings() : *in_use.traffic;
     ASSIGN_OR_RETURN(const v1::TrafficSettings after,
                      ChangeSettings(*in_use.rules, before, publication.shift, publication.command, now_unix_ms));

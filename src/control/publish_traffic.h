@@ -23,6 +23,8 @@ struct TrafficPublication {
   std::string author;
   std::string message;
   std::optional<int64_t> expected_version;  // of the settings; as store::Expected::version
+  // Also when the newest settings are held back: what they say is not in the version that this writes.
+  bool replace_held_back = false;
 };
 
 struct PublishedTraffic {
@@ -39,7 +41,8 @@ struct PublishedTraffic {
 // published again: `published.unchanged`.
 //
 // NOT_FOUND: no rules of the namespace run. INVALID_ARGUMENT as ChangeSettings. ABORTED: `expected_version` does not
-// hold, or others published without a pause; else as store::Store::Publish.
+// hold, or others published without a pause, or the newest settings are held back and may not be replaced; else as
+// store::Store::Publish.
 absl::StatusOr<PublishedTraffic> PublishTraffic(store::Store& store, const TrafficPublication& publication,
                                                 int64_t now_unix_ms);
 

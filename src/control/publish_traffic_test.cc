@@ -162,16 +162,33 @@ TEST_F(PublishTrafficTest, ItIsTellableWhoSetWhatAndWhen) {
   EXPECT_EQ(TrafficHistory(*store_, "risk", 1).status().code(), absl::StatusCode::kNotFound);
 }
 
-TEST_F(PublishTrafficTest, SettingsThatCannotBeReadAreReplacedByTheLastGoodOnesAndWhatIsAskedFor) {
+TEST_F(PublishTrafficTest, SettingsThatAreHeldBackAreReplacedOnlyByWhoSaysSo) {
   ASSERT_TRUE(Move("canary", FixShare{5}).ok());
-  ASSERT_TRUE(store_->Publish({"traffic/home", "not json", "raw", "", {}}).ok());
+  // As a newer release could have written them.
+  const std::string newer = R"({"namespace":"home","shifts":[{"shift":"canary","share_ppm":9}],"freeze":true})";
+  ASSERT_TRUE(store_->Publish({"traffic/home", newer, "newer", "", {}}).ok());
   ASSERT_EQ(View().held_back.size(), 1U);
   EXPECT_EQ(Share(0), 5U);
-  ASSERT_TRUE(Move("ramp", FixShare{7}).ok());
-  EXPECT_THAT(View().held_back, IsEmpty());
+  for (const ShiftCommand& command :
+       {ShiftCommand(FixShare{7}), ShiftCommand(PauseSchedule{}), ShiftCommand(Resume{})}) {
+    const absl::Status refused = Move("ramp", command).status();
+    EXPECT_EQ(refused.code(), absl::StatusCode::kAborted);
+    EXPECT_THAT(std::string(Message(refused)),
+                AllOf(HasSubstr("version 2 of what is set in namespace home is held back, and version 1 runs: "),
+                      HasSubstr("freeze"), HasSubstr("--replace-held-back")));
+  }
+  EXPECT_EQ(store_->Get("traffic/home", std::nullopt)->content, newer);
+
+  ASSERT_TRUE(PublishTraffic(*store_, {"home", "ramp", FixShare{7}, "grace", "", {}, true}, kStart).ok());
+  const TrafficView view = View();
+  EXPECT_THAT(view.held_back, IsEmpty());
   EXPECT_EQ(Share(0), 5U);
   EXPECT_EQ(Share(1), 7U);
   EXPECT_THAT(TrafficHistory(*store_, "home", 100)->at(1).changes, ElementsAre("cannot be read"));
+  ASSERT_TRUE(view.shifts[0].set_by.has_value());
+  EXPECT_EQ(view.shifts[0].set_by->version, 1) << "what could not be read never ran";
+  ASSERT_TRUE(view.shifts[1].set_by.has_value());
+  EXPECT_EQ(view.shifts[1].set_by->version, 3);
 }
 
 TEST_F(PublishTrafficTest, ARollbackOfTheRulesLeavesAloneWhatIsSet) {

@@ -20,6 +20,8 @@ namespace {
 constexpr int64_t kDayMs = 24LL * 60 * 60 * 1000;
 // A pause of ten years is a mistake; and sums of times stay far from their limits.
 constexpr int64_t kDelayMsMax = 3650 * kDayMs;
+// The end of the year 9999.
+constexpr int64_t kUnixMsMax = 253'402'300'799'999;
 
 absl::Status CheckShare(const v1::ShiftSetting& setting, uint32_t share_ppm) {
   if (share_ppm <= rule_set::kEverybodyPpm) return absl::OkStatus();
@@ -34,6 +36,16 @@ absl::Status CheckDelay(const v1::ShiftSetting& setting, int64_t delay_ms) {
       fmt::format("traffic shift {}: a delay of {} ms, expected 0 to {}", setting.shift(), delay_ms, kDelayMsMax));
 }
 
+absl::Status CheckPaused(const v1::ShiftSetting& setting) {
+  RETURN_IF_ERROR(CheckShare(setting, setting.paused().share_ppm()));
+  const int64_t at_unix_ms = setting.paused().at_unix_ms();
+  if (at_unix_ms < 0 || at_unix_ms > kUnixMsMax) {
+    return absl::InvalidArgumentError(fmt::format("traffic shift {}: paused at {} ms since 1970, expected 0 to {}",
+                                                  setting.shift(), at_unix_ms, kUnixMsMax));
+  }
+  return CheckDelay(setting, setting.paused().delay_ms());
+}
+
 absl::Status CheckSetting(const v1::ShiftSetting& setting) {
   if (!rule_set::IsName(setting.shift())) {
     return absl::InvalidArgumentError(fmt::format("a setting of '{}', which is no name of a traffic shift",
@@ -45,8 +57,7 @@ absl::Status CheckSetting(const v1::ShiftSetting& setting) {
     case v1::ShiftSetting::kDelayMs:
       return CheckDelay(setting, setting.delay_ms());
     case v1::ShiftSetting::kPaused:
-      RETURN_IF_ERROR(CheckShare(setting, setting.paused().share_ppm()));
-      return CheckDelay(setting, setting.paused().delay_ms());
+      return CheckPaused(setting);
     case v1::ShiftSetting::SETTING_NOT_SET:
       break;
   }
@@ -133,8 +144,8 @@ void GoOn(std::string_view id, bool without_delay, v1::TrafficSettings& settings
 
 absl::Status CheckTrafficSettings(const v1::TrafficSettings& settings, std::string_view namespace_name) {
   if (settings.namespace_() != namespace_name) {
-    return absl::InvalidArgumentError(
-        fmt::format("holds the settings of namespace '{}', expected those of its own", settings.namespace_()));
+    return absl::InvalidArgumentError(fmt::format("holds the settings of namespace '{}', expected those of its own",
+                                                  EscapeControlCharacters(settings.namespace_())));
   }
   for (int i = 0; i < settings.shifts_size(); ++i) {
     RETURN_IF_ERROR(CheckSetting(settings.shifts(i)));

@@ -175,6 +175,10 @@ TEST_F(TrafficSettingsTest, SettingsThatNoCommandMakesAreRefused) {
       {R"({"namespace":"home","shifts":[{"shift":"a","delay_ms":"-1"}]})", "a delay of -1 ms"},
       {R"({"namespace":"home","shifts":[{"shift":"a","delay_ms":"9223372036854775807"}]})", "expected 0 to"},
       {R"({"namespace":"home","shifts":[{"shift":"a","paused":{"share_ppm":2000000}}]})", "expected at most 1000000"},
+      {R"({"namespace":"home","shifts":[{"shift":"a","paused":{"at_unix_ms":"-9223372036854775808"}}]})",
+       "paused at -9"},
+      {R"({"namespace":"home","shifts":[{"shift":"a","paused":{"at_unix_ms":"253402300800000"}}]})", "paused at 2534"},
+      {R"({"namespace":"a\u001b[2J","shifts":[]})", "of namespace 'a\\x1b[2J'"},
       {R"({"namespace":"home","shifts":[{"shift":"b","share_ppm":1},{"shift":"a","share_ppm":1}]})", "not in order"},
       {R"({"namespace":"home","shifts":[{"shift":"a","share_ppm":1},{"shift":"a","share_ppm":1}]})", "set twice"}};
   for (const auto& [json, expected] : cases) {
