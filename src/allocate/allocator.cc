@@ -50,6 +50,12 @@ class AllocatorImpl : public Allocator {
     return std::any_of(options_.begin(), options_.end(), [&](const auto& known) { return known.name == platform; });
   }
 
+  void RereadTokens() override {
+    Post([this] {
+      for (const auto& platform : platforms_) platform->RereadToken();
+    });
+  }
+
   std::vector<prometheus::MetricFamily> Collect() const override {
     std::lock_guard lock(mutex_);
     return CollectFamilies(platforms_, workers_);
@@ -58,13 +64,15 @@ class AllocatorImpl : public Allocator {
  private:
   std::unique_ptr<Asker> MakeAsker(const PlatformOptions& platform) {
     if (platform.protocol == PlatformOptions::Protocol::kOfrep) return MakeOfrepAsker(platform, http_);
-    return MakeGrpcAsker(platform, [this](std::function<void()> work) {
-      {
-        std::lock_guard lock(posted_mutex_);
-        posted_.push_back(std::move(work));
-      }
-      http_.Wakeup();
-    });
+    return MakeGrpcAsker(platform, [this](std::function<void()> work) { Post(std::move(work)); });
+  }
+
+  void Post(std::function<void()> work) {
+    {
+      std::lock_guard lock(posted_mutex_);
+      posted_.push_back(std::move(work));
+    }
+    http_.Wakeup();
   }
 
   void Run() {

@@ -22,6 +22,7 @@ namespace signalbox::allocate {
 // Thread-safe. Collect() gives these families, of each `platform`:
 //   signalbox_allocation_questions_total   with `outcome`: what requests got (Outcome in worker_cells.h)
 //   signalbox_allocation_coalesced_total   questions that were under way already for somebody else
+//   signalbox_allocation_unknown_cells_total  cells that the rules do not have: hits and answers that were of no use
 //   signalbox_allocation_exchanges_total   with `result`: what the platform said (Result in question.h)
 //   signalbox_allocation_exchange_duration_seconds  histogram
 //   signalbox_allocation_exchanges_open, signalbox_allocation_queue  now
@@ -40,6 +41,8 @@ class Allocator : public prometheus::Collectable {
   virtual WorkerCells& AddWorker() = 0;
   // Whether rules may ask for it.
   virtual bool Knows(std::string_view platform) const = 0;
+  // Has the files of platforms' tokens read again, soon. It is done by itself when a platform does not know a token.
+  virtual void RereadTokens() = 0;
 };
 
 }  // namespace signalbox::allocate

@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <fstream>
 #include <mutex>
 #include <set>
 #include <string>
@@ -17,6 +18,7 @@
 #include "allocate/test_platform.h"
 #include "allocate/test_worker.h"
 #include "base/allocation_count.h"
+#include "base/test_folder.h"
 #include "tests/support/raw_http2.h"
 
 namespace signalbox::allocate {
@@ -202,6 +204,31 @@ TEST_F(AllocatorTest, AnotherContextIsAnotherQuestionButAnAttributeThatIsNotSent
     }
   }
   EXPECT_EQ(platform.asked(), 2);
+}
+
+TEST_F(AllocatorTest, ACellThatDoesNotExistIsAskedForAgainAfterAWhileByWhomeverOfTheWorkers) {
+  HttpPlatform platform(allocator_, Saying(kCellTwo));
+  Start(platform.port());
+  TestWorker one(*allocator_);
+  TestWorker other(*allocator_);
+  TestWaiter waiter;
+  waiter.exists = false;
+  ASSERT_EQ(one.Find(For("u1"), waiter), Found::kAsked);
+  ASSERT_TRUE(one.RunUntil([&] { return waiter.answer.has_value(); }));
+  TestWaiter again;
+  EXPECT_EQ(one.Find(For("u1"), again), Found::kNone) << "for now";
+  EXPECT_EQ(other.Ask(For("u1")), "2");
+  other.cells().Refuse(For("u1"), other.now());
+  EXPECT_EQ(other.Find(For("u1"), again), Found::kNone);
+  EXPECT_EQ(platform.asked(), 1);
+  EXPECT_EQ(MetricOf(*allocator_, "signalbox_allocation_unknown_cells_total", {"p"}), 2);
+
+  one.PassTime(kNoneKept);
+  EXPECT_EQ(one.Ask(For("u1")), "2");
+  EXPECT_EQ(platform.asked(), 2) << "what was no cell is not given out again";
+  other.PassTime(kNoneKept);
+  EXPECT_EQ(other.Ask(For("u1")), "2");
+  EXPECT_EQ(platform.asked(), 2) << "what another worker has had since is";
 }
 
 TEST_F(AllocatorTest, SegmentsAreTheSameQuestionInWhateverOrderTheyCome) {
@@ -454,6 +481,48 @@ TEST_F(AllocatorTest, AFlagThatIsNotThereIsNoFailureAndIsRememberedForAWhile) {
   worker.PassTime(kNoneKept);
   EXPECT_EQ(worker.Ask(For("u1")), "");
   EXPECT_EQ(platform.asked(), 21);
+}
+
+TEST_F(AllocatorTest, ATokenIsReadAgainWhenThePlatformDoesNotKnowItAndWhenSomebodySaysSo) {
+  TestFolder folder;
+  std::mutex mutex;
+  std::string good = "new";
+  HttpPlatform platform(allocator_, [&](const httplib::Request& request, httplib::Response& response) {
+    std::lock_guard lock(mutex);
+    const bool known = request.get_header_value("Authorization") == "Bearer " + good;
+    response.status = known ? 200 : 401;
+    response.set_content(kCellTwo, "application/json");
+  });
+  PlatformOptions options;
+  options.name = "p";
+  options.address = "http://127.0.0.1:" + std::to_string(platform.port());
+  options.token = "old";
+  options.token_file = folder.File("token");
+  std::ofstream(options.token_file) << "new\n";
+  allocator_ = Allocator::Start({options}, [this](std::string_view line) {
+    std::lock_guard lock(log_mutex_);
+    log_.emplace_back(line);
+  });
+  TestWorker worker(*allocator_);
+  EXPECT_EQ(worker.Ask(For("u1")), "") << "with the old one";
+  EXPECT_EQ(worker.Ask(For("u2")), "2") << "by itself";
+  EXPECT_THAT(log(), ::testing::ElementsAre(::testing::HasSubstr("platform p is asked with the new token of ")));
+
+  {
+    std::lock_guard lock(mutex);
+    good = "newer";
+  }
+  std::ofstream(options.token_file) << "newer\n";
+  allocator_->RereadTokens();
+  ASSERT_TRUE(worker.RunUntil([&] { return log().size() == 2; }));
+  EXPECT_EQ(worker.Ask(For("u3")), "2");
+  EXPECT_EQ(Exchanges(Result::kUnauthorised), 1);
+
+  std::ofstream(options.token_file, std::ios::trunc);
+  allocator_->RereadTokens();
+  ASSERT_TRUE(worker.RunUntil([&] { return log().size() == 3; }));
+  EXPECT_THAT(log().back(), ::testing::HasSubstr("its token stays as it was"));
+  EXPECT_EQ(worker.Ask(For("u4")), "2");
 }
 
 TEST_F(AllocatorTest, RedirectsAreNotFollowed) {

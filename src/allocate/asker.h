@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <functional>
+#include <string>
 
 #include "allocate/question.h"
 
@@ -18,6 +19,8 @@ class Asker {
   virtual ~Asker() = default;
   // Never waits. `inquiry` is read before it returns. `done` comes later, after `timeout` at the latest.
   virtual void Ask(const Inquiry& inquiry, std::chrono::milliseconds timeout, Done done) = 0;
+  // For what is asked from now on.
+  virtual void SetToken(std::string token) = 0;
 };
 
 }  // namespace signalbox::allocate

@@ -13,6 +13,10 @@
 
 namespace signalbox::allocate {
 
+// How long it is remembered that there is no cell: the platform said so, or it failed.
+inline constexpr std::chrono::milliseconds kNoneKept{10'000};
+inline constexpr std::chrono::milliseconds kFailureKept{1'000};
+
 // Bounded; what was not looked at for the longest time goes first. For one thread.
 class CellCache {
  public:
@@ -22,7 +26,8 @@ class CellCache {
     std::string key;
     bool has_cell = false;
     std::string cell;
-    // Of a cell: when the platform gave it, and when it may be asked again after it has failed to give a newer one.
+    // Of a cell: when the platform gave it, and when it may be asked again after it has failed to give a newer one. The
+    // former stays when there is none any more.
     Time answered_at;
     Time retry_at;
     // Of none: until when nobody is asked.

@@ -93,6 +93,8 @@ class GrpcAsker : public Asker {
                              [this, call](const grpc::Status& status) { OnStatus(call, status); });
   }
 
+  void SetToken(std::string token) override { token_ = std::move(token); }
+
  private:
   struct Call {
     grpc::ClientContext context;
@@ -124,7 +126,7 @@ class GrpcAsker : public Asker {
     none_left_.notify_all();
   }
 
-  const std::string token_;
+  std::string token_;
   const Post post_;
   std::unique_ptr<v1::Allocator::Stub> stub_;
   std::mutex mutex_;

@@ -51,6 +51,10 @@ std::vector<MetricFamily> CollectFamilies(const std::vector<std::unique_ptr<Plat
                          "Questions that were under way already for somebody else.",
                          MetricType::Counter,
                          {}};
+  MetricFamily unknown_cells{"signalbox_allocation_unknown_cells_total",
+                             "Cells that a platform gave to requests, and that the rules do not have.",
+                             MetricType::Counter,
+                             {}};
   MetricFamily exchanges{
       "signalbox_allocation_exchanges_total", "Questions to platforms, by what they said.", MetricType::Counter, {}};
   MetricFamily duration{"signalbox_allocation_exchange_duration_seconds",
@@ -77,7 +81,12 @@ std::vector<MetricFamily> CollectFamilies(const std::vector<std::unique_ptr<Plat
       AddCounter(questions, std::move(metric), sum);
     }
     uint64_t joined = counts.coalesced.value();
-    for (const auto& worker : workers) joined += worker->counts(i).coalesced.value();
+    uint64_t not_there = 0;
+    for (const auto& worker : workers) {
+      joined += worker->counts(i).coalesced.value();
+      not_there += worker->counts(i).unknown_cells.value();
+    }
+    AddCounter(unknown_cells, Labelled(name), not_there);
     AddCounter(coalesced, Labelled(name), joined);
     for (size_t result = 0; result < kResults; ++result) {
       ClientMetric metric = Labelled(name);
@@ -103,8 +112,9 @@ std::vector<MetricFamily> CollectFamilies(const std::vector<std::unique_ptr<Plat
   AddCounter(questions, std::move(metric), unknown);
   AddGauge(entries, ClientMetric{}, entries_sum);
   AddGauge(bytes, ClientMetric{}, bytes_sum);
-  return {std::move(questions), std::move(coalesced), std::move(exchanges), std::move(duration), std::move(open),
-          std::move(queue),     std::move(paused),    std::move(entries),   std::move(bytes)};
+  return {std::move(questions), std::move(coalesced),    std::move(exchanges), std::move(duration),
+          std::move(open),      std::move(queue),        std::move(paused),    std::move(entries),
+          std::move(bytes),     std::move(unknown_cells)};
 }
 
 }  // namespace signalbox::allocate

@@ -36,8 +36,10 @@ class OfrepAsker : public Asker {
                   [done = std::move(done)](const HttpAnswer& http) { done(AnswerOf(http)); });
   }
 
+  void SetToken(std::string token) override { options_.token = std::move(token); }
+
  private:
-  const PlatformOptions options_;
+  PlatformOptions options_;
   HttpClient& client_;
 };
 

@@ -5,10 +5,23 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/status.h"
+
 namespace signalbox::allocate {
+namespace {
+
+// Many are told at once that a token is not good any more.
+constexpr std::chrono::milliseconds kTokenRereadPause{1'000};
+
+}  // namespace
 
 Platform::Platform(const PlatformOptions& options, std::unique_ptr<Asker> asker, Reply reply, Log log)
-    : name_(options.name), reply_(std::move(reply)), log_(std::move(log)), asker_(std::move(asker)) {}
+    : name_(options.name),
+      token_file_(options.token_file),
+      token_(options.token),
+      reply_(std::move(reply)),
+      log_(std::move(log)),
+      asker_(std::move(asker)) {}
 
 void Platform::Ask(std::unique_ptr<Inquiry> inquiry) {
   const Time now = std::chrono::steady_clock::now();
@@ -35,6 +48,18 @@ void Platform::Ask(std::unique_ptr<Inquiry> inquiry) {
   Publish();
 }
 
+void Platform::RereadToken() {
+  if (token_file_.empty()) return;
+  token_read_at_ = std::chrono::steady_clock::now();
+  absl::StatusOr<std::string> token = ReadToken(token_file_);
+  if (!token.ok())
+    return log_(fmt::format("platform {}: its token stays as it was: {}", name_, Message(token.status())));
+  if (*token == token_) return;
+  token_ = *std::move(token);
+  asker_->SetToken(token_);
+  log_(fmt::format("platform {} is asked with the new token of {}", name_, token_file_));
+}
+
 bool Platform::AnswerFromCache(std::unique_ptr<Inquiry>& inquiry) {
   // As its worker saw it: what is too old for the worker is so here.
   const Time now = inquiry->asked_at;
@@ -42,7 +67,7 @@ bool Platform::AnswerFromCache(std::unique_ptr<Inquiry>& inquiry) {
   if (entry == nullptr) return false;
   if (entry->has_cell) {
     // A stale one its worker gives out by itself, if it knows it; then it wants to know better.
-    if (AgeOf(*entry, inquiry->ttl, now) != Age::kFresh) return false;
+    if (AgeOf(*entry, inquiry->ttl, now) != Age::kFresh || entry->answered_at <= inquiry->newer_than) return false;
     inquiry->answer = {.result = Result::kCell, .cell = entry->cell};
     inquiry->answered_at = entry->answered_at;
   } else {
@@ -85,6 +110,8 @@ void Platform::Judge(const Answer& answer, Circuit::Round asked_in, Time now) {
     if (circuit_.Succeeded(asked_in)) log_(fmt::format("platform {} answers again", name_));
     return;
   }
+  // Tokens are renewed by others, who do not always say so.
+  if (answer.result == Result::kUnauthorised && now >= token_read_at_ + kTokenRereadPause) RereadToken();
   const bool has_paused = answer.result == Result::kRateLimited ? circuit_.Pause(now, answer.retry_after, asked_in)
                                                                 : circuit_.Failed(now, asked_in);
   if (has_paused) {

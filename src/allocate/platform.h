@@ -29,9 +29,6 @@ inline constexpr size_t kSharedCacheBytesMax = 64 << 20;
 // A platform has so long to answer, or the asker's deadline where that is longer: an answer that is late for one
 // request is in time for the next.
 inline constexpr std::chrono::milliseconds kExchangeTimeoutMin{1'000};
-// How long it is remembered that there is no cell: the platform said so, or it failed.
-inline constexpr std::chrono::milliseconds kNoneKept{10'000};
-inline constexpr std::chrono::milliseconds kFailureKept{1'000};
 
 // 500 us to 10 s, the longest deadline.
 inline constexpr std::array<uint32_t, 14> kExchangeBoundsUs = {500,       1'000,     2'500,     5'000,     10'000,
@@ -59,6 +56,8 @@ class Platform {
   Platform(const PlatformOptions& options, std::unique_ptr<Asker> asker, Reply reply, Log log);
 
   void Ask(std::unique_ptr<Inquiry> inquiry);
+  // Reads the token's file again, if there is one. Where that fails the token that it has stays.
+  void RereadToken();
 
   const std::string& name() const { return name_; }
   const ExchangeCounts& counts() const { return counts_; }
@@ -83,6 +82,9 @@ class Platform {
   void Publish();
 
   const std::string name_;
+  const std::string token_file_;
+  std::string token_;
+  Time token_read_at_;
   const Reply reply_;
   const Log log_;
   Circuit circuit_;

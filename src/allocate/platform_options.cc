@@ -98,6 +98,16 @@ absl::StatusOr<PlatformOptions*> Find(std::vector<PlatformOptions>& platforms, s
       fmt::format("{} {}=...: there is no --platform {}=...", option, setting.name, setting.name));
 }
 
+// "localhost", 127.0.0.0/8, [::1]. `address` as in PlatformOptions, without its scheme.
+bool IsLoopback(std::string_view address) {
+  const std::string_view host =
+      address.substr(0, address.starts_with('[') ? address.find(']') + 1 : address.find_first_of(":/"));
+  const bool is_ipv4 = host.find_first_not_of("0123456789.") == std::string_view::npos;
+  return host == "localhost" || host == "[::1]" || (is_ipv4 && host.starts_with("127."));
+}
+
+}  // namespace
+
 absl::StatusOr<std::string> ReadToken(const std::string& path) {
   ASSIGN_OR_RETURN(std::string token, ReadFile(path, kTokenBytesMax));
   token.resize(std::min(token.size(), token.find_first_of("\r\n")));
@@ -109,7 +119,22 @@ absl::StatusOr<std::string> ReadToken(const std::string& path) {
   return token;
 }
 
-}  // namespace
+std::vector<std::string> PlainTokenWarnings(const std::vector<PlatformOptions>& platforms) {
+  constexpr std::string_view kHttp = "http://";
+  std::vector<std::string> warnings;
+  for (const PlatformOptions& platform : platforms) {
+    if (platform.token.empty() || platform.address.starts_with("https://")) continue;
+    std::string_view address = platform.address;
+    if (address.starts_with(kHttp)) address.remove_prefix(kHttp.size());
+    if (IsLoopback(address)) continue;
+    warnings.push_back(
+        fmt::format("platform {}: its token goes to {} without encryption, and who listens on the way has it; use "
+                    "https, or a proxy "
+                    "on this machine that does",
+                    platform.name, platform.address));
+  }
+  return warnings;
+}
 
 absl::StatusOr<std::vector<PlatformOptions>> ParsePlatforms(const std::vector<std::string>& platforms,
                                                             const std::vector<std::string>& tokens,
@@ -130,6 +155,7 @@ absl::StatusOr<std::vector<PlatformOptions>> ParsePlatforms(const std::vector<st
     ASSIGN_OR_RETURN(const Setting setting, Split("--platform-token", text, "NAME=FILE"));
     ASSIGN_OR_RETURN(PlatformOptions * platform, Find(parsed, "--platform-token", setting));
     ASSIGN_OR_RETURN(platform->token, ReadToken(setting.value));
+    platform->token_file = setting.value;
   }
   for (const std::string& text : attributes) {
     ASSIGN_OR_RETURN(const Setting setting, Split("--platform-attributes", text, "NAME=KEY,KEY..."));

@@ -14,8 +14,9 @@ struct PlatformOptions {
   enum class Protocol { kOfrep, kGrpc };
   std::string name;  // what rules call it
   Protocol protocol = Protocol::kOfrep;
-  std::string address;  // OFREP: the URL before "/ofrep/v1/..."; gRPC: "HOST:PORT"
-  std::string token;    // sent as `authorization: Bearer ...` where it is not empty
+  std::string address;     // OFREP: the URL before "/ofrep/v1/..."; gRPC: "HOST:PORT"
+  std::string token;       // sent as `authorization: Bearer ...` where it is not empty
+  std::string token_file;  // where it was read; empty: nowhere, and it stays
   // Free attributes of the context, and `user`, that may be sent to it. Everything else of them stays in the house.
   std::vector<std::string> attributes;
 };
@@ -27,5 +28,12 @@ struct PlatformOptions {
 absl::StatusOr<std::vector<PlatformOptions>> ParsePlatforms(const std::vector<std::string>& platforms,
                                                             const std::vector<std::string>& tokens,
                                                             const std::vector<std::string>& attributes);
+
+// The bearer token in the first line of a file.
+absl::StatusOr<std::string> ReadToken(const std::string& path);
+
+// One message for each platform whose token would cross a network that anybody can listen to: neither https, nor an
+// address of this machine.
+std::vector<std::string> PlainTokenWarnings(const std::vector<PlatformOptions>& platforms);
 
 }  // namespace signalbox::allocate

@@ -34,6 +34,28 @@ TEST(PlatformOptions, ATokenIsTheFirstLineOfItsFile) {
   const auto platforms = ParsePlatforms({"p=grpc:h:1"}, {"p=" + folder.File("token")}, {});
   ASSERT_TRUE(platforms.ok()) << platforms.status();
   EXPECT_EQ((*platforms)[0].token, "secret-1");
+  EXPECT_EQ((*platforms)[0].token_file, folder.File("token"));
+}
+
+TEST(PlatformOptions, ATokenThatOthersCouldReadOnTheWayIsWarnedOf) {
+  TestFolder folder;
+  std::ofstream(folder.File("token")) << "secret-1\n";
+  for (const auto& [address, warned] : std::vector<std::pair<std::string, bool>>{{"grpc:10.0.0.1:7000", true},
+                                                                                 {"grpc:127.0.0.1.example.com:1", true},
+                                                                                 {"grpc:[::2]:7000", true},
+                                                                                 {"ofrep:http://flags/base", true},
+                                                                                 {"ofrep:https://flags", false},
+                                                                                 {"ofrep:http://localhost/base", false},
+                                                                                 {"ofrep:http://127.0.0.1:1", false},
+                                                                                 {"grpc:127.9.0.1:7000", false},
+                                                                                 {"grpc:[::1]:7000", false}}) {
+    const auto platforms = ParsePlatforms({"p=" + address}, {"p=" + folder.File("token")}, {});
+    ASSERT_TRUE(platforms.ok()) << platforms.status();
+    const std::vector<std::string> warnings = PlainTokenWarnings(*platforms);
+    EXPECT_EQ(warnings.size(), warned ? 1U : 0U) << address;
+    for (const std::string& warning : warnings) EXPECT_THAT(warning, ::testing::Not(HasSubstr("secret-1")));
+    EXPECT_TRUE(PlainTokenWarnings(*ParsePlatforms({"p=" + address}, {}, {})).empty()) << "there is no token";
+  }
 }
 
 TEST(PlatformOptions, MistakesAreNamedWithWhatWasExpected) {

@@ -82,6 +82,8 @@ struct Inquiry {
   std::chrono::milliseconds ttl{0};
   std::chrono::milliseconds deadline{0};
   Time asked_at;
+  // A cell that the platform gave then or earlier is not wanted again: it was no cell.
+  Time newer_than;
 
   Answer answer;
   Time answered_at;

@@ -18,12 +18,14 @@ namespace signalbox::allocate {
 // One request's question.
 class TestWaiter : public Waiter {
  public:
-  void OnAnswer(std::string_view cell) override {
+  bool OnAnswer(std::string_view cell) override {
     answer = std::string(cell);
     if (then) then();
+    return exists;
   }
   std::optional<std::string> answer;  // empty text: there is none
   std::function<void()> then;
+  bool exists = true;  // what is said of the cell
 };
 
 class TestWorker {

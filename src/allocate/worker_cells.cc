@@ -150,6 +150,9 @@ Waiter::Waited* WorkerCells::Ask(const Question& question, uint32_t platform, Ti
   inquiry->ttl = question.ttl;
   inquiry->deadline = question.deadline;
   inquiry->asked_at = now;
+  if (const CellCache::Entry* entry = cache_.Find(key_); entry != nullptr && !entry->has_cell) {
+    inquiry->newer_than = entry->answered_at;
+  }
   // There is room: no more are under way than the ring has places.
   if (!to_ask_.Push(inquiry)) return nullptr;
   auto& waited = waited_[key_];
@@ -157,6 +160,19 @@ Waiter::Waited* WorkerCells::Ask(const Question& question, uint32_t platform, Ti
   waited->platform = platform;
   if (!wake_asked_.exchange(true, std::memory_order_acq_rel)) wake_();
   return waited.get();
+}
+
+void WorkerCells::Refuse(const Question& question, Time now) {
+  const auto known = platform_by_name_.find(question.platform);
+  if (known == platform_by_name_.end()) return;
+  WriteKey(question, known->second);
+  RefuseKey(known->second, key_, question.ttl, now);
+}
+
+void WorkerCells::RefuseKey(uint32_t platform, std::string_view key, std::chrono::milliseconds ttl, Time now) {
+  counts_[platform].unknown_cells.Add(1);
+  const CellCache::Entry* entry = cache_.Find(key);
+  if (entry != nullptr && entry->has_cell) cache_.PutNone(key, now + std::min(ttl, kNoneKept));
 }
 
 void WorkerCells::GiveUp(Waiter& waiter, Outcome why) {
@@ -176,11 +192,13 @@ void WorkerCells::Deliver(Time now) {
     const std::unique_ptr<Waiter::Waited> waited = std::move(found->second);
     waited_.erase(found);
     const bool has_cell = inquiry->answer.result == Result::kCell;
+    bool exists = true;
     while (Waiter* waiter = waited->first) {
       waited->Remove(*waiter);
       Count(inquiry->platform, has_cell ? Outcome::kAnswered : Outcome::kNone);
-      waiter->OnAnswer(has_cell ? std::string_view(inquiry->answer.cell) : std::string_view());
+      exists &= waiter->OnAnswer(has_cell ? std::string_view(inquiry->answer.cell) : std::string_view());
     }
+    if (!exists) RefuseKey(inquiry->platform, inquiry->key, inquiry->ttl, now);
   }
   cache_entries_.store(cache_.entries(), std::memory_order_relaxed);
   cache_bytes_.store(cache_.bytes(), std::memory_order_relaxed);

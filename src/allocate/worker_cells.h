@@ -52,8 +52,9 @@ class Waiter {
   // When it ends, it waits for nothing any more.
   virtual ~Waiter() = default;
 
-  // `cell` is empty when there is none, and lives for the call. It waits no more when this is called.
-  virtual void OnAnswer(std::string_view cell) = 0;
+  // `cell` is empty when there is none, and lives for the call. It waits no more when this is called. False: there is
+  // no such cell, and WorkerCells::Refuse shall be done with it.
+  virtual bool OnAnswer(std::string_view cell) = 0;
   bool waits() const { return waited_ != nullptr; }
 
  private:
@@ -68,6 +69,8 @@ struct OutcomeCounts {
   std::array<telemetry::Counter, kOutcomes> outcomes;
   // Waited for a question that somebody else of the same worker had asked.
   telemetry::Counter coalesced;
+  // Cells that requests had, and that the rules do not have.
+  telemetry::Counter unknown_cells;
 };
 
 // For its worker's thread, but for what is marked. Never waits for anything.
@@ -85,6 +88,9 @@ class WorkerCells {
     kAsked,  // `waiter` will be told by Deliver, unless it gives up
   };
   Found Find(const Question& question, Time now, Waiter& waiter, std::string_view& cell);
+  // What Find has given for `question` is no cell of the rules. It is forgotten, and for a while there is none: the
+  // platform is asked again soon, but not by every request.
+  void Refuse(const Question& question, Time now);
   // `why`: kTimeout or kAbandoned. The answer, when it comes, is remembered for others.
   void GiveUp(Waiter& waiter, Outcome why);
 
@@ -113,6 +119,7 @@ class WorkerCells {
   // The waiters of the question in `key_`; nullptr when nothing can be asked.
   Waiter::Waited* Ask(const Question& question, uint32_t platform, Time now);
   void Remember(const Inquiry& inquiry, Time now);
+  void RefuseKey(uint32_t platform, std::string_view key, std::chrono::milliseconds ttl, Time now);
   void Count(uint32_t platform, Outcome outcome);
 
   const uint32_t index_;

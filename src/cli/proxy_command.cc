@@ -237,6 +237,7 @@ absl::StatusOr<std::unique_ptr<allocate::Allocator>> StartAllocator(const ProxyO
   ASSIGN_OR_RETURN(auto platforms,
                    allocate::ParsePlatforms(options.platforms, options.platform_tokens, options.platform_attributes));
   if (platforms.empty()) return nullptr;
+  for (const std::string& warning : allocate::PlainTokenWarnings(platforms)) Report(warning);
   return allocate::Allocator::Start(std::move(platforms), Report);
 }
 
@@ -250,7 +251,7 @@ absl::Status Announce(const ProxyOptions& options, const proxy::Proxy& proxy, co
 }
 
 void WatchUntilStopped(FileSource& files, const subscribe::Subscriber* subscriber, telemetry::Telemetry& telemetry,
-                       StopSignal& stop, HangupSignal& hangup) {
+                       allocate::Allocator* allocator, StopSignal& stop, HangupSignal& hangup) {
   SubscriptionReport subscription(Report);
   // The workers run by now. What this thread still does, compiling changed files above all, they go before.
   MakeThisABackgroundThread();
@@ -258,6 +259,7 @@ void WatchUntilStopped(FileSource& files, const subscribe::Subscriber* subscribe
     files.LoadIfChanged();
     if (subscriber != nullptr) subscription.Look(subscriber->status());
     if (!hangup.Came()) continue;
+    if (allocator != nullptr) allocator->RereadTokens();
     absl::Status status = telemetry.ReopenDecisionLog();
     Report(status.ok() ? "opened the decision log anew" : Message(status));
   }
@@ -286,7 +288,7 @@ absl::Status Run(ProxyOptions options) {
   if (subscriber == nullptr) RETURN_IF_ERROR(files.Load());
   if (subscriber == nullptr || !StoppedBeforeFirstSnapshot(*subscriber, stop)) {
     RETURN_IF_ERROR(Announce(options, *proxy, admin.get()));
-    WatchUntilStopped(files, subscriber.get(), *telemetry, stop, hangup);
+    WatchUntilStopped(files, subscriber.get(), *telemetry, allocator.get(), stop, hangup);
   }
   draining = true;
   fmt::print("stopping: no new requests, waiting for {} in flight\n", proxy->requests_open());
@@ -321,7 +323,8 @@ void AddProxy(CLI::App& app, Outcome& outcome) {
   command->add_option("--platform", options->platforms,
                       "Experimentation platform that rules may ask: NAME=ofrep:http://HOST:PORT[/BASE] or "
                       "NAME=grpc:HOST:PORT; may be given several times");
-  command->add_option("--platform-token", options->platform_tokens, "NAME=FILE with the platform's bearer token");
+  command->add_option("--platform-token", options->platform_tokens,
+                      "NAME=FILE with the platform's bearer token; SIGHUP reads it again");
   command->add_option("--platform-attributes", options->platform_attributes,
                       "NAME=KEY,KEY: attributes (and `user`) that may be sent to the platform");
   command->add_option("--port-file", options->port_file, "Write the bound port here once requests can be answered");

@@ -21,7 +21,8 @@ class QuestionAsker : public ContextAsker {
                     .experiment = experiment.id,
                     .unit = UnitValue(experiment.unit),
                     .ttl_ms = experiment.remote->ttl_ms,
-                    .deadline_ms = experiment.remote->deadline_ms});
+                    .deadline_ms = experiment.remote->deadline_ms,
+                    .compiled = &experiment});
     return kNoPart;
   }
 
@@ -30,6 +31,11 @@ class QuestionAsker : public ContextAsker {
 };
 
 }  // namespace
+
+bool RemoteQuestion::HasCell(std::string_view cell) const {
+  const CellName name{.experiment = experiment, .cell = cell};
+  return FindCell(*compiled, {&name, 1}) != kNoCell;
+}
 
 RemoteQuestions FindRemoteQuestions(const Snapshot& snapshot, const RequestContext& context) {
   RemoteQuestions questions;

@@ -11,6 +11,8 @@
 
 namespace signalbox::decide {
 
+struct CompiledExperiment;
+
 // Of one Objective; rule sets with more are refused.
 inline constexpr size_t kRemoteQuestionsMax = 16;
 
@@ -22,6 +24,10 @@ struct RemoteQuestion {
   std::string_view unit;
   uint32_t ttl_ms = 0;
   uint32_t deadline_ms = 0;
+  const CompiledExperiment* compiled = nullptr;
+
+  // Whether the experiment has a cell of this name. To another one the decision prefers the fallback.
+  bool HasCell(std::string_view cell) const;
 };
 
 using RemoteQuestions = FixedList<RemoteQuestion, kRemoteQuestionsMax>;

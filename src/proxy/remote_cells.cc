@@ -46,18 +46,21 @@ bool RemoteCells::Ask(const decide::RemoteQuestions& questions, const decide::Re
   for (const decide::RemoteQuestion& question : questions) {
     Asked& asked = asked_[asked_count_++];
     const std::chrono::milliseconds wait(question.deadline_ms);
-    asked.experiment = question.experiment;
+    asked.question = question;
     asked.until = std::min(now + wait, now + (ends_at - now) / 2);
     std::string_view cell;
-    const WorkerCells::Found found = worker_.cells()->Find({.platform = question.platform,
-                                                            .flag = question.flag,
-                                                            .unit = question.unit,
-                                                            .context = named,
-                                                            .attributes = std::span(free).first(free_count),
-                                                            .ttl = std::chrono::milliseconds(question.ttl_ms),
-                                                            .deadline = wait},
-                                                           worker_.now(), asked, cell);
-    if (found == WorkerCells::Found::kCell) Take(asked, cell);
+    const allocate::Question sent = {.platform = question.platform,
+                                     .flag = question.flag,
+                                     .unit = question.unit,
+                                     .context = named,
+                                     .attributes = std::span(free).first(free_count),
+                                     .ttl = std::chrono::milliseconds(question.ttl_ms),
+                                     .deadline = wait};
+    const WorkerCells::Found found = worker_.cells()->Find(sent, worker_.now(), asked, cell);
+    if (found == WorkerCells::Found::kCell) {
+      Take(asked, cell);
+      if (!question.HasCell(asked.answer)) worker_.cells()->Refuse(sent, worker_.now());
+    }
     if (found == WorkerCells::Found::kAsked) ++waiting_;
   }
   if (waits()) SetDeadline();
@@ -82,7 +85,7 @@ void RemoteCells::OnAnswer(Asked& asked, std::string_view cell) {
 
 void RemoteCells::Take(Asked& asked, std::string_view cell) {
   asked.answer = cell;
-  cells_[cells_count_++] = {.experiment = asked.experiment, .cell = asked.answer};
+  cells_[cells_count_++] = {.experiment = asked.question.experiment, .cell = asked.answer};
 }
 
 void RemoteCells::SetDeadline() {

@@ -42,9 +42,14 @@ class RemoteCells {
   // One question, until its answer has come or nobody waits for it any more.
   class Asked : public allocate::Waiter {
    public:
-    void OnAnswer(std::string_view cell) override { owner->OnAnswer(*this, cell); }
+    bool OnAnswer(std::string_view cell) override {
+      // Asked first: the request goes on, and may end, when it has its cells.
+      const bool exists = cell.empty() || question.HasCell(cell);
+      owner->OnAnswer(*this, cell);
+      return exists;
+    }
     RemoteCells* owner = nullptr;
-    std::string_view experiment;
+    decide::RemoteQuestion question;
     Time until;
     std::string answer;  // a cell
   };
