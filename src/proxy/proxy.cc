@@ -99,17 +99,12 @@ class ProxyImpl : public Proxy {
   std::vector<std::string> SetSnapshot(std::shared_ptr<const decide::Snapshot> snapshot) override {
     std::lock_guard lock(mutex_);
     std::vector<std::string> failures = UnknownPlatforms(*snapshot);
-    const auto plan = std::make_shared<const RoutePlan>(std::move(snapshot));
-    for (const HostAddress& host : plan->hosts) {
+    Put(std::make_shared<const RoutePlan>(std::move(snapshot), plan_.get()));
+    for (const HostAddress& host : plan_->hosts) {
       if (!host.status.ok()) failures.emplace_back(Message(host.status));
     }
-    ++snapshots_;
-    for (auto& worker : workers_) worker->SetSnapshot(plan);
-    // So that "in effect" means in effect. Snapshots that overtake each other are not told apart, and need not be: the
-    // mutex is held.
-    for (auto& worker : workers_) {
-      while (worker->snapshots_taken() < snapshots_) std::this_thread::sleep_for(kPollInterval);
-    }
+    // It is in effect, with the addresses that were known; now those who look names up may take their time.
+    if (auto renewed = plan_->Renewed(); renewed != nullptr) Put(std::move(renewed));
     return failures;
   }
 
@@ -135,6 +130,17 @@ class ProxyImpl : public Proxy {
   uint64_t memory_bytes() const override { return Sum(&Worker::memory_bytes); }
 
  private:
+  // Returns when all workers use it, so that "in effect" means in effect. Plans that overtake each other are not told
+  // apart, and need not be: the mutex is held.
+  void Put(std::shared_ptr<const RoutePlan> plan) {
+    plan_ = std::move(plan);
+    ++plans_;
+    for (auto& worker : workers_) worker->SetSnapshot(plan_);
+    for (auto& worker : workers_) {
+      while (worker->snapshots_taken() < plans_) std::this_thread::sleep_for(kPollInterval);
+    }
+  }
+
   uint64_t Sum(uint64_t (Worker::*count)() const) const {
     uint64_t sum = 0;
     for (const auto& worker : workers_) sum += (worker.get()->*count)();
@@ -161,7 +167,8 @@ class ProxyImpl : public Proxy {
   int port_ = 0;
   allocate::Allocator* allocator_ = nullptr;
   std::mutex mutex_;
-  uint64_t snapshots_ = 0;
+  std::shared_ptr<const RoutePlan> plan_;
+  uint64_t plans_ = 0;
   RetiredRoutes retired_;
   std::vector<std::unique_ptr<Worker>> workers_;
 };

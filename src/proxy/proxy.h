@@ -43,9 +43,9 @@ class Proxy {
   virtual int port() const = 0;
 
   // Requests whose Objective becomes known after it returns are decided from `snapshot`; those before finish with the
-  // one they have. Looks up the names of hosts, which can take seconds; a name that is not found makes its host
-  // unreachable, and is among what is returned: one message for each, for a log. So is an experiment that asks a
-  // platform which is not known.
+  // one they have. Looks up the names of hosts, which can take seconds: new ones before, known ones after the snapshot
+  // is in effect. A name that is not found makes its host unreachable, and is among what is returned: one message for
+  // each, for a log. So is an experiment that asks a platform which is not known.
   virtual std::vector<std::string> SetSnapshot(std::shared_ptr<const decide::Snapshot> snapshot) = 0;
 
   // Refuses new connections and asks clients to open no more streams (GOAWAY). Returns when all requests have ended,

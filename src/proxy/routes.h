@@ -18,12 +18,15 @@ class Host;
 // What is the same for all workers, worked out on the thread that brings the snapshot: of a large one it takes longer
 // than a request may wait. Immutable.
 struct RoutePlan {
-  // Looks the names of hosts up, which can take seconds.
-  explicit RoutePlan(std::shared_ptr<const decide::Snapshot> of);
+  // Looks up the names of hosts that `before` has not found already, which can take seconds. nullptr: all of them.
+  explicit RoutePlan(std::shared_ptr<const decide::Snapshot> of, const RoutePlan* before = nullptr);
+  // The same, with what `before` had found looked up again; nullptr when all of it is still so.
+  std::shared_ptr<const RoutePlan> Renewed() const;
 
   std::shared_ptr<const decide::Snapshot> snapshot;
-  std::string hash_text;           // first 16 digits, for `sb-snapshot`
-  std::vector<HostAddress> hosts;  // of all shards, each once
+  std::string hash_text;             // first 16 digits, for `sb-snapshot`
+  std::vector<HostAddress> hosts;    // of all shards, each once
+  std::vector<uint32_t> taken_over;  // places in `hosts` of those that `before` had found
   // The hosts of a model on all its shards: places in `hosts`, which are in [begin, end) of `hosts_of_models`. Behind
   // the snapshot's models there is one more, without hosts: what stands for several models together.
   struct ModelHosts {
