@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "api/answer_count.h"
 #include "api/rule_set.h"
 #include "decide/arena.h"
 #include "decide/decide.h"
@@ -83,7 +84,7 @@ const Objective* ObjectiveBuilder::BuildOne(const v1::Objective& rule) {
     for (const std::string_view key : keys) ++draft.experiment_parameters[std::string(key)];
   }
 
-  objective->policy = PolicyOf(draft, rule.policy());
+  objective->policy = PolicyOf(draft, nullptr);
   objective->default_choice =
       Choose(answers_.MakeAnswer(rule, rule.default_model(), named_, {.reason = Reason::kDefault}));
   std::vector<CompiledContextRule> context_rules;
@@ -126,36 +127,45 @@ CompiledOverride ObjectiveBuilder::BuildOverride(Draft& draft, const v1::Overrid
     for (const std::string& text : texts) entries.push_back({.text = text});
     return TextTable::Make(entries, texts_memory_);
   };
-  std::vector<Choice> choices;
-  std::vector<TextTable::Entry> models;
-  absl::flat_hash_set<std::string> ids;
-  std::vector<std::string> kept;  // what `models` points to
-  const auto add = [&](const v1::ModelRef& ref) {
-    if (!ids.insert(ModelId(ref)).second) return;
-    models.push_back({.text = NewText(ModelId(ref), texts_memory_), .value = static_cast<uint32_t>(choices.size())});
-    choices.push_back(Choose(answers_.MakeAnswer(draft.rule, ref, named_, {.reason = Reason::kOverride})));
-  };
-  for (const v1::ModelRef& ref : rule.models()) add(ref);
-  if (rule.models().empty()) {
-    // Every model that a rule of the Objective names.
-    add(draft.rule.default_model());
-    for (const v1::ModelRef& ref : draft.rule.fallback_models()) add(ref);
-    for (const v1::ContextRule* each : draft.targeting.context_rules) {
-      if (each->has_model()) add(each->model());
-    }
-    for (const v1::Experiment* each : draft.targeting.experiments) {
-      for (const v1::Cell& cell : each->cells()) {
-        if (cell.has_model()) add(cell.model());
-      }
-    }
-    for (const v1::TrafficShift* each : draft.targeting.shifts) add(each->to());
-    for (const v1::Shadow* each : draft.targeting.shadows) add(each->model());
-  }
+  const AllowedModels allowed = rule.models().empty() ? AllModels(draft) : MakeAllowed(draft, rule.models());
   return {.tenants = table(rule.tenants()),
           .users = table(rule.users()),
-          .models = TextTable::Make(models, texts_memory_),
-          .choices = NewCopy(choices, texts_memory_),
+          .models = allowed.models,
+          .choices = allowed.choices,
           .rule = &rule};
+}
+
+// Those that a rule of the Objective names.
+const ObjectiveBuilder::AllowedModels& ObjectiveBuilder::AllModels(Draft& draft) {
+  if (draft.all_models.models == nullptr) {
+    std::vector<v1::ModelRef> refs;
+    const Targeting& by = draft.targeting;
+    rule_set::ForEachModel(draft.rule, by.context_rules, by.experiments, by.shifts, by.shadows,
+                           [&](const v1::ModelRef& ref) { refs.push_back(ref); });
+    draft.all_models = MakeAllowed(draft, refs);
+  }
+  return draft.all_models;
+}
+
+template <typename Refs>
+ObjectiveBuilder::AllowedModels ObjectiveBuilder::MakeAllowed(Draft& draft, const Refs& refs) {
+  std::vector<Choice> choices;
+  std::vector<TextTable::Entry> models;
+  absl::flat_hash_set<const Model*> met;
+  for (const v1::ModelRef& ref : refs) {
+    const Choice choice = SharedChoice(draft, draft.override_choices, ref, Reason::kOverride);
+    if (!met.insert(choice.model).second) continue;
+    models.push_back({.text = choice.model->id, .value = static_cast<uint32_t>(choices.size())});
+    choices.push_back(choice);
+  }
+  return {.models = TextTable::Make(models, texts_memory_), .choices = NewCopy(choices, texts_memory_)};
+}
+
+Choice ObjectiveBuilder::SharedChoice(const Draft& draft, StringMap<Choice>& known, const v1::ModelRef& ref,
+                                      Reason reason) {
+  Choice& choice = known[ModelId(ref)];
+  if (choice.answer == nullptr) choice = Choose(answers_.MakeAnswer(draft.rule, ref, named_, {.reason = reason}));
+  return choice;
 }
 
 CompiledContextRule ObjectiveBuilder::BuildContextRule(Draft& draft, const v1::ContextRule& rule) {
@@ -164,7 +174,7 @@ CompiledContextRule ObjectiveBuilder::BuildContextRule(Draft& draft, const v1::C
   built.rule = &rule;
   if (rule.has_model())
     built.choice = Choose(answers_.MakeAnswer(draft.rule, rule.model(), named_, {.reason = Reason::kContextRule}));
-  if (!rule.policy().empty()) built.policy = PolicyOf(draft, rule.policy());
+  if (!rule.policy().empty()) built.policy = PolicyOf(draft, named_.policies.at(rule.policy()));
   if (!rule.parameters().empty()) {
     v1::ObjectiveConfig config;
     *config.mutable_parameters() = rule.parameters();
@@ -375,20 +385,25 @@ uint32_t ObjectiveBuilder::HoldoutsOf(const Draft& draft, const v1::Experiment& 
   return holdouts;
 }
 
-const CompiledPolicy* ObjectiveBuilder::PolicyOf(Draft& draft, const std::string& name) {
-  const CompiledPolicy*& known = draft.policies[name];
+const CompiledPolicy* ObjectiveBuilder::PolicyOf(Draft& draft, const v1::Policy* narrower) {
+  const CompiledPolicy*& known = draft.policies[narrower];
   if (known != nullptr) return known;
-  const v1::Policy* policy = name.empty() ? nullptr : named_.policies.at(name);
+  const v1::Policy* own = draft.rule.policy().empty() ? nullptr : named_.policies.at(draft.rule.policy());
   auto* built = New<CompiledPolicy>(rules_memory_);
   known = built;
-  // What the Objective says itself goes before.
-  const bool has_own = policy == nullptr || !draft.rule.fallback_models().empty();
+  // What each of them does not say, the next says.
+  const google::protobuf::RepeatedPtrField<v1::ModelRef>* refs = &draft.rule.fallback_models();
+  if (narrower != nullptr && !narrower->fallback_models().empty()) {
+    refs = &narrower->fallback_models();
+  } else if (refs->empty() && own != nullptr) {
+    refs = &own->fallback_models();
+  }
   std::vector<const Answer*> fallbacks;
   std::vector<const Model*> models;
-  for (const v1::ModelRef& ref : has_own ? draft.rule.fallback_models() : policy->fallback_models()) {
+  for (const v1::ModelRef& ref : *refs) {
     const auto is_same = [&](const Model* model) { return model->id == ModelId(ref); };
     if (std::any_of(models.begin(), models.end(), is_same)) continue;
-    fallbacks.push_back(answers_.MakeAnswer(draft.rule, ref, named_, {.reason = Reason::kFallback}));
+    fallbacks.push_back(SharedChoice(draft, draft.fallback_choices, ref, Reason::kFallback).answer);
     models.push_back(fallbacks.back()->model);
   }
   std::vector<const Answer*> others;
@@ -399,25 +414,31 @@ const CompiledPolicy* ObjectiveBuilder::PolicyOf(Draft& draft, const std::string
   built->fallbacks = NewCopy(fallbacks, rules_memory_);
   built->models = NewCopy(models, rules_memory_);
   built->others = NewCopy(others, rules_memory_);
-  if (policy != nullptr) built->limits = LimitsOf(*policy);
-  if (draft.rule.has_static_answer()) {
+  built->limits = LimitsOf(narrower == nullptr ? own : narrower, own);
+  if (narrower != nullptr && narrower->has_static_answer()) {
+    built->static_answer = StaticAnswerOf(narrower->static_answer());
+  } else if (draft.rule.has_static_answer()) {
     built->static_answer = StaticAnswerOf(draft.rule.static_answer());
-  } else if (policy != nullptr && policy->has_static_answer()) {
-    built->static_answer = StaticAnswerOf(policy->static_answer());
+  } else if (own != nullptr && own->has_static_answer()) {
+    built->static_answer = StaticAnswerOf(own->static_answer());
   }
   return built;
 }
 
-const Limits* ObjectiveBuilder::LimitsOf(const v1::Policy& policy) {
-  const Limits*& known = limits_[policy.name()];
+// Each limit by itself, as where a policy extends another; 0 says nothing.
+const Limits* ObjectiveBuilder::LimitsOf(const v1::Policy* policy, const v1::Policy* base) {
+  if (policy == nullptr) return nullptr;
+  const Limits*& known = limits_[{policy, base}];
   if (known != nullptr) return known;
+  v1::Limits says = base == nullptr ? v1::Limits() : base->limits();
+  says.MergeFrom(policy->limits());
   auto* limits = New<Limits>(texts_memory_);
-  limits->policy = policy.name();
-  limits->requests_per_second = policy.limits().requests_per_second();
-  limits->burst = policy.limits().burst();
-  limits->concurrent_requests = policy.limits().concurrent_requests();
-  limits->payload_bytes = policy.limits().payload_bytes();
-  limits->priority = policy.limits().priority();
+  limits->policy = policy->name();
+  limits->requests_per_second = says.requests_per_second();
+  limits->burst = says.burst();
+  limits->concurrent_requests = says.concurrent_requests();
+  limits->payload_bytes = says.payload_bytes();
+  limits->priority = says.priority();
   return known = limits;
 }
 

@@ -36,6 +36,11 @@ class ObjectiveBuilder {
     std::vector<const v1::Shadow*> shadows;
     std::vector<const v1::Override*> overrides;
   };
+  // What an override lets callers choose.
+  struct AllowedModels {
+    const TextTable* models = nullptr;
+    std::span<const Choice> choices;
+  };
   // What is known of the Objective that is being built.
   struct Draft {
     Draft(const v1::Objective& of, const Targeting& by, Objective& into) : rule(of), targeting(by), objective(into) {}
@@ -48,7 +53,12 @@ class ObjectiveBuilder {
     std::vector<CompiledLayer> layers;
     std::vector<std::string> layer_ids;  // of `layers`
     std::vector<CompiledHoldout> holdouts;
-    StringMap<const CompiledPolicy*> policies;
+    // Those of context rules; nullptr: where none of them has one.
+    absl::flat_hash_map<const v1::Policy*, const CompiledPolicy*> policies;
+    // By model id: answers that do not depend on the rule that leads to them.
+    StringMap<Choice> override_choices;
+    StringMap<Choice> fallback_choices;
+    AllowedModels all_models;  // for overrides that name none; made when the first one comes
     // Names of parameters that overlays set: context rules', and of experiments with the number of those that set them.
     absl::flat_hash_set<std::string> context_parameters;
     absl::flat_hash_map<std::string, size_t> experiment_parameters;
@@ -59,6 +69,11 @@ class ObjectiveBuilder {
 
   const Objective* BuildOne(const v1::Objective& rule);
   CompiledOverride BuildOverride(Draft& draft, const v1::Override& rule);
+  const AllowedModels& AllModels(Draft& draft);
+  template <typename Refs>
+  AllowedModels MakeAllowed(Draft& draft, const Refs& refs);
+  // Made where `known` does not have it.
+  Choice SharedChoice(const Draft& draft, StringMap<Choice>& known, const v1::ModelRef& ref, Reason reason);
   CompiledContextRule BuildContextRule(Draft& draft, const v1::ContextRule& rule);
   CompiledExperiment BuildExperiment(Draft& draft, const v1::Experiment& rule);
   void BuildCells(Draft& draft, const v1::Experiment& rule, CompiledExperiment& experiment);
@@ -72,8 +87,9 @@ class ObjectiveBuilder {
   uint8_t LayerIndex(Draft& draft, const std::string& id);
   void AddHoldouts(Draft& draft);
   uint32_t HoldoutsOf(const Draft& draft, const v1::Experiment& rule) const;
-  const CompiledPolicy* PolicyOf(Draft& draft, const std::string& name);
-  const Limits* LimitsOf(const v1::Policy& policy);
+  // `narrower`, of a context rule, goes before what the Objective says, and that before the Objective's policy.
+  const CompiledPolicy* PolicyOf(Draft& draft, const v1::Policy* narrower);
+  const Limits* LimitsOf(const v1::Policy* policy, const v1::Policy* base);
   const StaticAnswer* StaticAnswerOf(const v1::StaticAnswer& proto);
   Choice Choose(const Answer* answer) const { return {.answer = answer, .model = answer->model}; }
   void CheckSizes(Draft& draft);
@@ -95,7 +111,7 @@ class ObjectiveBuilder {
   Problems& problems_;
   StringMap<Targeting> targeting_;
   StringMap<const v1::ShiftSetting*> settings_;
-  StringMap<const Limits*> limits_;
+  absl::flat_hash_map<std::pair<const v1::Policy*, const v1::Policy*>, const Limits*> limits_;
   absl::flat_hash_map<const v1::StaticAnswer*, const StaticAnswer*> static_answers_;
   absl::flat_hash_map<const v1::Experiment*, const TextTable*> forced_;
 };

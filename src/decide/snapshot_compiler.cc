@@ -8,6 +8,7 @@
 #include <set>
 #include <utility>
 
+#include "api/answer_count.h"
 #include "base/status.h"
 #include "decide/answer_factory.h"
 #include "decide/content_hash.h"
@@ -30,6 +31,7 @@ class SnapshotCompiler {
     CheckAndSetHashes();
     BuildShards();
     CheckPlacement();
+    CheckAnswerCounts();
     RETURN_IF_ERROR(problems_.Status());
     // From here on every reference is known to lead somewhere.
     BuildObjectives();
@@ -85,6 +87,26 @@ class SnapshotCompiler {
     } else if (hash != *computed) {
       problems_.Add(
           fmt::format("{} is {}, but the content has {}: damaged or changed on the way", what, hash, *computed));
+    }
+  }
+
+  void CheckAnswerCounts() {
+    for (const v1::PublishedRuleSet& published : snapshot_->proto_.rule_sets()) {
+      const v1::RuleSet& rules = published.rule_set();
+      rule_set::AnswerCount count;
+      const auto add = [&](const auto& list) {
+        for (const auto& rule : list) count.Add(rule);
+      };
+      add(rules.ensembles());
+      add(rules.policies());
+      add(rules.objectives());
+      add(rules.context_rules());
+      add(rules.experiments());
+      add(rules.traffic_shifts());
+      add(rules.shadows());
+      add(rules.overrides());
+      if (const size_t total = count.Total(); total > rule_set::kAnswersMax)
+        problems_.Add(fmt::format("namespace {}: {}", rules.namespace_(), rule_set::TooManyAnswers(total)));
     }
   }
 

@@ -24,6 +24,7 @@ struct ExpectedDecision {
   std::string reason;
   std::vector<std::string> fallbacks;
   std::string policy;
+  uint32_t burst = 0;
   std::string static_answer;
   std::string override_rule;
   std::vector<std::pair<std::string, std::string>> cells;
@@ -32,8 +33,9 @@ struct ExpectedDecision {
 
   friend bool operator==(const ExpectedDecision&, const ExpectedDecision&) = default;
   friend void PrintTo(const ExpectedDecision& decision, std::ostream* out) {
-    *out << decision.model << " by " << decision.reason << ", policy " << decision.policy << ", static "
-         << decision.static_answer << ", override " << decision.override_rule << ", fallbacks";
+    *out << decision.model << " by " << decision.reason << ", policy " << decision.policy << " of burst "
+         << decision.burst << ", static " << decision.static_answer << ", override " << decision.override_rule
+         << ", fallbacks";
     for (const auto& each : decision.fallbacks) *out << " " << each;
     for (const auto& [experiment, cell] : decision.cells) *out << ", cell " << experiment << "=" << cell;
     for (const auto& [key, value] : decision.parameters) *out << ", " << key << "=" << value;
@@ -82,18 +84,14 @@ class RuleReading {
         decision.override_rule = allowing->id();
       }
     }
-    std::string policy = objective_.policy();
-    bool has_policy = false;
+    std::string policy;  // of the first context rule that has one
     for (const v1::ContextRule& rule : rules_.context_rules()) {
       if (!Targets(rule) || (rule.has_condition() && !Holds(rule.condition()))) continue;
       if (rule.has_model() && decision.model.empty()) {
         choose(rule.model(), "context_rule");
         ended = true;
       }
-      if (!rule.policy().empty() && !has_policy) {
-        policy = rule.policy();
-        has_policy = true;
-      }
+      if (policy.empty()) policy = rule.policy();
       for (const auto& [key, value] : rule.parameters()) by_context.emplace(key, value);
     }
     if (!ended) {
@@ -316,21 +314,34 @@ class RuleReading {
     return version.has_value() && (test.version().excludes_min() ? *version > min : *version >= min);
   }
 
-  void AddPolicy(const std::string& name, ExpectedDecision& decision) const {
-    const v1::Policy* policy = nullptr;
+  const v1::Policy* FindPolicy(const std::string& name) const {
     for (const v1::Policy& each : rules_.policies()) {
-      if (each.name() == name) policy = &each;
+      if (each.name() == name) return &each;
     }
-    decision.policy = name;
-    const bool own = policy == nullptr || !objective_.fallback_models().empty();
-    for (const v1::ModelRef& ref : own ? objective_.fallback_models() : policy->fallback_models()) {
+    return nullptr;
+  }
+
+  // The narrowest that says something: the context rule's policy, the Objective, its policy.
+  void AddPolicy(const std::string& of_context, ExpectedDecision& decision) const {
+    decision.policy = of_context.empty() ? objective_.policy() : of_context;
+    std::vector<v1::ModelRef> refs;
+    const auto say = [&](const auto& rule) {
+      if (refs.empty()) refs.assign(rule.fallback_models().begin(), rule.fallback_models().end());
+      if (decision.static_answer.empty()) decision.static_answer = rule.static_answer().message();
+    };
+    const v1::Policy* own = FindPolicy(objective_.policy());
+    const v1::Policy* narrower = FindPolicy(of_context);
+    if (narrower != nullptr) say(*narrower);
+    say(objective_);
+    if (own != nullptr) say(*own);
+    if (narrower != nullptr) decision.burst = narrower->limits().burst();
+    if (decision.burst == 0 && own != nullptr) decision.burst = own->limits().burst();
+    for (const v1::ModelRef& ref : refs) {
       const std::string id = Id(ref);
       if (id != decision.model &&
           std::find(decision.fallbacks.begin(), decision.fallbacks.end(), id) == decision.fallbacks.end())
         decision.fallbacks.push_back(id);
     }
-    if (policy != nullptr) decision.static_answer = policy->static_answer().message();
-    if (objective_.has_static_answer()) decision.static_answer = objective_.static_answer().message();
   }
 
   const v1::PublishedRuleSet& published_;

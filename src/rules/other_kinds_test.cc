@@ -167,6 +167,20 @@ TEST(EnsembleRule, HasMembersThatAddUp) {
   }
 }
 
+TEST(OverrideRule, TheAnswersThatItAllowsCount) {
+  const auto rules = [](const std::string& last) {
+    return "const targetObjectives = [], cellToModel = {}, objectives = [];\n"
+           "for (let i = 0; i < 100; ++i) targetObjectives.push(Objectives['Home' + i]);\n"
+           "for (const objective of targetObjectives) objectives.push({objective, defaultModel: {name: 'base'}});\n"
+           "for (let i = 0; i < 1000; ++i) cellToModel['c' + i] = {name: 'm' + i};\n"
+           "export default [...objectives, {abTestId: 'e', targetObjectives, cellToModel}" +
+           last + "];";
+  };
+  EXPECT_THAT(Problems(rules("")), IsEmpty());
+  EXPECT_THAT(Problems(rules(", {overrideId: 'o', targetObjectives, callers: {users: ['u']}}")),
+              ElementsAre(HasSubstr("the rules lead to at least 200200 answers, expected at most 200000")));
+}
+
 TEST(OverrideRule, NamesItsCallers) {
   const auto rule = [](const std::string& callers) {
     return "{overrideId: 'o', targetObjectives: Objectives.Home, callers: " + callers + "}";

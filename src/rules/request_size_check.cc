@@ -82,6 +82,10 @@ class RequestSizeCheck {
     for (const v1::Shadow* shadow : rules.shadows) check(shadow->model(), nullptr, nullptr, objective.source());
     for (const v1::ContextRule* rule : rules.context_rules) {
       if (rule->has_model()) check(rule->model(), nullptr, nullptr, objective.source());
+      const auto policy = policies_.find(rule->policy());
+      if (policy == policies_.end()) continue;
+      for (const v1::ModelRef& model : policy->second->fallback_models())
+        check(model, nullptr, nullptr, objective.source());
     }
     for (const v1::Override* rule : rules.overrides) {
       for (const v1::ModelRef& model : rule->models()) check(model, nullptr, nullptr, objective.source());

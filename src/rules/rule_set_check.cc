@@ -8,6 +8,7 @@
 #include <set>
 #include <string>
 
+#include "api/answer_count.h"
 #include "api/rule_set.h"
 #include "base/string_map.h"
 #include "rules/experiment_check.h"
@@ -21,8 +22,6 @@ namespace {
 
 using rule_set::ModelId;
 
-// An answer is worked out in advance for every cell of every Objective.
-constexpr size_t kAnswersMax = 200'000;
 // More are not worth the search.
 constexpr int kSuggestionsMax = 100;
 
@@ -45,7 +44,7 @@ class RuleSetCheck {
     for (const auto& rule : draft_.shadows) CheckTargets(rule, fmt::format("shadow {}", rule.rule.id()));
     for (const auto& rule : draft_.overrides) CheckTargets(rule, fmt::format("override {}", rule.rule.id()));
     CheckRefused();
-    if (!CheckAnswers()) return policies;
+    if (!CheckAnswers(policies)) return policies;
     CheckRequestSizes(draft_, policies, diagnostics_);
     CheckReach(draft_, diagnostics_);
     return policies;
@@ -272,15 +271,19 @@ class RuleSetCheck {
     }
   }
 
-  bool CheckAnswers() {
-    size_t answers = 0;
-    for (const Draft<v1::Experiment>& draft : draft_.experiments)
-      answers += static_cast<size_t>(draft.rule.objectives_size()) * static_cast<size_t>(draft.rule.cells_size());
-    if (answers <= kAnswersMax) return true;
-    diagnostics_.push_back({"", 0, 0,
-                            fmt::format("the experiments have {} cells, each counted once for every Objective "
-                                        "that is targeted; expected at most {}",
-                                        answers, kAnswersMax)});
+  bool CheckAnswers(const std::vector<v1::Policy>& policies) {
+    rule_set::AnswerCount count;
+    for (const v1::Ensemble& rule : draft_.ensembles) count.Add(rule);
+    for (const v1::Policy& rule : policies) count.Add(rule);
+    for (const v1::Objective& rule : draft_.objectives) count.Add(rule);
+    for (const auto& draft : draft_.context_rules) count.Add(draft.rule);
+    for (const auto& draft : draft_.experiments) count.Add(draft.rule);
+    for (const auto& draft : draft_.shifts) count.Add(draft.rule);
+    for (const auto& draft : draft_.shadows) count.Add(draft.rule);
+    for (const auto& draft : draft_.overrides) count.Add(draft.rule);
+    const size_t total = count.Total();
+    if (total <= rule_set::kAnswersMax) return true;
+    diagnostics_.push_back({"", 0, 0, rule_set::TooManyAnswers(total)});
     return false;
   }
 

@@ -1,0 +1,76 @@
+// Of a context rule, its Objective and the Objective's policy the narrowest that says something counts.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "decide/test_snapshot.h"
+
+namespace signalbox::decide {
+namespace {
+
+using ::testing::ElementsAre;
+
+class PolicyTest : public testing::Test {
+ protected:
+  // On a TV the context rule's policy `narrow` holds.
+  void Compile(const std::string& of_objective, const std::string& of_wide, const std::string& of_narrow) {
+    snapshot_ = CompileOrDie(ParseSnapshot(
+        "rule_sets { rule_set { namespace: 'n' objectives { name: 'X' default_model { name: 'm' } " + of_objective +
+        " } policies { name: 'wide' " + of_wide + " } policies { name: 'narrow' " + of_narrow +
+        " } context_rules { id: 'tv' objectives: 'X' policy: 'narrow' "
+        "condition { field { field: 'device' in { texts: 'tv' } } } } } }"));
+  }
+
+  Decision OnATv() const { return Decide(*snapshot_, {.objective = "X", .device = "tv"}); }
+  Decision Elsewhere() const { return Decide(*snapshot_, {.objective = "X", .device = "phone"}); }
+
+  static std::vector<std::string> Fallbacks(const Decision& decision) {
+    std::vector<std::string> models;
+    for (const Answer* each : decision.fallbacks) models.push_back(each->model->id);
+    return models;
+  }
+
+ private:
+  std::shared_ptr<const Snapshot> snapshot_;
+};
+
+TEST_F(PolicyTest, AContextRulesGoesBeforeWhatTheObjectiveSaysItself) {
+  Compile("fallback_models { name: 'own' } static_answer { message: 'own' }", "",
+          "fallback_models { name: 'tv' } static_answer { message: 'tv' } limits { burst: 5 }");
+  EXPECT_THAT(Fallbacks(OnATv()), ElementsAre("tv"));
+  EXPECT_EQ(OnATv().static_answer->message, "tv");
+  EXPECT_EQ(OnATv().limits->burst, 5u);
+  EXPECT_THAT(Fallbacks(Elsewhere()), ElementsAre("own"));
+  EXPECT_EQ(Elsewhere().static_answer->message, "own");
+  EXPECT_EQ(Elsewhere().limits, nullptr);
+}
+
+TEST_F(PolicyTest, WhatAContextRulesDoesNotSayStays) {
+  Compile("policy: 'wide' fallback_models { name: 'own' }",
+          "fallback_models { name: 'wide' } static_answer { message: 'wide' } "
+          "limits { burst: 7 requests_per_second: 70 }",
+          "limits { requests_per_second: 5 }");
+  EXPECT_THAT(Fallbacks(OnATv()), ElementsAre("own"));
+  EXPECT_EQ(OnATv().static_answer->message, "wide");
+  EXPECT_EQ(OnATv().limits->policy, "narrow");
+  EXPECT_EQ(OnATv().limits->requests_per_second, 5);
+  EXPECT_EQ(OnATv().limits->burst, 7u);
+  EXPECT_EQ(Elsewhere().limits->policy, "wide");
+  EXPECT_EQ(Elsewhere().limits->requests_per_second, 70);
+}
+
+TEST_F(PolicyTest, ThatIsTheObjectivesAsWellGoesBeforeTheObjectiveWhereAContextRuleNamesIt) {
+  Compile("policy: 'narrow' fallback_models { name: 'own' }", "", "fallback_models { name: 'tv' }");
+  EXPECT_THAT(Fallbacks(OnATv()), ElementsAre("tv"));
+  EXPECT_THAT(Fallbacks(Elsewhere()), ElementsAre("own"));
+}
+
+TEST_F(PolicyTest, AFallbackThatWasChosenIsNotTriedAgain) {
+  Compile("fallback_models { name: 'own' }", "", "fallback_models { name: 'tv' } fallback_models { name: 'm' }");
+  EXPECT_THAT(Fallbacks(OnATv()), ElementsAre("tv"));
+}
+
+}  // namespace
+}  // namespace signalbox::decide
