@@ -111,7 +111,11 @@ nlohmann::ordered_json ToJson(const effect::Replay& replay, const LineCounts& co
   if (replay.first_unix_ms() != 0) json["to"] = Rfc3339(replay.last_unix_ms());
   json["models"] = nlohmann::ordered_json::array();
   for (const auto& [model, load] : replay.loads())
-    json["models"].push_back({{"model", model}, {"before", load.before}, {"after", load.after}});
+    json["models"].push_back({{"model", model},
+                              {"before", load.before},
+                              {"after", load.after},
+                              {"more_before", load.more_before},
+                              {"more_after", load.more_after}});
   json["objectives"] = nlohmann::ordered_json::array();
   for (const auto& [name, objective] : replay.objectives()) {
     nlohmann::ordered_json moves = nlohmann::ordered_json::array();
@@ -146,6 +150,17 @@ void PrintLoads(const effect::Replay& replay) {
   }
 }
 
+void PrintMore(const effect::Replay& replay) {
+  bool is_first = true;
+  for (const auto& [model, load] : replay.loads()) {
+    if (load.more_before == 0 && load.more_after == 0) continue;
+    if (is_first)
+      fmt::print("\nbeside that, as members of ensembles and as shadows (of a log, before is not known):\n");
+    is_first = false;
+    fmt::print("  {:>12} before {:>12} after  {}\n", load.more_before, load.more_after, model);
+  }
+}
+
 void PrintMoves(const effect::Replay& replay) {
   for (const auto& [name, objective] : replay.objectives()) {
     fmt::print("\n{}: {} of {} requests move ({:.2f} %)\n", name, objective.moved, objective.requests,
@@ -171,6 +186,7 @@ absl::StatusOr<bool> Simulate(const SimulateOptions& options) {
   } else {
     PrintCounts(replay, counts);
     if (replay.replayed() > 0) PrintLoads(replay);
+    PrintMore(replay);
     PrintMoves(replay);
   }
   return replay.replayed() > 0 || counts.lines == 0;

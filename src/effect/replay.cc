@@ -10,6 +10,11 @@ Load& Replay::LoadOf(std::string_view model) {
   return loads_[std::string(loads_.size() < kNamesMax ? model : kOthers)];
 }
 
+void Replay::AddMore(const decide::Decision& decision, uint64_t Load::*count) {
+  for (const decide::Answer::Member& member : decision.answer->members) ++(LoadOf(member.answer->model->id).*count);
+  for (const decide::Shadow* shadow : decision.shadows) ++(LoadOf(shadow->answer->model->id).*count);
+}
+
 Replay::Result Replay::Add(const decide::RequestContext& context, std::string_view logged_model) {
   const decide::Decision after = decide::Decide(after_, context);
   if (after.answer == nullptr) return Result::kNoObjective;
@@ -17,12 +22,14 @@ Replay::Result Replay::Add(const decide::RequestContext& context, std::string_vi
   if (before_ != nullptr) {
     const decide::Decision before = decide::Decide(*before_, context);
     from = before.answer == nullptr ? std::string_view() : std::string_view(before.answer->model->id);
+    if (before.answer != nullptr) AddMore(before, &Load::more_before);
   }
   if (from.empty()) return Result::kNoModel;
   const std::string_view to = after.answer->model->id;
   ++replayed_;
   ++LoadOf(from).before;
   ++LoadOf(to).after;
+  AddMore(after, &Load::more_after);
   if (context.now_unix_ms != 0) {
     first_unix_ms_ = first_unix_ms_ == 0 ? context.now_unix_ms : std::min(first_unix_ms_, context.now_unix_ms);
     last_unix_ms_ = std::max(last_unix_ms_, context.now_unix_ms);

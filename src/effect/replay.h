@@ -16,6 +16,10 @@ namespace signalbox::effect {
 struct Load {
   uint64_t before = 0;
   uint64_t after = 0;
+  // Requests that reach it beside those: as a member of an ensemble that was chosen, or as a shadow. What the log does
+  // not say is 0.
+  uint64_t more_before = 0;
+  uint64_t more_after = 0;
 };
 
 // Counts; its memory does not grow with the log. Not thread-safe.
@@ -52,6 +56,7 @@ class Replay {
 
  private:
   Load& LoadOf(std::string_view model);
+  void AddMore(const decide::Decision& decision, uint64_t Load::*count);
 
   const decide::Snapshot* before_;
   const decide::Snapshot& after_;

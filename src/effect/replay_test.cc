@@ -42,6 +42,26 @@ TEST(Replay, CountsWhoWouldHaveGotWhat) {
   EXPECT_EQ(replay.last_unix_ms(), 9000);
 }
 
+TEST(Replay, CountsMembersOfEnsemblesAndShadowsBesideWhoMoves) {
+  v1::Snapshot proto;
+  ASSERT_TRUE(google::protobuf::TextFormat::ParseFromString(
+      "rule_sets { rule_set { namespace: 'home' "
+      "objectives { name: 'Ranking' default_model { ensemble: 'mix' } } "
+      "ensembles { name: 'mix' mode: MEAN members { model { name: 'a' } } members { model { name: 'b' } } } "
+      "shadows { id: 's' objectives: 'Ranking' model { name: 'b' } share_ppm: 1000000 } } }",
+      &proto));
+  const auto after = decide::Snapshot::Compile(std::move(proto));
+  ASSERT_TRUE(after.ok()) << Message(after.status());
+  Replay replay(after->get(), **after);
+  EXPECT_EQ(replay.Add({.objective = "Ranking", .user = "u1"}, "ensemble:mix"), Replay::Result::kReplayed);
+  EXPECT_EQ(replay.loads().at("ensemble:mix").after, 1u);
+  EXPECT_EQ(replay.loads().at("a").after, 0u);
+  EXPECT_EQ(replay.loads().at("a").more_after, 1u);
+  EXPECT_EQ(replay.loads().at("b").more_before, 2u);
+  EXPECT_EQ(replay.loads().at("b").more_after, 2u);
+  EXPECT_EQ(replay.objectives().at("Ranking").moved, 0u);
+}
+
 TEST(Replay, OldRulesDecideAnewWhereTheyAreGiven) {
   const auto before = Canary(0);
   const auto after = Canary(250'000);
