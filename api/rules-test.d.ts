@@ -17,7 +17,7 @@ interface TestedRequest {
   /** `"4.2.1"` */
   readonly appVersion?: string;
   readonly segments?: readonly string[];
-  readonly attributes?: { readonly [name: string]: string | number };
+  readonly attributes?: { readonly [name: string]: string | number | boolean };
   /** When the request comes: `"2026-01-31T18:00:00Z"`. Left out: nothing that depends on time is in effect. */
   readonly now?: string;
   /** What the caller asks for in `sb-override`. Cells: experiment to cell. */
@@ -25,9 +25,9 @@ interface TestedRequest {
 }
 
 /** `"ranker@2"`, or a model as in a rule. */
-type ExpectedModel = string | { readonly name: string; readonly version?: string | number } | { readonly ensemble: string };
+type ExpectedModel = string | { readonly name: string; readonly version?: string | number } | { readonly ensemble: string | number };
 
-type DecisionReason = "default" | "experiment" | "traffic_shift" | "fallback" | "context_rule" | "override";
+type DecisionReason = "default" | "experiment" | "traffic_shift" | "context_rule" | "override";
 
 /** What is expected of one decision. Each returns the same again. */
 interface DecisionExpectation {
@@ -39,7 +39,7 @@ interface DecisionExpectation {
   /** Why the model was chosen. */
   reason(reason: DecisionReason): this;
   /** In ObjectiveConfig, whichever rule sets it. */
-  parameter(key: string, value: string | number): this;
+  parameter(key: string, value: string | number | boolean): this;
   /** All of them, in order. */
   fallbacks(...models: ExpectedModel[]): this;
   /** The request may be copied there: it is decided as one that every sample rate takes. */

@@ -43,8 +43,11 @@ interface ModelRef {
 
 /** An {@link EnsembleRule} in the place of a model: several models answer together. */
 interface EnsembleRef {
-  readonly ensemble: string;
+  readonly ensemble: RuleId;
 }
+
+/** What another rule of the rule set has as its id: `12345` and `"12345"` are the same. */
+type RuleId = string | number;
 
 /** One model, or an ensemble in its place. */
 type ModelOrEnsemble = ModelRef | EnsembleRef;
@@ -77,11 +80,13 @@ interface Condition {
   or(...others: readonly Condition[]): Condition;
   /** True when this one is false. */
   not(): Condition;
+  /** The data that it is, for messages of your own. */
+  toString(): string;
   readonly __condition: unique symbol;
 }
 
 /** One value or more, each an argument of its own or all in an array. */
-type Values<T> = readonly [T, ...T[]] | readonly [readonly T[]];
+type Values<T> = readonly T[] | readonly [readonly T[]];
 
 /** Tests of any field's text. */
 interface TextTests {
@@ -185,7 +190,7 @@ declare const when: {
 
 /**
  * Who counts as one in an experiment: a field of the request context (`user`, `country`, `locale`, `device`, `surface`, `tenant`,
- * `traffic_type`, `app_version`) or the name of a free attribute (`"account"`). Of several the first that the request has.
+ * `trafficType`, `appVersion`; also `traffic_type`, `app_version`) or the name of a free attribute (`"account"`). Of several the first that the request has.
  * A request with none of them takes no part. Left out: `user`.
  */
 type Unit = string | readonly string[];
@@ -230,7 +235,7 @@ interface ObjectiveRule {
   /** The end of the fallback chain. Left out: the policy's; without one the request fails. */
   readonly staticAnswer?: StaticAnswer;
   /** Name of a {@link PolicyRule} without `when`: limits, fallback models, static answer. */
-  readonly policy?: string;
+  readonly policy?: RuleId;
   /** What the models of this Objective take. Has to be the same in every rule for the Objective. */
   readonly modelInputType?: string;
   /** For example `SCORER` or `RANKER`. */
@@ -251,7 +256,7 @@ interface ContextRule {
   readonly when?: Condition;
   readonly model?: ModelOrEnsemble;
   /** Name of a {@link PolicyRule}; its `when` has to hold as well. */
-  readonly policy?: string;
+  readonly policy?: RuleId;
   readonly parameters?: Parameters;
 }
 
@@ -290,7 +295,7 @@ interface ExperimentRule {
   /**
    * Name of a {@link LayerRule}. At most one experiment of each layer applies to a request; those that name no layer share one.
    */
-  readonly layer?: string;
+  readonly layer?: RuleId;
   /** Where in the layer: from, to, in percent. Ranges of one layer do not overlap. Left out: all of it. */
   readonly layerRange?: readonly [from: number, to: number];
   /** It runs from here. Left out: as soon as it is published. */
@@ -307,7 +312,7 @@ interface ExperimentRule {
    */
   readonly forcedCells?: { readonly [unit: string]: string | number };
   /** Names of {@link PolicyRule}s, of which only the `when` is taken: who may take part. */
-  readonly policy?: string | readonly string[];
+  readonly policy?: RuleId | readonly RuleId[];
   /** An experimentation platform allocates, not the hash. */
   readonly remoteAllocation?: RemoteAllocation;
 }
@@ -350,7 +355,7 @@ interface HoldoutRule {
   /** Left out: `holdoutId`. */
   readonly seed?: number | string;
   /** Names of {@link LayerRule}s. Left out: all experiments of the rule set, also those in no layer. */
-  readonly layers?: readonly string[];
+  readonly layers?: readonly RuleId[];
   /** Left out: everywhere. */
   readonly when?: Condition;
 }
@@ -374,7 +379,7 @@ interface TrafficShift {
   /** Only these requests. Left out: all. */
   readonly when?: Condition;
   /** Names of {@link PolicyRule}s, of which only the `when` is taken. */
-  readonly policy?: string | readonly string[];
+  readonly policy?: RuleId | readonly RuleId[];
 }
 
 /** By a percentage, or by a schedule. */
@@ -452,7 +457,7 @@ interface PolicyRule {
    * Policies that say what this one does not: the first named goes before the next, each limit by itself. Their `when` and this
    * one's all have to hold.
    */
-  readonly extends?: string | readonly string[];
+  readonly extends?: RuleId | readonly RuleId[];
   readonly limits?: Limits;
   /** At most 8. */
   readonly fallbackModels?: readonly ModelRef[];
@@ -495,4 +500,4 @@ type Rule =
   | FallbackRule;
 
 /** What stands after `export default`, and what a function may return in place of one rule. */
-type Rules = readonly (Rule | (() => Rule))[];
+type Rules = readonly (Rule | (() => Rule | Rules))[];

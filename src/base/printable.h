@@ -6,8 +6,8 @@
 
 namespace signalbox {
 
-// Whether `text`, UTF-8, holds control characters: line ends, escape sequences of terminals, and what else could make a
-// line look like another one.
+// Whether `text`, UTF-8, holds control characters: line ends, escape sequences of terminals, changes of the direction
+// of text, and what else could make a line look like another one.
 bool HoldsControlCharacters(std::string_view text);
 
 // `text` with \n, \t and \x1b in their place; all else as it is.

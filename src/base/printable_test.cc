@@ -22,6 +22,8 @@ TEST(Printable, WhatCouldForgeALineIsFoundAndEscaped) {
       {std::string("a\0b", 3), R"(a\x00b)"},
       {"a\xc2\x9b", R"(a\xc2\x9b)"},
       {"a\xe2\x80\xa8", R"(a\xe2\x80\xa8)"},
+      {"\xe2\x80\xaelive", R"(\xe2\x80\xaelive)"},
+      {"\xe2\x81\xa6live", R"(\xe2\x81\xa6live)"},
   };
   for (const auto& [text, escaped] : table) {
     EXPECT_TRUE(HoldsControlCharacters(text)) << escaped;

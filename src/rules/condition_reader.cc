@@ -53,6 +53,8 @@ class ConditionReader {
  public:
   bool Read(const RuleValue& value, v1::Condition& condition, int depth = 0) {
     const auto* object = std::get_if<RuleValue::Object>(&value.data);
+    if (std::holds_alternative<Unusable>(value.data) && InWords(value) == "a function")
+      return Wrong(fmt::format("expected {}, got a function; are the () behind it missing?", kConditionExpected));
     if (object == nullptr || object->empty()) return Expected(kConditionExpected, value);
     if (const RuleValue* field = Find(value, "field");
         field != nullptr && std::holds_alternative<std::string>(field->data))
@@ -60,14 +62,13 @@ class ConditionReader {
     const auto& [kind, body] = object->front();
     if (object->size() != 1)
       return Wrong(fmt::format("expected {}, got an object of {} keys", kConditionExpected, object->size()));
-    if (depth >= kConditionDepthMax)
-      return Wrong(
-          fmt::format("conditions are nested more than {} deep, the limit of one condition", kConditionDepthMax));
+    size_.levels = std::max(size_.levels, static_cast<size_t>(depth) + 1);
+    if (std::optional<std::string> wrong = WrongSize(size_)) return Wrong(*std::move(wrong));
     if (kind == "all") return ReadAll(body, *condition.mutable_all(), depth);
     if (kind == "any") return ReadAll(body, *condition.mutable_any(), depth);
     if (kind == "not") return Read(body, *condition.mutable_not_(), depth + 1);
-    if (++tests_ > kConditionTestsMax)
-      return Wrong(fmt::format("more than {} tests in one condition, the limit", kConditionTestsMax));
+    ++size_.tests;
+    if (std::optional<std::string> wrong = WrongSize(size_)) return Wrong(*std::move(wrong));
     if (kind == "field") return ReadField(body, *condition.mutable_field());
     if (kind == "time") return ReadTime(body, *condition.mutable_time());
     if (kind == "weekly") return ReadWeekly(body, *condition.mutable_weekly());
@@ -76,6 +77,7 @@ class ConditionReader {
   }
 
   std::string take_wrong() { return std::move(wrong_); }
+  const ConditionSize& size() const { return size_; }
 
  private:
   static std::string Shown(std::string_view text) { return EscapeControlCharacters(text.substr(0, 80)); }
@@ -151,13 +153,8 @@ class ConditionReader {
     const RuleValue* list = Find(body, "texts");
     const auto* items = list == nullptr ? nullptr : std::get_if<RuleValue::Array>(&list->data);
     if (items == nullptr || items->empty()) return Wrong("expected at least one value, such as 'US'");
-    texts_ += items->size();
-    if (texts_ > kConditionTextsMax) {
-      return Wrong(
-          fmt::format("has {} values, expected at most {} in one condition; lists of users belong into a "
-                      "segment",
-                      texts_, kConditionTextsMax));
-    }
+    size_.texts += items->size();
+    if (std::optional<std::string> wrong = WrongSize(size_)) return Wrong(*std::move(wrong));
     for (const RuleValue& item : *items) {
       const auto* text = std::get_if<std::string>(&item.data);
       if (text == nullptr) return Expected("a text, such as 'US'", item);
@@ -318,18 +315,28 @@ class ConditionReader {
   }
 
   std::string wrong_;
-  size_t tests_ = 0;
-  size_t texts_ = 0;
+  ConditionSize size_;
 };
 
 const std::string* TextAt(const RuleValue& value) { return std::get_if<std::string>(&value.data); }
 
 }  // namespace
 
-std::optional<std::string> ReadCondition(const RuleValue& value, v1::Condition& condition) {
+std::optional<std::string> ReadCondition(const RuleValue& value, v1::Condition& condition, ConditionSize* size) {
   ConditionReader reader;
-  if (reader.Read(value, condition)) return std::nullopt;
-  return reader.take_wrong();
+  if (!reader.Read(value, condition)) return reader.take_wrong();
+  if (size != nullptr) *size = reader.size();
+  return std::nullopt;
+}
+
+std::optional<std::string> WrongSize(const ConditionSize& size) {
+  if (size.levels > kConditionDepthMax)
+    return fmt::format("conditions are nested more than {} deep, the limit of one condition", kConditionDepthMax);
+  if (size.tests > kConditionTestsMax)
+    return fmt::format("more than {} tests in one condition, the limit", kConditionTestsMax);
+  if (size.texts <= kConditionTextsMax) return std::nullopt;
+  return fmt::format("has {} values, expected at most {} in one condition; lists of users belong into a segment",
+                     size.texts, kConditionTextsMax);
 }
 
 std::optional<std::string> ReadWeeklyWindow(const RuleValue& value, v1::WeeklyWindow& window) {

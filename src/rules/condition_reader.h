@@ -1,6 +1,7 @@
 // Conditions, from plain data to the schema. `when` makes that data; whoever writes it by hand gets the same checks.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string>
 
@@ -9,8 +10,19 @@
 
 namespace signalbox::rules {
 
+// What the limits of one condition count.
+struct ConditionSize {
+  size_t tests = 0;
+  size_t texts = 0;
+  size_t levels = 0;
+};
+
 // Fills `condition` from data of the shape of condition.proto, or returns what is wrong with it, in a sentence. Pure.
-std::optional<std::string> ReadCondition(const RuleValue& value, v1::Condition& condition);
+std::optional<std::string> ReadCondition(const RuleValue& value, v1::Condition& condition,
+                                         ConditionSize* size = nullptr);
+
+// Which limit a condition of this size exceeds.
+std::optional<std::string> WrongSize(const ConditionSize& size);
 
 // {days: ['sat'], from: '18:00', to: '23:00', utcOffset: '+01:00'}, as authors write it.
 std::optional<std::string> ReadWeeklyWindow(const RuleValue& value, v1::WeeklyWindow& window);

@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/printable.h"
 #include "rules/engine.h"
 #include "rules/expected_context.h"
 #include "rules/field_reader.h"
@@ -44,14 +45,9 @@ constexpr std::array kMethods = {
     Method{"override", Kind::kOverride, 1, 1, "an override rule: .override('testers')", false},
     Method{"staticAnswer", Kind::kStaticAnswer, 0, 0, "nothing: .staticAnswer()", false},
 };
-// As the decision names them.
-constexpr std::array<std::string_view, 6> kReasons = {"default",  "experiment",   "traffic_shift",
-                                                      "fallback", "context_rule", "override"};
-
-bool HasControlCharacter(std::string_view text) {
-  return std::any_of(text.begin(), text.end(),
-                     [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
-}
+// As the decision names them. A fallback is no decision: it is taken when a model cannot be reached.
+constexpr std::array<std::string_view, 5> kReasons = {"default", "experiment", "traffic_shift", "context_rule",
+                                                      "override"};
 
 // 'm@2', or {name, version} as in a rule.
 bool ReadModel(const RuleValue& value, std::string& text) {
@@ -103,7 +99,7 @@ struct ExpectationFunctions {
     RuleValue name;
     if (!Copy(context, arguments, 0, name)) return false;
     const auto* text = std::get_if<std::string>(&name.data);
-    if (text == nullptr || text->empty() || text->size() > kNameBytesMax || HasControlCharacter(*text)) {
+    if (text == nullptr || text->empty() || text->size() > kNameBytesMax || HoldsControlCharacters(*text)) {
       return Fail(context, fmt::format("test(): expected a name of 1 to {} bytes without control characters, and a "
                                        "function: test('who gets what', () => {{ ... }})",
                                        kNameBytesMax));
@@ -280,7 +276,8 @@ bool ExpectationFunctions::Chain(JSContext* context, const JS::CallArgs& argumen
     if (!Copy(context, arguments, i, value)) return false;
     std::string& text = expectation.arguments.emplace_back();
     const bool is_model = method.kind == Kind::kModel || method.kind == Kind::kFallbacks;
-    if (is_model ? ReadModel(value, text) : ReadName(value, text)) continue;
+    const bool is_value = method.kind == Kind::kParameter && i == 1;
+    if (is_model ? ReadModel(value, text) : is_value ? ReadTextOf(value, text) : ReadName(value, text)) continue;
     wrong(fmt::format("expected {}, got {}", method.expected, InWords(value)));
     return true;
   }

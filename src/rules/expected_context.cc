@@ -114,8 +114,8 @@ class ContextReader {
     for (const RuleProperty& pair : *object) {
       std::string text;
       if (IsNothing(pair.value)) continue;
-      if (!ReadName(pair.value, text)) {
-        Wrong(fmt::format("{}.{}", property.name, pair.name), "a text or a number", pair.value);
+      if (!ReadTextOf(pair.value, text)) {
+        Wrong(fmt::format("{}.{}", property.name, pair.name), "a text, a number, true or false", pair.value);
       } else {
         pairs.emplace_back(pair.name, std::move(text));
       }
@@ -165,6 +165,13 @@ bool ReadName(const RuleValue& value, std::string& text) {
     return true;
   }
   return false;
+}
+
+bool ReadTextOf(const RuleValue& value, std::string& text) {
+  const auto* boolean = std::get_if<bool>(&value.data);
+  if (boolean == nullptr) return ReadName(value, text);
+  text = *boolean ? "true" : "false";
+  return true;
 }
 
 }  // namespace signalbox::rules

@@ -15,4 +15,7 @@ std::vector<std::string> ReadTestedContext(const RuleValue& value, TestedContext
 // A text, or a number as it is written. Nothing for anything else.
 bool ReadName(const RuleValue& value, std::string& text);
 
+// The same, and also true and false: of an attribute, of a parameter.
+bool ReadTextOf(const RuleValue& value, std::string& text);
+
 }  // namespace signalbox::rules

@@ -73,7 +73,7 @@ TEST(ExperimentRule, EveryMistakeInWhoTakesPartHasItsPlace) {
     std::string problem;
   };
   const Case cases[] = {
-      {"unit: 'appVersion'", "unit: there is no such context field, did you mean \"app_version\"?"},
+      {"unit: 'appVersion '", "unit: there is no such context field, did you mean \"app_version\"?"},
       {"unit: 'segments'", "unit: segments are a list, which cannot be a unit; expected a field with one value"},
       {"unit: []", "unit: has 0 fields, expected 1 to 8"},
       {"unit: ['a', 'a']", "unit[1]: names a twice"},

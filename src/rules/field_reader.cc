@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "api/rule_set.h"
+#include "base/printable.h"
 #include "rules/condition_form.h"
 #include "rules/condition_reader.h"
 #include "rules/suggestion.h"
@@ -28,10 +29,10 @@ constexpr size_t kKeysMax = 1000;
 bool IsWhole(double number) { return std::isfinite(number) && number == std::floor(number); }
 
 std::string Shown(std::string_view text) {
-  if (text.size() <= kShownBytesMax) return std::string(text);
+  if (text.size() <= kShownBytesMax) return EscapeControlCharacters(text);
   size_t end = kShownBytesMax;
   while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
-  return fmt::format("{}...", text.substr(0, end));
+  return fmt::format("{}...", EscapeControlCharacters(text.substr(0, end)));
 }
 
 std::string NumberText(double number) {

@@ -134,8 +134,9 @@ bool RefuseChange(JSContext* context, unsigned, JS::Value*) {
 
 // `new Proxy({}, {get, set, defineProperty, deleteProperty})`
 bool DefineReadOnly(JSContext* context, JS::HandleObject global, const char* name, JSNative get) {
+  // Without a prototype, through which a rule file could add to them.
   JS::RootedObject target(context, JS_NewPlainObject(context));
-  JS::RootedObject handler(context, JS_NewPlainObject(context));
+  JS::RootedObject handler(context, JS_NewObjectWithGivenProto(context, nullptr, nullptr));
   JS::RootedValue proxy_class(context);
   if (target == nullptr || handler == nullptr || !JS_DefineFunction(context, handler, "get", get, 3, 0) ||
       !JS_DefineFunction(context, handler, "set", RefuseChange, 4, 0) ||
@@ -166,6 +167,11 @@ bool RefuseDynamicImport(JSContext* context, JS::HandleValue, JS::HandleObject, 
   return false;
 }
 
+bool RefuseImportMeta(JSContext* context, JS::HandleValue, JS::HandleObject) {
+  JS_ReportErrorUTF8(context, "import.meta does not exist in rules, which do not know where they lie");
+  return false;
+}
+
 }  // namespace
 
 RealmScope& ScopeOfCurrentRealm(JSContext* context) {
@@ -186,6 +192,7 @@ std::span<const std::string_view> Constants() { return kConstants; }
 JSObject* NewGlobal(JSContext* context, RealmScope& scope) {
   JS_SetSecurityCallbacks(context, &kSecurityCallbacks);
   JS::SetModuleDynamicImportHook(JS_GetRuntime(context), RefuseDynamicImport);
+  JS::SetModuleMetadataHook(JS_GetRuntime(context), RefuseImportMeta);
   JS::RealmOptions options;
   options.creationOptions()
       .setSharedMemoryAndAtomicsEnabled(false)

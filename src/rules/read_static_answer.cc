@@ -24,12 +24,14 @@ struct Number {
   double low;
   double high;
   bool is_whole;
+  std::string_view type = {};
 };
 
 template <typename T>
 bool AddNumber(FieldReader& reader, const Field& item, const Number& number, google::protobuf::RepeatedField<T>* to) {
-  const std::string expected =
-      number.is_whole ? fmt::format("a whole number from {:.0f} to {:.0f}", number.low, number.high) : "a number";
+  const std::string expected = number.is_whole
+                                   ? fmt::format("a whole number from {:.0f} to {:.0f}", number.low, number.high)
+                                   : fmt::format("a number that {} can hold", number.type);
   const std::optional<double> value = reader.Number(item, number.low, number.high, expected);
   if (!value) return false;
   if (number.is_whole && *value != std::floor(*value)) {
@@ -65,9 +67,9 @@ bool AddItem(FieldReader& reader, const Field& item, std::string_view datatype, 
   if (datatype == "UINT32") return AddNumber(reader, item, {0, 4294967295.0, true}, contents.mutable_uint_contents());
   if (datatype == "UINT64") return AddNumber(reader, item, {0, kExact, true}, contents.mutable_uint64_contents());
   if (datatype == "FP32")
-    return AddNumber(reader, item, {-3.4028234663852886e38, 3.4028234663852886e38, false},
+    return AddNumber(reader, item, {-3.4028234663852886e38, 3.4028234663852886e38, false, "FP32"},
                      contents.mutable_fp32_contents());
-  return AddNumber(reader, item, {-1.7976931348623157e308, 1.7976931348623157e308, false},
+  return AddNumber(reader, item, {-1.7976931348623157e308, 1.7976931348623157e308, false, "FP64"},
                    contents.mutable_fp64_contents());
 }
 

@@ -43,9 +43,11 @@ std::vector<std::string> RuleReading::ReadUnit() {
   }
   std::vector<std::string> names;
   for (const Field& field : fields) {
-    const std::optional<std::string> name =
-        reader.Text(field, "the name of a context field, such as 'user' or 'account'");
+    std::optional<std::string> name = reader.Text(field, "the name of a context field, such as 'user' or 'account'");
     if (!name) continue;
+    // As conditions write them.
+    if (*name == "trafficType") name = "traffic_type";
+    if (*name == "appVersion") name = "app_version";
     if (*name == "segments") {
       reader.Error(field, "segments are a list, which cannot be a unit; expected a field with one value");
     } else if (!IsContextField(*name) && WrongAttributeName({*name})) {

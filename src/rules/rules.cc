@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 
+#include "base/printable.h"
 #include "base/status.h"
 #include "rules/engine.h"
 #include "rules/import_graph.h"
@@ -16,10 +17,13 @@
 
 namespace signalbox::rules {
 
+// One line, whatever the rules write into ids, keys and errors.
 std::string Format(const Diagnostic& diagnostic) {
-  if (diagnostic.file.empty()) return diagnostic.message;
-  if (diagnostic.line == 0) return fmt::format("{}: {}", diagnostic.file, diagnostic.message);
-  return fmt::format("{}:{}:{}: {}", diagnostic.file, diagnostic.line, diagnostic.column, diagnostic.message);
+  const std::string file = EscapeControlCharacters(diagnostic.file);
+  const std::string message = EscapeControlCharacters(diagnostic.message);
+  if (file.empty()) return message;
+  if (diagnostic.line == 0) return fmt::format("{}: {}", file, message);
+  return fmt::format("{}:{}:{}: {}", file, diagnostic.line, diagnostic.column, message);
 }
 
 namespace {

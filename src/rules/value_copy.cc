@@ -1,5 +1,10 @@
 #include "rules/value_copy.h"
 
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "rules/condition_value.h"
 #include "rules/globals.h"
 #include "rules/spidermonkey.h"
 
@@ -8,14 +13,24 @@ namespace {
 
 // Rules are five levels deep, and conditions three levels for each of theirs.
 constexpr int kDepthMax = 64;
-// Parameters are the longest texts; all of a model's together have to fit into 4 KiB.
-constexpr size_t kTextUnitsMax = 64 << 10;
+// A static answer is the longest text: 64 KiB, in base64.
+constexpr size_t kTextUnitsMax = 87'384;
+constexpr size_t kPathBytesMax = 120;
 constexpr uint32_t kItemsMax = 100'000;
 
 class Copier {
  public:
   Copier(JSContext* context, CopyBudget& budget) : context_(context), budget_(budget) {}
 
+  // Throws what was refused, and where in the value.
+  bool CopyAll(JS::HandleValue value, RuleValue& copy) {
+    if (Copy(value, 0, copy)) return true;
+    if (refused_.empty()) return false;
+    JS_ReportErrorUTF8(context_, "%s%s%s", path_.c_str(), path_.empty() ? "" : ": ", refused_.c_str());
+    return false;
+  }
+
+ private:
   bool Copy(JS::HandleValue value, int depth, RuleValue& copy) {
     if (budget_.values == 0) return RefuseAll("more than 500000 values in one rule set");
     --budget_.values;
@@ -37,34 +52,70 @@ class Copier {
     return true;
   }
 
- private:
-  bool Refuse(const char* what) {
-    JS_ReportErrorUTF8(context_, "%s", what);
+  bool Refuse(std::string what) {
+    refused_ = std::move(what);
     return false;
   }
 
-  bool RefuseAll(const char* what) {
+  bool RefuseAll(std::string what) {
     budget_.is_spent = true;
-    return Refuse(what);
+    return Refuse(std::move(what));
+  }
+
+  // What was refused is in `part` of the value. Only the last parts are worth showing.
+  bool RefusedIn(const std::string& part) {
+    // Something else threw, or there are so many parts that none of them is the place.
+    if (refused_.empty() || is_too_deep_) return false;
+    if (path_.size() < kPathBytesMax) path_ = path_.empty() || path_.front() == '[' ? part + path_ : part + "." + path_;
+    return false;
+  }
+
+  // `what`: "keys". Whoever reads the rule has lower limits, which it is better to hear of.
+  bool RefuseSize(size_t size, const char* what, const char* in) {
+    return Refuse(fmt::format("{} of {} {}, expected at most {} here, and fewer in most places (docs/rules.md, Limits)",
+                              in, size, what, kItemsMax));
   }
 
   bool CopyText(JS::HandleString text, std::string& copy) {
     const size_t units = JS::GetStringLength(text);
-    if (units > kTextUnitsMax) return Refuse("a text of more than 65536 characters in a rule");
+    if (units > kTextUnitsMax)
+      return Refuse(fmt::format("a text of {} characters, expected at most {}", units, kTextUnitsMax));
     if (units > budget_.text_bytes) return RefuseAll("more than 16 MiB of text in one rule set");
     budget_.text_bytes -= units;
     JSLinearString* linear = JS_EnsureLinearString(context_, text);
     if (linear == nullptr) return false;
+    if (HoldsLoneSurrogate(linear))
+      return Refuse("a text with half of a character (a lone surrogate), expected whole ones");
     copy.resize(JS::GetDeflatedUTF8StringLength(linear));
     JS::DeflateStringToUTF8Buffer(linear, mozilla::Span<char>(copy.data(), copy.size()));
     return true;
   }
 
+  static bool HoldsLoneSurrogate(JSLinearString* text) {
+    if (JS::LinearStringHasLatin1Chars(text)) return false;
+    const JS::AutoCheckCannotGC no_gc;
+    const char16_t* units = JS::GetTwoByteLinearStringChars(no_gc, text);
+    const size_t length = JS::GetLinearStringLength(text);
+    for (size_t i = 0; i < length; ++i) {
+      if (units[i] < 0xD800 || units[i] > 0xDFFF) continue;
+      const bool is_pair = units[i] < 0xDC00 && i + 1 < length && units[i + 1] >= 0xDC00 && units[i + 1] <= 0xDFFF;
+      if (!is_pair) return true;
+      ++i;
+    }
+    return false;
+  }
+
   bool CopyObject(JS::HandleObject object, int depth, RuleValue& copy) {
-    if (depth == kDepthMax) return Refuse("a value is nested more than 64 levels deep (does it contain itself?)");
+    if (depth == kDepthMax) {
+      is_too_deep_ = true;
+      return Refuse("a value is nested more than 64 levels deep (does it contain itself?)");
+    }
     if (ObjectiveName name; ReadObjectiveName(context_, object, name)) {
       copy.data = std::move(name);
       return true;
+    }
+    if (JS::RootedObject data(context_, ConditionData(object)); data != nullptr) {
+      return CopyProperties(data, depth, copy.data.emplace<RuleValue::Object>());
     }
     bool is_array = false;
     if (!JS::IsArrayObject(context_, object, &is_array)) return false;
@@ -110,10 +161,11 @@ class Copier {
   bool CopyArray(JS::HandleObject array, int depth, RuleValue::Array& copy) {
     uint32_t length = 0;
     if (!JS::GetArrayLength(context_, array, &length)) return false;
-    if (length > kItemsMax) return Refuse("an array of more than 100000 items");
+    if (length > kItemsMax) return RefuseSize(length, "items", "an array");
     JS::RootedValue item(context_);
     for (uint32_t i = 0; i < length; ++i) {
-      if (!JS_GetElement(context_, array, i, &item) || !Copy(item, depth + 1, copy.emplace_back())) return false;
+      if (!JS_GetElement(context_, array, i, &item)) return false;
+      if (!Copy(item, depth + 1, copy.emplace_back())) return RefusedIn(fmt::format("[{}]", i));
     }
     return true;
   }
@@ -121,7 +173,7 @@ class Copier {
   bool CopyProperties(JS::HandleObject object, int depth, RuleValue::Object& copy) {
     JS::Rooted<JS::IdVector> ids(context_, JS::IdVector(context_));
     if (!JS_Enumerate(context_, object, &ids)) return false;
-    if (ids.length() > kItemsMax) return Refuse("an object of more than 100000 properties");
+    if (ids.length() > kItemsMax) return RefuseSize(ids.length(), "keys", "an object");
     JS::RootedId id(context_);
     JS::RootedValue key(context_);
     JS::RootedValue value(context_);
@@ -130,21 +182,25 @@ class Copier {
       if (!JS_IdToValue(context_, id, &key)) return false;
       JS::RootedString key_text(context_, JS::ToString(context_, key));
       auto& [name, property] = copy.emplace_back();
-      if (key_text == nullptr || !CopyText(key_text, name)) return false;
-      if (!JS_GetPropertyById(context_, object, id, &value) || !Copy(value, depth + 1, property)) return false;
+      if (key_text == nullptr || !CopyText(key_text, name)) return RefusedIn("a key");
+      if (!JS_GetPropertyById(context_, object, id, &value)) return false;
+      if (!Copy(value, depth + 1, property)) return RefusedIn(name);
     }
     return true;
   }
 
   JSContext* context_;
   CopyBudget& budget_;
+  bool is_too_deep_ = false;
+  std::string refused_;
+  std::string path_;
 };
 
 }  // namespace
 
 std::optional<RuleValue> CopyValue(JSContext* context, JS::HandleValue value, CopyBudget& budget) {
   RuleValue copy;
-  if (!Copier(context, budget).Copy(value, 0, copy)) return std::nullopt;
+  if (!Copier(context, budget).CopyAll(value, copy)) return std::nullopt;
   return copy;
 }
 

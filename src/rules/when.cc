@@ -4,11 +4,13 @@
 #include <js/RegExp.h>
 #include <js/RegExpFlags.h>
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "rules/condition_reader.h"
+#include "rules/condition_value.h"
 #include "rules/field_reader.h"
 #include "rules/moment.h"
 #include "rules/suggestion.h"
@@ -45,15 +47,104 @@ bool ReturnText(JSContext* context, JS::CallArgs& arguments, std::string_view te
   return true;
 }
 
-// check(what, condition): throws what is wrong with it.
-bool Check(JSContext* context, unsigned count, JS::Value* values) {
-  JS::CallArgs arguments = JS::CallArgsFromVp(count, values);
-  const std::optional<RuleValue> copy = Copied(context, arguments.get(1));
+// made(what, methods, data) -> a condition. Throws what is wrong with it.
+bool Made(JSContext* context, unsigned count, JS::Value* values) {
+  const JS::CallArgs arguments = JS::CallArgsFromVp(count, values);
+  const std::optional<RuleValue> copy = Copied(context, arguments.get(2));
   if (!copy) return false;
   v1::Condition condition;
-  const std::optional<std::string> wrong = ReadCondition(*copy, condition);
+  ConditionSize size;
+  const std::optional<std::string> wrong = ReadCondition(*copy, condition, &size);
   if (wrong) return Throw(context, fmt::format("{}: {}", TextOf(context, arguments.get(0)), *wrong));
-  arguments.rval().setUndefined();
+  JS::RootedObject methods(context, &arguments[1].toObject());
+  JS::RootedObject data(context, &arguments[2].toObject());
+  JSObject* made = NewConditionValue(context, methods, data, size);
+  if (made == nullptr) return false;
+  arguments.rval().setObject(*made);
+  return true;
+}
+
+// The list in a condition that is {[kind]: {conditions: [...]}}; nullptr in others, and when something threw.
+JSObject* ListIn(JSContext* context, JSObject* condition, const char* kind) {
+  JS::RootedObject object(context, ConditionData(condition));
+  JS::RootedValue value(context);
+  for (const char* key : {kind, "conditions"}) {
+    bool is_there = false;
+    if (!JS_HasOwnProperty(context, object, key, &is_there) || !is_there ||
+        !JS_GetProperty(context, object, key, &value) || !value.isObject()) {
+      return nullptr;
+    }
+    object = &value.toObject();
+  }
+  return object;
+}
+
+// Of an array that when.js made.
+bool AppendItems(JSContext* context, JS::HandleObject array, JS::MutableHandleValueVector items) {
+  uint32_t length = 0;
+  if (!JS::GetArrayLength(context, array, &length)) return false;
+  JS::RootedValue item(context);
+  for (uint32_t i = 0; i < length; ++i) {
+    if (!JS_GetElement(context, array, i, &item) || !items.append(item)) return false;
+  }
+  return true;
+}
+
+// combined(what, methods, "all" | "any", operands) -> a condition. `a.and(b).and(c)` is one list of three: nesting is
+// limited, length is not. Operands that are conditions have been checked when they were made.
+bool Combined(JSContext* context, unsigned count, JS::Value* values) {
+  const JS::CallArgs arguments = JS::CallArgsFromVp(count, values);
+  const std::string what = TextOf(context, arguments.get(0));
+  const std::string kind = TextOf(context, arguments.get(2));
+  JS::RootedObject methods(context, &arguments[1].toObject());
+  JS::RootedObject given(context, &arguments[3].toObject());
+  JS::RootedValueVector operands(context);
+  JS::RootedValueVector conditions(context);
+  if (!AppendItems(context, given, &operands)) return false;
+  if (operands.empty()) return Throw(context, what + ": expected at least one condition");
+  ConditionSize size;
+  JS::RootedObject list(context);
+  for (size_t i = 0; i < operands.length(); ++i) {
+    JSObject* operand = operands[i].isObject() ? &operands[i].toObject() : nullptr;
+    const bool is_made = operand != nullptr && ConditionData(operand) != nullptr;
+    ConditionSize one;
+    std::optional<std::string> wrong;
+    if (is_made) {
+      one = SizeOfCondition(operand);
+    } else {
+      const std::optional<RuleValue> copy = Copied(context, operands[i]);
+      if (!copy) return false;
+      v1::Condition condition;
+      wrong = ReadCondition(*copy, condition, &one);
+    }
+    list = is_made ? ListIn(context, operand, kind.c_str()) : nullptr;
+    const bool is_taken = list != nullptr ? AppendItems(context, list, &conditions) : conditions.append(operands[i]);
+    if (!is_taken) return false;
+    size.tests += one.tests;
+    size.texts += one.texts;
+    size.levels = std::max(size.levels, one.levels + (list != nullptr ? 0 : 1));
+    if (!wrong) wrong = WrongSize(size);
+    if (wrong) return Throw(context, fmt::format("{}: {}", what, *wrong));
+  }
+  JS::RootedObject body(context, JS_NewPlainObject(context));
+  JS::RootedObject data(context, JS_NewPlainObject(context));
+  list = JS::NewArrayObject(context, conditions);
+  if (body == nullptr || data == nullptr || list == nullptr ||
+      !JS_DefineProperty(context, body, "conditions", list, JSPROP_ENUMERATE) ||
+      !JS_DefineProperty(context, data, kind.c_str(), body, JSPROP_ENUMERATE)) {
+    return false;
+  }
+  JSObject* made = NewConditionValue(context, methods, data, size);
+  if (made == nullptr) return false;
+  arguments.rval().setObject(*made);
+  return true;
+}
+
+// dataOf(condition) -> its data; undefined of everything else.
+bool DataOf(JSContext*, unsigned count, JS::Value* values) {
+  const JS::CallArgs arguments = JS::CallArgsFromVp(count, values);
+  JSObject* data = arguments.get(0).isObject() ? ConditionData(&arguments.get(0).toObject()) : nullptr;
+  arguments.rval().set(data != nullptr ? JS::ObjectValue(*data) : JS::UndefinedValue());
   return true;
 }
 
@@ -175,15 +266,16 @@ struct Native {
   unsigned arguments;
 };
 constexpr Native kNatives[] = {
-    {"check", Check, 2},   {"unknown", Unknown, 3}, {"refuseChange", RefuseChange, 1},
-    {"given", Given, 3},   {"pattern", Pattern, 2}, {"attribute", AttributeName, 2},
-    {"millis", Millis, 2}, {"weekly", Weekly, 2},
+    {"made", Made, 3},       {"combined", Combined, 4},         {"dataOf", DataOf, 1},
+    {"unknown", Unknown, 3}, {"refuseChange", RefuseChange, 1}, {"given", Given, 3},
+    {"pattern", Pattern, 2}, {"attribute", AttributeName, 2},   {"millis", Millis, 2},
+    {"weekly", Weekly, 2},
 };
 
 }  // namespace
 
 bool DefineWhen(JSContext* context, JS::HandleObject global) {
-  JS::RootedObject natives(context, JS_NewPlainObject(context));
+  JS::RootedObject natives(context, JS_NewObjectWithGivenProto(context, nullptr, nullptr));
   if (natives == nullptr) return false;
   for (const Native& native : kNatives) {
     if (!JS_DefineFunction(context, natives, native.name, native.function, native.arguments, 0)) return false;

@@ -1,23 +1,36 @@
 // `when`: conditions as rule authors write them, made into plain frozen data of the shape of condition.proto. Evaluated once in the
-// global object of each rule file, before the file. What is made here is checked by `native.check` when it is made, so
+// global object of each rule file, before the file. What is made here is checked by `native.made` when it is made, so
 // that a mistake is told where it stands, and once more when the rule is read: nothing rests on this script.
 ((native) => {
-  const { freeze, hasOwn, isFrozen, keys } = Object;
+  "use strict";
+  const { defineProperty, freeze, hasOwn } = Object;
   const isArray = Array.isArray;
+  const stringify = JSON.stringify;
+  const ProxyOf = Proxy;
 
-  // A rule file may change what arrays and objects can do, for itself; so nothing here asks them for it.
+  // A rule file may change what arrays and objects can do, for itself, also what happens when something is assigned; so
+  // nothing here asks them for it.
+  const push = (list, value) =>
+    defineProperty(list, list.length, { __proto__: null, value, writable: true, enumerable: true, configurable: true });
   const append = (list, more) => {
-    for (let i = 0; i < more.length; ++i) list[list.length] = more[i];
+    for (let i = 0; i < more.length; ++i) push(list, more[i]);
     return list;
   };
 
   // Whatever is asked for that is not there is a mistake of spelling; without this it would be `undefined`, and fail elsewhere.
+  // The language itself asks for some names, whatever the object.
   const strict = (target, what) => {
     const names = [];
-    for (const name in target) if (name !== "field") names[names.length] = name;
+    for (const name in target) if (name !== "field") push(names, name);
     const refuse = () => native.refuseChange(what);
-    return new Proxy(freeze(target), {
-      get: (own, name) => (typeof name === "symbol" || hasOwn(own, name) ? own[name] : native.unknown(what, name, names)),
+    const get = (own, name) => {
+      if (typeof name === "symbol" || hasOwn(own, name)) return own[name];
+      if (name === "then" || name === "toJSON" || name === "valueOf") return undefined;
+      return name === "toString" ? () => what : native.unknown(what, name, names);
+    };
+    return new ProxyOf(freeze(target), {
+      __proto__: null,
+      get,
       set: refuse,
       defineProperty: refuse,
       deleteProperty: refuse,
@@ -25,31 +38,9 @@
     });
   };
 
-  const frozen = (data) => {
-    if (typeof data !== "object" || data === null || isFrozen(data)) return data;
-    freeze(data);
-    const names = keys(data);
-    for (let i = 0; i < names.length; ++i) frozen(data[names[i]]);
-    return data;
-  };
-
-  const made = (what, data) => {
-    const condition = freeze({ __proto__: methods, ...frozen(data) });
-    native.check(what, condition);
-    return condition;
-  };
-
-  // `a.and(b).and(c)` is one list of three: nesting is limited, length is not.
-  const combined = (what, kind, operands) => {
-    const conditions = [];
-    for (let i = 0; i < operands.length; ++i) {
-      const operand = operands[i];
-      const list = typeof operand === "object" && operand !== null && hasOwn(operand, kind) ? operand[kind] : null;
-      const inner = typeof list === "object" && list !== null ? list.conditions : null;
-      append(conditions, isArray(inner) ? inner : [operand]);
-    }
-    return made(what, { [kind]: { conditions } });
-  };
+  // The data stands behind the methods and not among them, where `not` would be either.
+  const made = (what, data) => native.made(what, methods, data);
+  const combined = (what, kind, operands) => native.combined(what, methods, kind, operands);
 
   const methods = freeze({
     __proto__: strict({ __proto__: null, and: null, or: null, not: null }, "a condition"),
@@ -61,6 +52,12 @@
     },
     not() {
       return made("not", { not: this });
+    },
+    toJSON() {
+      return native.dataOf(this);
+    },
+    toString() {
+      return stringify(this);
     },
   });
 
@@ -75,10 +72,10 @@
       const tests = [];
       for (let i = 0; i < values.length; ++i) {
         const test = one(values[i]);
-        if (test) tests[tests.length] = { field: { field, ...test } };
-        else texts[texts.length] = typeof values[i] === "boolean" ? `${values[i]}` : values[i];
+        if (test) push(tests, { field: { field, ...test } });
+        else push(texts, typeof values[i] === "boolean" ? `${values[i]}` : values[i]);
       }
-      if (texts.length > 0 || tests.length === 0) tests[tests.length] = { field: { field, in: { texts } } };
+      if (texts.length > 0 || tests.length === 0) push(tests, { field: { field, in: { texts } } });
       return anyOf(tests);
     };
     const is = (what, values) => made(`${words}.${what}`, isIn(values));
@@ -146,8 +143,9 @@
       has: (value) => made(`${words}.has`, has(value)),
       hasAny: (...values) => made(`${words}.hasAny`, { field: { field: "segments", in: { texts: listed(values) } } }),
       hasAll: (...values) => {
-        const conditions = listed(values);
-        for (let i = 0; i < conditions.length; ++i) conditions[i] = has(conditions[i]);
+        const given = listed(values);
+        const conditions = [];
+        for (let i = 0; i < given.length; ++i) push(conditions, has(given[i]));
         return made(`${words}.hasAll`, { all: { conditions } });
       },
       ...texts(words, "segments"),
