@@ -59,7 +59,7 @@ export function defineWrongConditionsRule() {
     when.contry.is("US"), // wrong: 2551
     when.country.iss("US"), // wrong: 2339
     when.country.is(5), // wrong: 2345
-    when.country.in(), // wrong: 2345
+    when.country.in(...["us", "ca"].map((name) => name.toUpperCase())),
     when.country.atLeast(5), // wrong: 2339
     when.appVersion.atLeast(4.2), // wrong: 2345
     when.attribute("age").above("18"), // wrong: 2345
