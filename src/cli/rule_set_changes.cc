@@ -13,11 +13,15 @@
 namespace signalbox::cli {
 namespace {
 
-// "share 10 % -> 50 %", or nothing where a few words do not say it.
+std::string RolloutText(const v1::TrafficShift& shift) {
+  return shift.has_schedule() ? "schedule " + ScheduleText(shift.schedule()) : Percent(shift.share_ppm());
+}
+
+// "10 % -> 50 %", or nothing where a few words do not say it.
 std::string ChangeText(const v1::TrafficShift& before, const v1::TrafficShift& after) {
-  if (before.has_schedule() || after.has_schedule()) return "";
-  if (before.share_ppm() != after.share_ppm())
-    return fmt::format(": {} -> {}", Percent(before.share_ppm()), Percent(after.share_ppm()));
+  const std::string old_rollout = RolloutText(before);
+  const std::string new_rollout = RolloutText(after);
+  if (old_rollout != new_rollout) return fmt::format(": {} -> {}", old_rollout, new_rollout);
   if (rule_set::ModelId(before.to()) != rule_set::ModelId(after.to()))
     return fmt::format(": to {} -> {}", rule_set::ModelId(before.to()), rule_set::ModelId(after.to()));
   return "";

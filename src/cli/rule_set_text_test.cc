@@ -203,6 +203,19 @@ TEST(RuleSetText, ChangesAreToldRuleByRule) {
                           "- experiment 12345", "~ traffic shift canary: 1 % -> 50 %"));
 }
 
+TEST(RuleSetText, AChangeOfAScheduleIsToldStepByStep) {
+  v1::RuleSet after = Example();
+  v1::RampSchedule& schedule = *after.mutable_traffic_shifts(0)->mutable_schedule();
+  schedule.set_start_unix_ms(1'767'225'600'000);
+  schedule.add_steps()->set_share_ppm(10'000);
+  schedule.mutable_steps(0)->set_hold_ms(1'800'000);
+  schedule.add_steps()->set_share_ppm(1'000'000);
+  EXPECT_THAT(DescribeChanges(Example(), after),
+              ElementsAre("~ traffic shift canary: 1 % -> schedule from 2026-01-01T00:00:00Z: 1 % for 30 min, 100 %"));
+  EXPECT_THAT(DescribeChanges(after, Example()),
+              ElementsAre("~ traffic shift canary: schedule from 2026-01-01T00:00:00Z: 1 % for 30 min, 100 % -> 1 %"));
+}
+
 TEST(RuleSetText, ARuleThatOnlyMovedInItsFileHasNotChanged) {
   v1::RuleSet after = Example();
   after.mutable_objectives(0)->mutable_source()->set_line(99);

@@ -47,16 +47,6 @@ std::string DurationText(int64_t milliseconds) {
   return fmt::format("{} s", seconds);
 }
 
-std::string ScheduleText(const v1::RampSchedule& schedule) {
-  std::string text = fmt::format("from {}: ", rules::MomentText(schedule.start_unix_ms()));
-  for (int i = 0; i < schedule.steps_size(); ++i) {
-    const v1::RampStep& step = schedule.steps(i);
-    const bool is_last = i + 1 == schedule.steps_size();
-    text += Percent(step.share_ppm()) + (is_last ? "" : fmt::format(" for {}, ", DurationText(step.hold_ms())));
-  }
-  return text;
-}
-
 std::string JoinedModels(const google::protobuf::RepeatedPtrField<v1::ModelRef>& models) {
   std::vector<std::string> ids;
   for (const v1::ModelRef& model : models) ids.push_back(rule_set::ModelId(model));
@@ -130,6 +120,16 @@ std::string ExperimentText(const v1::Experiment& experiment, const v1::Objective
                         rule_set::ModelId(cell.has_model() ? cell.model() : objective.default_model()));
     if (!cell.parameters().empty()) text += fmt::format("  ({})", ParametersText(cell.parameters()));
     text += "\n";
+  }
+  return text;
+}
+
+std::string ScheduleText(const v1::RampSchedule& schedule) {
+  std::string text = fmt::format("from {}: ", rules::MomentText(schedule.start_unix_ms()));
+  for (int i = 0; i < schedule.steps_size(); ++i) {
+    const v1::RampStep& step = schedule.steps(i);
+    const bool is_last = i + 1 == schedule.steps_size();
+    text += Percent(step.share_ppm()) + (is_last ? "" : fmt::format(" for {}, ", DurationText(step.hold_ms())));
   }
   return text;
 }

@@ -14,6 +14,9 @@ std::string Plural(int count, std::string_view one, std::string_view many);
 // `a=1 b=2`, sorted, without a line end.
 std::string ParametersText(const google::protobuf::Map<std::string, std::string>& parameters);
 
+// "from 2026-01-01T00:00:00Z: 1 % for 30 min, 100 %", without a line end.
+std::string ScheduleText(const v1::RampSchedule& schedule);
+
 // Rules of an Objective, indented below its name.
 std::string OverrideText(const v1::Override& rule);
 std::string ContextRuleText(const v1::ContextRule& rule);

@@ -6,7 +6,6 @@
 #include <optional>
 
 #include "api/rule_set.h"
-#include "base/canonical_json.h"
 #include "base/percent.h"
 #include "base/printable.h"
 #include "cli/published_rules.h"
@@ -38,7 +37,8 @@ std::string NextText(const control::ShiftState::Step& next, int64_t now_unix_ms)
 
 std::string SetText(const control::ShiftView& view) {
   std::string text = control::SettingText(*view.setting);
-  if (!view.setting->has_share_ppm() && !view.shift.has_schedule()) text += ", without effect: there is no schedule";
+  if (view.setting->has_delay_ms() && !view.shift.has_schedule()) text += ", without effect: there is no schedule";
+  if (view.setting->has_paused() && !view.shift.has_schedule()) text += ", though there is no schedule any more";
   if (!view.set_by) return text;
   text += fmt::format(" by {}, {}", EscapeControlCharacters(view.set_by->author), TimeText(view.set_by->unix_ms));
   if (!view.set_by->message.empty()) text += fmt::format(": {}", EscapeControlCharacters(view.set_by->message));
@@ -56,10 +56,12 @@ std::string ShiftText(const control::ShiftView& view, int64_t now_unix_ms) {
   return text;
 }
 
-// A message of our schemas as part of a larger document.
-ordered_json MessageJson(const google::protobuf::Message& message) {
-  const absl::StatusOr<std::string> json = CanonicalJson(message);
-  return json.ok() ? ordered_json::parse(*json) : ordered_json();
+// With the names of the schema, but times and durations are numbers as everywhere in this document.
+ordered_json ScheduleJson(const v1::RampSchedule& schedule) {
+  ordered_json json = {{"start_unix_ms", schedule.start_unix_ms()}, {"steps", ordered_json::array()}};
+  for (const v1::RampStep& step : schedule.steps())
+    json["steps"].push_back({{"share_ppm", step.share_ppm()}, {"hold_ms", step.hold_ms()}});
+  return json;
 }
 
 ordered_json NextJson(const std::optional<control::ShiftState::Step>& next) {
@@ -93,7 +95,7 @@ ordered_json ShiftJson(const control::ShiftView& view) {
   json["to"] = rule_set::ModelId(shift.to());
   json["in_effect_ppm"] = view.state.share_ppm;
   json["rules_ppm"] = view.state.rules_share_ppm;
-  json["schedule"] = shift.has_schedule() ? MessageJson(shift.schedule()) : ordered_json();
+  json["schedule"] = shift.has_schedule() ? ScheduleJson(shift.schedule()) : ordered_json();
   json["setting"] = SettingJson(view.setting);
   json["set_by"] = view.set_by ? ToJson(*view.set_by) : ordered_json();
   json["next"] = NextJson(view.state.next);
@@ -121,10 +123,10 @@ std::string ThenText(const control::PublishedTraffic& moved) {
     return fmt::format("next: {} at {}", Percent(moved.after.next->share_ppm), TimeText(moved.after.next->at_unix_ms));
   }
   if (!moved.setting) return fmt::format("the rules count: {}", RulesText(shift));
-  if (moved.setting->has_paused()) {
+  if (moved.setting->has_delay_ms()) return "its schedule has reached its last step";
+  if (moved.setting->has_paused() && shift.has_schedule()) {
     return fmt::format("its schedule stands still until `signalbox traffic resume {}`", shift.id());
   }
-  if (moved.setting->has_delay_ms()) return "its schedule has reached its last step";
   return fmt::format("the rules ({}) do not count until `signalbox traffic resume {}`", RulesText(shift), shift.id());
 }
 

@@ -78,14 +78,14 @@ void AddTrafficWarnings(const v1::RuleSet& before, const v1::RuleSet& after, con
           fmt::format("traffic shift {} is gone, but it stays {}, should it come back; `signalbox traffic resume {}` "
                       "takes that away",
                       setting.shift(), SettingText(setting), setting.shift()));
-    } else if (!setting.has_share_ppm() && !shift->has_schedule()) {
-      continue;  // a pause of a schedule that is not there any more
+    } else if (setting.has_delay_ms() && !shift->has_schedule()) {
+      continue;  // late for a schedule that is not there any more
     } else if (setting.has_delay_ms()) {
       warnings.push_back(
           fmt::format("traffic shift {} is {}, because it was paused; `signalbox traffic resume {} --without-delay` "
                       "takes that away",
                       shift->id(), SettingText(setting), shift->id()));
-    } else if (shift->has_schedule() || !setting.has_share_ppm() || setting.share_ppm() != shift->share_ppm()) {
+    } else if (shift->has_schedule() || setting.has_paused() || setting.share_ppm() != shift->share_ppm()) {
       warnings.push_back(
           fmt::format("traffic shift {} stays {}: {} of these rules counts after `signalbox traffic resume {}`",
                       shift->id(), SettingText(setting), SaysText(*shift), shift->id()));

@@ -57,6 +57,25 @@ TEST_F(PublishRulesTest, GoodRulesArePublishedAndTellWhatTheyReplace) {
   EXPECT_EQ(second->after.objectives(0).default_model().name(), "b");
 }
 
+TEST_F(PublishRulesTest, APauseOutlivesItsScheduleAndThatIsSaid) {
+  v1::RuleSet rules = Rules("home", "Ranking");
+  v1::TrafficShift& shift = *rules.add_traffic_shifts();
+  shift.set_id("ramp");
+  shift.set_seed("ramp");
+  shift.add_objectives("Ranking");
+  shift.mutable_to()->set_name("next");
+  shift.mutable_schedule()->set_start_unix_ms(1'800'000'000'000);
+  shift.mutable_schedule()->add_steps()->set_share_ppm(500'000);
+  ASSERT_TRUE(Publish(rules).ok());
+  PublishRaw("traffic/home", R"({"namespace":"home","shifts":[{"shift":"ramp","paused":{"share_ppm":10000}}]})");
+  rules.mutable_traffic_shifts(0)->clear_schedule();
+  rules.mutable_traffic_shifts(0)->set_share_ppm(200'000);
+  const auto published = Publish(rules);
+  ASSERT_TRUE(published.ok()) << published.status();
+  EXPECT_THAT(published->warnings, ElementsAre("traffic shift ramp stays paused at 1 %: the 20 % of these rules counts "
+                                               "after `signalbox traffic resume ramp`"));
+}
+
 TEST_F(PublishRulesTest, RulesThatOnlyMovedWithinTheirFilesAreNotPublishedAgain) {
   v1::RuleSet rules = Rules("home", "Ranking");
   rules.mutable_objectives(0)->mutable_source()->set_file("home.js");

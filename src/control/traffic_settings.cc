@@ -113,8 +113,14 @@ v1::ShiftSetting& Replace(v1::TrafficSettings& settings, std::string_view id) {
 
 absl::Status Pause(const v1::TrafficShift& shift, v1::TrafficSettings& settings, int64_t now_unix_ms) {
   const v1::ShiftSetting* setting = FindSetting(settings, shift.id());
-  // A share that was set stands still as it is.
-  if (setting != nullptr && !setting->has_delay_ms()) return absl::OkStatus();
+  if (setting != nullptr && setting->has_paused()) return absl::OkStatus();
+  if (setting != nullptr && setting->has_share_ppm()) {
+    return absl::InvalidArgumentError(fmt::format(
+        "traffic shift {} is set to {}, so there is nothing to pause: it stays there; `signalbox traffic resume {}` "
+        "lets the rules count again{}",
+        shift.id(), Percent(setting->share_ppm()), shift.id(),
+        shift.has_schedule() ? ", and a `pause` after that holds its schedule" : ""));
+  }
   if (!shift.has_schedule()) {
     return absl::InvalidArgumentError(fmt::format(
         "traffic shift {} has no schedule, so there is nothing to pause: it stays at {}; `signalbox traffic set {} 0` "
@@ -129,10 +135,27 @@ absl::Status Pause(const v1::TrafficShift& shift, v1::TrafficSettings& settings,
   return absl::OkStatus();
 }
 
-void GoOn(std::string_view id, bool without_delay, v1::TrafficSettings& settings, int64_t now_unix_ms) {
+// A schedule that is or was paused keeps its delay: otherwise a `resume` after this would jump to where the rules'
+// schedule is by then.
+void Fix(const v1::TrafficShift& shift, uint32_t share_ppm, v1::TrafficSettings& settings, int64_t now_unix_ms) {
+  const v1::ShiftSetting* setting = FindSetting(settings, shift.id());
+  const bool was_paused = shift.has_schedule() && setting != nullptr && !setting->has_share_ppm();
+  if (!was_paused) return Replace(settings, shift.id()).set_share_ppm(share_ppm);
+  v1::PausedRamp paused = setting->paused();
+  if (setting->has_delay_ms()) {
+    paused.set_at_unix_ms(now_unix_ms);
+    paused.set_delay_ms(setting->delay_ms());
+  }
+  paused.set_share_ppm(share_ppm);
+  *Replace(settings, shift.id()).mutable_paused() = paused;
+}
+
+void GoOn(const v1::TrafficShift& shift, bool without_delay, v1::TrafficSettings& settings, int64_t now_unix_ms) {
+  const std::string& id = shift.id();
   const v1::ShiftSetting* setting = FindSetting(settings, id);
   if (setting == nullptr) return;
-  if (without_delay || setting->has_share_ppm()) return Remove(settings, id);
+  // Without a schedule there is nothing to be late for.
+  if (without_delay || setting->has_share_ppm() || !shift.has_schedule()) return Remove(settings, id);
   if (setting->has_delay_ms()) return;
   // By the clock of whoever resumes, which may be behind the clock of whoever paused.
   const int64_t paused_for = std::max<int64_t>(0, now_unix_ms - setting->paused().at_unix_ms());
@@ -193,9 +216,9 @@ absl::StatusOr<v1::TrafficSettings> ChangeSettings(const v1::RuleSet& rules, v1:
     if (resume == nullptr || FindSetting(settings, id) == nullptr) return NoSuchShift(rules, id);
     Remove(settings, id);
   } else if (resume != nullptr) {
-    GoOn(id, resume->without_delay, settings, now_unix_ms);
+    GoOn(*shift, resume->without_delay, settings, now_unix_ms);
   } else if (const auto* fix = std::get_if<FixShare>(&command)) {
-    Replace(settings, id).set_share_ppm(fix->share_ppm);
+    Fix(*shift, fix->share_ppm, settings, now_unix_ms);
   } else {
     RETURN_IF_ERROR(Pause(*shift, settings, now_unix_ms));
   }

@@ -125,7 +125,8 @@ TEST_F(TrafficSettingsTest, NoPauseOfAScheduleThatOnlyRisesEverMovesAnybodyBack)
 }
 
 TEST_F(TrafficSettingsTest, EveryCommandCanBeRepeated) {
-  const ShiftCommand commands[] = {FixShare{5}, PauseSchedule{}, Resume{}, PauseSchedule{}, Resume{}, Resume{true}};
+  const ShiftCommand commands[] = {FixShare{5}, Resume{}, PauseSchedule{}, FixShare{6}, Resume{},
+                                   FixShare{7}, Resume{}, PauseSchedule{}, Resume{},    Resume{true}};
   int64_t now = kStart;
   for (const ShiftCommand& command : commands) {
     Change("ramp", command, now += kMinute);
@@ -133,6 +134,31 @@ TEST_F(TrafficSettingsTest, EveryCommandCanBeRepeated) {
     Change("ramp", command, now += kMinute);
     EXPECT_EQ(*CanonicalJson(settings_), once) << command.index();
   }
+}
+
+TEST_F(TrafficSettingsTest, AShareThatIsSetOverAPauseKeepsItsDelay) {
+  Change("ramp", PauseSchedule{}, kStart + 20 * kMinute);
+  Change("ramp", FixShare{20'000}, kStart + 40 * kHour);
+  EXPECT_EQ(Share("ramp", kStart + 50 * kHour), 20'000U);
+  Change("ramp", Resume{}, kStart + 50 * kHour);
+  EXPECT_EQ(Share("ramp", kStart + 50 * kHour), 10'000U) << "goes on where it was paused";
+  EXPECT_EQ(State("ramp", kStart + 50 * kHour).next->at_unix_ms, kStart + 50 * kHour + 10 * kMinute);
+  // Set once more while it is late: it stands still at that share, and goes on from here.
+  Change("ramp", FixShare{30'000}, kStart + 50 * kHour);
+  EXPECT_EQ(Share("ramp", kStart + 60 * kHour), 30'000U);
+  Change("ramp", Resume{}, kStart + 60 * kHour);
+  EXPECT_EQ(Share("ramp", kStart + 60 * kHour), 10'000U);
+  EXPECT_EQ(State("ramp", kStart + 60 * kHour).next->at_unix_ms, kStart + 60 * kHour + 10 * kMinute);
+}
+
+TEST_F(TrafficSettingsTest, APauseOfAScheduleThatHasGoneHoldsUntilItIsResumed) {
+  Change("ramp", PauseSchedule{}, kStart + 20 * kMinute);
+  rules_.mutable_traffic_shifts(1)->clear_schedule();
+  rules_.mutable_traffic_shifts(1)->set_share_ppm(500'000);
+  EXPECT_EQ(Share("ramp", kStart + kHour), 10'000U);
+  Change("ramp", Resume{}, kStart + kHour);
+  EXPECT_EQ(Share("ramp", kStart + kHour), 500'000U);
+  EXPECT_EQ(settings_.shifts_size(), 0);
 }
 
 TEST_F(TrafficSettingsTest, AClockThatIsBehindThatOfWhoeverPausedDelaysNothing) {
@@ -145,6 +171,8 @@ TEST_F(TrafficSettingsTest, WhatCannotBeDoneSaysWhatToDo) {
   EXPECT_THAT(Error("canari", FixShare{1}), AllOf(HasSubstr("namespace home"), HasSubstr("did you mean \"canary\"?")));
   EXPECT_THAT(Error("xyz", Resume{}), HasSubstr("they have canary, ramp"));
   EXPECT_THAT(Error("canary", PauseSchedule{}), AllOf(HasSubstr("no schedule"), HasSubstr("traffic set canary 0")));
+  Change("ramp", FixShare{1}, kStart);
+  EXPECT_THAT(Error("ramp", PauseSchedule{}), AllOf(HasSubstr("nothing to pause"), HasSubstr("traffic resume ramp")));
   rules_.clear_traffic_shifts();
   EXPECT_THAT(Error("ramp", PauseSchedule{}), HasSubstr("no traffic shift at all"));
 }

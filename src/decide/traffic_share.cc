@@ -18,8 +18,9 @@ int64_t Later(int64_t time, int64_t by) { return time > kForever - by ? kForever
 
 uint32_t ShareAt(const v1::TrafficShift& shift, const v1::ShiftSetting* setting, int64_t now_unix_ms) {
   if (setting != nullptr && setting->has_share_ppm()) return setting->share_ppm();
-  if (!shift.has_schedule()) return shift.share_ppm();
+  // Also where the rules do not have the schedule any more: who pauses wants nobody to move until it is resumed.
   if (setting != nullptr && setting->has_paused()) return setting->paused().share_ppm();
+  if (!shift.has_schedule()) return shift.share_ppm();
   const int64_t delay = setting != nullptr && setting->has_delay_ms() ? std::max<int64_t>(0, setting->delay_ms()) : 0;
   int64_t step_begins = Later(shift.schedule().start_unix_ms(), delay);
   uint32_t share = 0;

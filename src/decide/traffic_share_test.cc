@@ -52,6 +52,16 @@ TEST(TrafficShare, IsWhatOperatorsSetUntilTheyTakeItAway) {
   EXPECT_EQ(ShareAt(shift, &setting, kStart + 6000), 10'000u);
 }
 
+TEST(TrafficShare, APauseHoldsWhenTheRulesLoseTheSchedule) {
+  v1::TrafficShift shift = Ramp();
+  v1::ShiftSetting setting;
+  setting.mutable_paused()->set_share_ppm(10'000);
+  shift.clear_schedule();
+  EXPECT_EQ(ShareAt(shift, &setting, kStart), 10'000u);
+  setting.set_delay_ms(500);
+  EXPECT_EQ(ShareAt(shift, &setting, kStart), 7u);
+}
+
 TEST(TrafficShare, IsTheSameWorkedOutInAdvance) {
   for (uint64_t seed = 1; seed <= 300; ++seed) {
     RandomRules random(seed);
