@@ -92,7 +92,7 @@ TEST_F(PublishRulesTest, WhatDoesNotCompileTogetherWithOtherNamespacesIsRefused)
   ASSERT_TRUE(Publish(Rules("home", "Ranking")).ok());
   absl::Status status = Publish(Rules("risk", "Ranking")).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(std::string(Message(status)), HasSubstr("Ranking is declared already at namespace home"));
+  EXPECT_THAT(std::string(Message(status)), HasSubstr("Ranking is declared already by namespace home"));
   EXPECT_EQ(store_->Latest()->sequence, 1);
 }
 

@@ -40,8 +40,7 @@ struct ShiftState {
 // `setting` is nullptr where there is none.
 ShiftState StateOf(const v1::TrafficShift& shift, const v1::ShiftSetting* setting, int64_t now_unix_ms);
 
-// What a person asks for.
-// Where a pause of the schedule counts, or has counted: stands still at this share, and keeps its delay for Resume.
+// What a person asks for. A schedule that is, or was, paused stands still at this share and keeps its delay for Resume.
 struct FixShare {
   uint32_t share_ppm = 0;
 };
@@ -55,7 +54,7 @@ struct Resume {
 using ShiftCommand = std::variant<FixShare, PauseSchedule, Resume>;
 
 // `settings` after `command` on the shift `id`. The same settings where it is so already: each command can be repeated.
-// INVALID_ARGUMENT: the rules have no such shift (with the nearest name), or there is nothing to pause: no schedule, or a share is set.
+// INVALID_ARGUMENT: the rules have no such shift (with the nearest name), or there is nothing to pause.
 absl::StatusOr<v1::TrafficSettings> ChangeSettings(const v1::RuleSet& rules, v1::TrafficSettings settings,
                                                    std::string_view id, const ShiftCommand& command,
                                                    int64_t now_unix_ms);

@@ -186,14 +186,6 @@ TEST_F(TrafficSettingsTest, WhatIsSetOfAShiftThatHasGoneCanBeTakenAway) {
   EXPECT_EQ(settings_.shifts_size(), 1);
 }
 
-TEST_F(TrafficSettingsTest, APauseHasNoEffectOnceTheRulesHaveNoScheduleAnyMore) {
-  Change("ramp", PauseSchedule{}, kStart + kMinute);
-  rules_.mutable_traffic_shifts(1)->clear_schedule();
-  rules_.mutable_traffic_shifts(1)->set_share_ppm(70'000);
-  EXPECT_EQ(Share("ramp", kStart + kHour), 70'000U);
-  EXPECT_FALSE(State("ramp", kStart + kHour).next.has_value());
-}
-
 TEST_F(TrafficSettingsTest, SettingsThatNoCommandMakesAreRefused) {
   const std::pair<const char*, const char*> cases[] = {
       {R"({"namespace":"other"})", "namespace 'other'"},
@@ -227,6 +219,7 @@ TEST_F(TrafficSettingsTest, AreSaidInAFewWords) {
   EXPECT_EQ(SettingText(*FindSetting(settings_, "ramp")), "paused at 10 %");
   Change("ramp", Resume{}, kStart + 2 * kHour);
   EXPECT_EQ(SettingText(*FindSetting(settings_, "ramp")), "1 h behind its schedule");
+  Change("ramp", Resume{.without_delay = true}, kStart);
   Change("ramp", FixShare{125'000}, kStart);
   EXPECT_EQ(SettingText(*FindSetting(settings_, "ramp")), "set to 12.5 %");
 }

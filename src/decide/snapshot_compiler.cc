@@ -53,17 +53,24 @@ class SnapshotCompiler {
 
   void CheckRuleSets() {
     std::set<std::string> namespaces;
-    StringMap<std::string> place_of_objective;
+    struct Declaration {
+      std::string namespace_name;
+      std::string place;
+    };
+    StringMap<Declaration> declarations;
     for (const v1::PublishedRuleSet& published : snapshot_->proto_.rule_sets()) {
       const v1::RuleSet& rules = published.rule_set();
       if (!namespaces.insert(rules.namespace_()).second)
         problems_.Add(fmt::format("namespace {}: stands twice in the snapshot, expected once", rules.namespace_()));
       for (const v1::Objective& objective : rules.objectives()) {
         const std::string where = PlaceOf(objective.source(), rules.namespace_());
-        const auto [first, is_new] = place_of_objective.emplace(objective.name(), where);
+        const auto [first, is_new] = declarations.emplace(
+            objective.name(), Declaration{rules.namespace_(), objective.source().file().empty() ? "" : where});
         if (!is_new) {
-          problems_.Add(fmt::format("{}: Objective {} is declared already at {}; an Objective belongs to one namespace",
-                                    where, objective.name(), first->second));
+          problems_.Add(fmt::format(
+              "{}: Objective {} is declared already by namespace {}{}; an Objective belongs to one namespace", where,
+              objective.name(), first->second.namespace_name,
+              first->second.place.empty() ? "" : ", at " + first->second.place));
         }
       }
       RuleChecks(published, named_.emplace_back(rules), snapshot_->memory_->conditions, problems_).Check();

@@ -115,7 +115,7 @@ TEST(Snapshot, RefusesWhatItsRulesMayNotSay) {
     void (*damage)(v1::Snapshot&);
   };
   const Case cases[] = {
-      {"Objective FraudScoring is declared already",
+      {"Objective FraudScoring is declared already by namespace ",
        [](auto& proto) { *Home(proto).add_objectives() = proto.rule_sets(1).rule_set().objectives(0); }},
       {"namespace home: stands twice", [](auto& proto) { *proto.add_rule_sets() = proto.rule_sets(0); }},
       {"has no default model", [](auto& proto) { Home(proto).mutable_objectives(0)->clear_default_model(); }},

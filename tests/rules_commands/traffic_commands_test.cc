@@ -94,21 +94,6 @@ TEST_F(TrafficCommandsTest, ARampIsPausedAndGoesOnLater) {
   EXPECT_EQ(Shown(1)["next"]["at_unix_ms"], planned);
 }
 
-TEST_F(TrafficCommandsTest, ASetOverAPauseIsGoneOnFromWhereItWasPaused) {
-  ASSERT_EQ(Run("pause ramp").exit_code, 0);
-  EXPECT_THAT(Run("set ramp 2").output, AllOf(HasSubstr("ramp is paused at 2 %"), HasSubstr("1 % -> 2 %")));
-  EXPECT_THAT(Run("resume ramp").output, HasSubstr("2 % -> 1 %"));
-  EXPECT_EQ(Shown(1)["in_effect_ppm"], 10'000);
-}
-
-TEST_F(TrafficCommandsTest, NothingIsPausedOfAShiftThatIsSet) {
-  ASSERT_EQ(Run("set canary 25").exit_code, 0);
-  const CommandResult paused = Run("pause canary");
-  EXPECT_EQ(paused.exit_code, 1);
-  EXPECT_THAT(paused.output, HasSubstr("is set to 25 %, so there is nothing to pause: it stays there; `signalbox "
-                                       "traffic resume canary` lets the rules count again"));
-}
-
 TEST_F(TrafficCommandsTest, ForProgramsEverythingIsJsonAndEveryCommandCanBeRepeated) {
   nlohmann::json set = RunJson("set canary 25");
   EXPECT_EQ(set["ok"], true);
@@ -116,9 +101,6 @@ TEST_F(TrafficCommandsTest, ForProgramsEverythingIsJsonAndEveryCommandCanBeRepea
   EXPECT_EQ(set["topic"], "traffic/default");
   EXPECT_EQ(set["before_ppm"], 100'000);
   EXPECT_EQ(set["in_effect_ppm"], 250'000);
-  const nlohmann::json schedule = Shown(1)["schedule"];
-  EXPECT_TRUE(schedule["start_unix_ms"].is_number()) << schedule;
-  EXPECT_EQ(schedule["steps"][0]["hold_ms"], kHour);
   set = RunJson("set canary 25.0000");
   EXPECT_EQ(set["unchanged"], true);
   EXPECT_EQ(set["version"], 1);
