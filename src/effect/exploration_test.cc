@@ -90,6 +90,12 @@ class ChangeUnderTest {
 
   void CheckOneRequest(std::mt19937_64& random) {
     ExampleContext example = RandomExample(space_, random);
+    // Values that were not worked out from the rules as well.
+    for (const SpaceField& field : space_.fields()) {
+      static constexpr const char* kDevices[] = {"tv", "tv-5", "tv-4k", "phone", "other", "tvother", "tv-4kother"};
+      if (field.name == "device" && random() % 2 == 0)
+        example.Set(field.name, kDevices[random() % std::size(kDevices)]);
+    }
     const ContextClass contexts = ClassOf(space_, example);
     const decide::RequestContext context = example.Context("Ranking", kNow);
     const Leaf* found = nullptr;

@@ -4,10 +4,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
+#include <numeric>
 #include <set>
 #include <utility>
 
+#include "decide/semantic_version.h"
 #include "effect/field_test.h"
 
 namespace signalbox::effect {
@@ -15,6 +18,8 @@ namespace {
 
 // Of an open kind, both are followed for each; beyond it there are too many kinds.
 constexpr size_t kRegexesMax = 6;
+// Behind the point of the longest way to write a number that is not another one.
+constexpr int kDigitsOfDouble = 17;
 
 struct Candidate {
   std::string value;
@@ -32,6 +37,7 @@ class Candidates {
     for (const v1::FieldTest& test : tests) {
       for (const std::string& text : test.in().texts()) AddNamed(text);
     }
+    named_ = seen_;
     AddOpen("other");
     for (const v1::FieldTest& test : tests) {
       for (const std::string& text : test.prefix().texts()) AddOpen(text + "other");
@@ -39,6 +45,7 @@ class Candidates {
     }
     AddNumbers();
     AddVersions();
+    AddOrderedWithPrefixes();
   }
 
   const std::vector<Candidate>& all() const { return all_; }
@@ -48,9 +55,15 @@ class Candidates {
     if (seen_.insert(value).second) all_.push_back({value, true});
   }
 
-  // Where rules name that very value, another way to write one of the same kind.
-  void AddOpen(const std::string& value) {
+  // Where rules name that very value, one that begins with it, so that the kind is there whatever they name.
+  void AddOpen(std::string value) {
+    while (named_.count(value) > 0) value += 'x';
     if (seen_.insert(value).second) all_.push_back({value, false});
+  }
+
+  // Only where rules do not name it: what is appended to a number may be none.
+  void AddUnlessNamed(const std::string& value) {
+    if (named_.count(value) == 0) AddOpen(value);
   }
 
   // What a simple expression asks for: its longest run of plain characters, with and without something around it.
@@ -80,18 +93,24 @@ class Candidates {
       if (test.number().has_max()) bounds.insert(test.number().max());
     }
     if (bounds.empty()) return;
-    AddNumber(*bounds.begin() - 1);
+    constexpr double kInfinity = std::numeric_limits<double>::infinity();
+    // From 2^53 on, one more or less is the same number.
+    AddNumber(std::min(*bounds.begin() - 1, std::nextafter(*bounds.begin(), -kInfinity)));
     for (auto bound = bounds.begin(); bound != bounds.end(); ++bound) {
       AddNumber(*bound);
       const auto next = std::next(bound);
-      AddNumber(next == bounds.end() ? *bound + 1 : *bound + (*next - *bound) / 2);
+      AddNumber(next == bounds.end() ? std::max(*bound + 1, std::nextafter(*bound, kInfinity))
+                                     : std::midpoint(*bound, *next));
     }
   }
 
   void AddNumber(double number) {
-    const std::string text = fmt::format("{}", number);
-    AddOpen(text);
-    AddOpen(fmt::format("{:.17e}", number));
+    if (!std::isfinite(number)) return;  // no value is beyond the largest number
+    AddOrdered(fmt::format("{}", number));
+    // Where rules name it as it is, written otherwise.
+    int digits = kDigitsOfDouble;
+    while (named_.count(fmt::format("{:.{}e}", number, digits)) > 0) ++digits;
+    AddOrdered(fmt::format("{:.{}e}", number, digits));
   }
 
   void AddVersions() {
@@ -102,16 +121,77 @@ class Candidates {
       if (!test.version().max().empty()) bounds.push_back(test.version().max());
     }
     if (bounds.empty()) return;
-    AddOpen("0.0.0-0");
+    AddOrdered("0.0.0-0");
     for (const std::string& bound : bounds) {
-      AddOpen(bound);
+      AddOrdered(bound);
       AddOpen(WithoutBuild(bound) + "+other");
-      AddOpen(NextVersion(bound));
+      AddOrdered(NextVersion(bound));
+      for (const std::string& version : VersionsNear(bound)) AddBelowPrefix(version);
     }
+  }
+
+  void AddOrdered(const std::string& value) {
+    AddUnlessNamed(value);
+    has_order_ = true;
+  }
+
+  // Values that have an order and begin with a text: small ones and large ones. Those at the bounds are there already.
+  void AddOrderedWithPrefixes() {
+    if (!has_order_) return;
+    for (const v1::FieldTest& test : tests_) {
+      for (const std::string& prefix : test.prefix().texts()) {
+        for (const char* end : {"",
+                                "0",
+                                "0.0",
+                                "0-0",
+                                ".0",
+                                "5",
+                                "9",
+                                "00",
+                                "99",
+                                "-0",
+                                "999999999",
+                                "999999.9",
+                                ".999999.999999",
+                                ".0-0",
+                                ".0.0-0",
+                                "-zz",
+                                "0+x",
+                                "+x",
+                                "e300",
+                                "999999.0.0",
+                                "999999.999999.0"})
+          AddUnlessNamed(prefix + end);
+      }
+    }
+  }
+
+  void AddBelowPrefix(const std::string& version) {
+    const auto begins = [&](const std::string& prefix) { return version.starts_with(prefix); };
+    for (const v1::FieldTest& test : tests_) {
+      if (std::any_of(test.prefix().texts().begin(), test.prefix().texts().end(), begins)) AddOrdered(version);
+    }
+  }
+
+  // The bound in full, and with each of its numbers one less or one more.
+  static std::vector<std::string> VersionsNear(const std::string& bound) {
+    const auto parsed = decide::ParseSemanticVersion(bound);
+    if (!parsed.has_value()) return {};
+    const auto& [major, minor, patch] = parsed->numbers;
+    std::vector<std::string> near = {
+        fmt::format("{}.{}.{}{}{}+x", major, minor, patch, parsed->pre_release.empty() ? "" : "-", parsed->pre_release),
+        fmt::format("{}.{}.{}-0", major, minor, patch), fmt::format("{}.{}.{}", major, minor, patch + 1),
+        fmt::format("{}.{}.0", major, minor + 1), fmt::format("{}.0.0", major + 1)};
+    if (patch > 0) near.push_back(fmt::format("{}.{}.{}", major, minor, patch - 1));
+    if (minor > 0) near.push_back(fmt::format("{}.{}.999999", major, minor - 1));
+    if (major > 0) near.push_back(fmt::format("{}.999999.999999", major - 1));
+    return near;
   }
 
   const std::vector<v1::FieldTest>& tests_;
   std::set<std::string> seen_;
+  std::set<std::string> named_;
+  bool has_order_ = false;
   std::vector<Candidate> all_;
 };
 
@@ -192,8 +272,9 @@ FieldValues KindsOfText(std::string_view field, const std::vector<v1::FieldTest>
   }
   values.kinds = std::move(table.kinds);
   if (field != "traffic_type") values.kinds.insert(values.kinds.begin(), AbsentKind(tests.size()));
-  const bool has_text = std::any_of(tests.begin(), tests.end(),
-                                    [](const v1::FieldTest& test) { return test.has_prefix() || test.has_regex(); });
+  // Not regular expressions, of which every answer is followed for every range.
+  const bool has_text =
+      std::any_of(tests.begin(), tests.end(), [](const v1::FieldTest& test) { return test.has_prefix(); });
   const bool has_order = std::any_of(tests.begin(), tests.end(),
                                      [](const v1::FieldTest& test) { return test.has_number() || test.has_version(); });
   values.is_approximate = has_text && has_order;

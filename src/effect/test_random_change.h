@@ -100,7 +100,10 @@ class RandomChange {
         return;
       case 1:
         test.set_field("device");
-        test.mutable_prefix()->add_texts(Chance(50) ? "tv" : "tv-4k");
+        if (Chance(30))
+          test.mutable_in()->add_texts(Chance(50) ? "other" : "tvother");
+        else
+          test.mutable_prefix()->add_texts(Chance(50) ? "tv" : "tv-4k");
         return;
       case 2:
         test.set_field("age");
