@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -71,7 +72,9 @@ std::string CheckAsJson(const std::string& namespace_name, const rules::Evaluati
   for (const rules::Diagnostic& diagnostic : evaluation.diagnostics)
     report["diagnostics"].push_back(ToJson(diagnostic));
   report["warnings"] = nlohmann::ordered_json::array();
-  for (const effect::Warning& warning : warnings) report["warnings"].push_back(ToJson(Diagnosed(warning)));
+  report["notes"] = nlohmann::ordered_json::array();
+  for (const effect::Warning& warning : warnings)
+    report[warning.is_note ? "notes" : "warnings"].push_back(ToJson(Diagnosed(warning)));
   if (evaluation.diagnostics.empty()) report["rule_set"] = nlohmann::ordered_json::parse(rule_set_json);
   return report.dump(2, ' ', /*ensure_ascii=*/false, nlohmann::json::error_handler_t::replace);
 }
@@ -94,7 +97,9 @@ int Check(const CheckOptions& options) {
     if (!found.ok()) return FailToCompare(found.status(), options.json);
     warnings = *std::move(found);
   }
-  const bool is_good = evaluation.diagnostics.empty() && (!options.strict || warnings.empty());
+  const auto warning_count = static_cast<size_t>(
+      std::count_if(warnings.begin(), warnings.end(), [](const effect::Warning& warning) { return !warning.is_note; }));
+  const bool is_good = evaluation.diagnostics.empty() && (!options.strict || warning_count == 0);
   if (options.json) {
     fmt::print("{}\n", CheckAsJson(options.sources.namespace_name, evaluation, warnings, *json));
     return is_good ? 0 : 1;
@@ -103,7 +108,7 @@ int Check(const CheckOptions& options) {
     fmt::print(stderr, "{}\n", rules::Format(diagnostic));
   for (const effect::Warning& warning : warnings) {
     rules::Diagnostic diagnostic = Diagnosed(warning);
-    diagnostic.message.insert(0, "warning: ");
+    diagnostic.message.insert(0, warning.is_note ? "note: " : "warning: ");
     fmt::print(stderr, "{}\n", rules::Format(diagnostic));
   }
   if (!evaluation.diagnostics.empty()) {
@@ -111,7 +116,7 @@ int Check(const CheckOptions& options) {
     return 1;
   }
   fmt::print("{}: {}{}\n", options.sources.namespace_name, CountsText(evaluation.rule_set),
-             warnings.empty() ? "" : fmt::format("; {}", Count(warnings.size(), "warning")));
+             warning_count == 0 ? "" : fmt::format("; {}", Count(warning_count, "warning")));
   return is_good ? 0 : 1;
 }
 

@@ -1,6 +1,7 @@
 // `signalbox rules diff`: what a change of rules will do, before it is published.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -49,10 +50,12 @@ nlohmann::ordered_json ToJson(const std::string& objective, const effect::Moveme
 
 nlohmann::ordered_json ToJson(const effect::ObjectiveEffect& effect) {
   const bool is_sampled = !effect.why_sampled.empty();
+  const bool is_counted = std::any_of(effect.movements.begin(), effect.movements.end(),
+                                      [](const effect::Movement& movement) { return movement.is_counted; });
   nlohmann::ordered_json json = {{"objective", effect.objective},
                                  {"namespace", effect.namespace_name},
                                  {"kind", KindName(effect.kind)},
-                                 {"exact", !is_sampled}};
+                                 {"exact", !is_sampled && !effect.may_be_incomplete && !is_counted}};
   if (is_sampled) json["why_sampled"] = effect.why_sampled;
   json["changes"] = nlohmann::ordered_json::array();
   for (const effect::Movement& movement : effect.movements)

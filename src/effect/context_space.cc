@@ -122,6 +122,16 @@ std::string ContextSpace::WhyApproximate() const {
   return "";
 }
 
+bool ContextSpace::HasExample(const ContextClass& contexts) const {
+  for (size_t field = 0; field < fields_.size(); ++field) {
+    bool has_example = false;
+    for (size_t kind = 0; kind < contexts.fields[field].size(); ++kind)
+      has_example = has_example || (contexts.fields[field][kind] && fields_[field].values.kinds[kind].has_example);
+    if (!has_example) return false;
+  }
+  return true;
+}
+
 ContextClass ContextSpace::Everything() const {
   ContextClass everything;
   for (const SpaceField& field : fields_) everything.fields.emplace_back(field.values.kinds.size(), true);
@@ -138,12 +148,15 @@ std::optional<size_t> ContextSpace::FindRemote(std::string_view experiment) cons
   return found == field_index_.end() ? std::nullopt : std::optional(found->second);
 }
 
-std::optional<bool> ContextSpace::Ask(const ContextClass& contexts, const v1::FieldTest& test, Split& split) const {
-  split.field = field_index_.at({test.field(), false});
+ContextSpace::TestPlace ContextSpace::PlaceOf(const v1::FieldTest& test) const {
+  return {field_index_.at({test.field(), false}), test_index_.at(KeyOf(test))};
+}
+
+std::optional<bool> ContextSpace::Ask(const ContextClass& contexts, TestPlace place, Split& split) const {
+  split.field = place.field;
   const SpaceField& field = fields_[split.field];
-  const size_t index = test_index_.at(KeyOf(test));
   split.yes.assign(field.values.kinds.size(), false);
-  for (size_t kind = 0; kind < split.yes.size(); ++kind) split.yes[kind] = field.values.kinds[kind].holds[index];
+  for (size_t kind = 0; kind < split.yes.size(); ++kind) split.yes[kind] = field.values.kinds[kind].holds[place.test];
   return AnswerOf(contexts.fields[split.field], split.yes);
 }
 

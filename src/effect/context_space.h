@@ -57,10 +57,21 @@ class ContextSpace {
   std::string WhyTooLarge() const;
   // Which fields may have kinds that are not looked at; empty: none has.
   std::string WhyApproximate() const;
+  // Whether a request of `contexts` is known. Where it is not, there may be none: regular expressions are not solved.
+  bool HasExample(const ContextClass& contexts) const;
   ContextClass Everything() const;
 
   // Whether the test holds for all of `contexts`, or for none; else nullopt, and `split` divides them.
-  std::optional<bool> Ask(const ContextClass& contexts, const v1::FieldTest& test, Split& split) const;
+  std::optional<bool> Ask(const ContextClass& contexts, const v1::FieldTest& test, Split& split) const {
+    return Ask(contexts, PlaceOf(test), split);
+  }
+  // Where the space has a test, for those who ask it often.
+  struct TestPlace {
+    size_t field = 0;
+    size_t test = 0;
+  };
+  TestPlace PlaceOf(const v1::FieldTest& test) const;
+  std::optional<bool> Ask(const ContextClass& contexts, TestPlace place, Split& split) const;
   // The same for "the request has the field".
   std::optional<bool> AskPresent(const ContextClass& contexts, std::string_view field, Split& split) const;
   // The one kind that `field` has in all of `contexts`; else nullptr, and `split` divides them.

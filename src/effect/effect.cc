@@ -81,6 +81,22 @@ class Results {
 
 using Shares = std::map<Change, Share>;
 
+template <typename Rules, typename Text>
+void NoteDifferences(std::string_view what, const Rules& before, const Rules& after, Text text_of,
+                     std::vector<std::string>& notes) {
+  std::map<std::string, std::pair<std::string, std::string>> texts;
+  for (const auto& each : before) texts[each.rule->id()].first = text_of(*each.rule);
+  for (const auto& each : after) texts[each.rule->id()].second = text_of(*each.rule);
+  for (const auto& [id, text] : texts) {
+    const auto& [from, to] = text;
+    if (from == to) continue;
+    notes.push_back(fmt::format("{} {} {}", what, id,
+                                from.empty() ? "was added"
+                                : to.empty() ? "was removed"
+                                             : "was changed"));
+  }
+}
+
 class ObjectiveComparison {
  public:
   ObjectiveComparison(const decide::Snapshot& before, const decide::Snapshot& after, const decide::Objective& old_rules,
@@ -94,21 +110,42 @@ class ObjectiveComparison {
     AddQuestions(old_rules, space_);
     AddQuestions(new_rules, space_);
     space_.Finish();
+    dependent_draws_ = DependentDraws({&old_rules, &new_rules});
   }
 
-  void Compare(ObjectiveEffect& effect) {
-    if (const std::string why = space_.WhyTooLarge(); !why.empty()) return Sample(why, effect);
+  // Returns how many paths were followed.
+  size_t Compare(ObjectiveEffect& effect) {
+    if (const std::string why = space_.WhyTooLarge(); !why.empty()) {
+      Sample(why, effect);
+      return 0;
+    }
     if (!Explore(effect)) {
-      return Sample(fmt::format("more than {} classes of requests, or {} ways that they can go", limits_.classes_max,
-                                limits_.paths_max),
-                    effect);
+      const size_t followed = effect.paths;
+      Sample(fmt::format("more than {} classes of requests, or {} ways that they can go", limits_.classes_max,
+                         limits_.paths_max),
+             effect);
+      return followed;
     }
     std::set<Aspect> aspects;
     for (const Shares& shares : changes_) {
       for (const auto& [change, share] : shares) aspects.insert(change.aspect);
     }
     for (const Aspect& aspect : aspects) AddMovements(aspect, effect.movements);
-    if (const std::string why = space_.WhyApproximate(); !why.empty()) effect.notes.push_back(why);
+    if (const std::string why = space_.WhyApproximate(); !why.empty()) {
+      effect.notes.push_back(why);
+      effect.may_be_incomplete = true;
+    }
+    const auto has = [&](bool Movement::*what) {
+      return std::any_of(effect.movements.begin(), effect.movements.end(),
+                         [&](const Movement& movement) { return movement.*what; });
+    };
+    if (has(&Movement::is_counted))
+      effect.notes.push_back(fmt::format(
+          "draws with hashVersion 1 depend on one another: shares are counted over {} generated units", kCountedUnits));
+    if (has(&Movement::may_be_empty))
+      effect.notes.push_back(
+          "regular expressions are not solved: where no value is known that fulfils all of them, "
+          "there may be none");
     for (const SpaceField& field : space_.fields()) {
       if (field.is_remote && !effect.movements.empty())
         effect.notes.push_back(
@@ -116,11 +153,13 @@ class ObjectiveComparison {
                         "cell that the platform may give; how many get which, only it knows",
                         field.name));
     }
+    return effect.paths;
   }
 
  private:
   bool Explore(ObjectiveEffect& effect) {
     Exploration exploration(space_, limits_.classes_max, limits_.paths_max);
+    exploration.CountDraws(dependent_draws_);
     PossibleWalk old_walk(old_rules_, now_unix_ms_, exploration);
     PossibleWalk new_walk(new_rules_, now_unix_ms_, exploration);
     Results results;
@@ -182,6 +221,8 @@ class ObjectiveComparison {
         found.push_back({.change = change,
                          .where = DescribeClass(space_, classes[i]),
                          .share = share,
+                         .is_counted = !dependent_draws_.empty() && share != Share::Whole(),
+                         .may_be_empty = !space_.HasExample(classes[i]),
                          .example = ExampleOf(space_, classes[i], "u1").values()});
       }
     }
@@ -193,6 +234,10 @@ class ObjectiveComparison {
 
   void Sample(const std::string& why, ObjectiveEffect& effect) const {
     effect.why_sampled = why;
+    effect.may_be_incomplete = true;
+    NoteDifferences(
+        "shadow", old_rules_.shadows, new_rules_.shadows, [](const v1::Shadow& rule) { return TextOf(rule); },
+        effect.notes);
     effect.classes = 0;
     effect.paths = 0;
     // The same requests every time.
@@ -224,26 +269,11 @@ class ObjectiveComparison {
   const int64_t now_unix_ms_;
   const Limits limits_;
   ContextSpace space_;
+  std::set<std::string> dependent_draws_;
   // Classes in which something changes, and what.
   std::vector<ContextClass> classes_;
   std::vector<Shares> changes_;
 };
-
-template <typename Rules, typename Text>
-void NoteDifferences(std::string_view what, const Rules& before, const Rules& after, Text text_of,
-                     std::vector<std::string>& notes) {
-  std::map<std::string, std::pair<std::string, std::string>> texts;
-  for (const auto& each : before) texts[each.rule->id()].first = text_of(*each.rule);
-  for (const auto& each : after) texts[each.rule->id()].second = text_of(*each.rule);
-  for (const auto& [id, text] : texts) {
-    const auto& [from, to] = text;
-    if (from == to) continue;
-    notes.push_back(fmt::format("{} {} {}", what, id,
-                                from.empty() ? "was added"
-                                : to.empty() ? "was removed"
-                                             : "was changed"));
-  }
-}
 
 std::vector<std::string> NotesOf(const decide::Objective& before, const decide::Objective& after) {
   std::vector<std::string> notes;
@@ -266,6 +296,7 @@ Effect EffectOf(const decide::Snapshot& before, const decide::Snapshot& after, i
   for (const decide::Objective* objective : after.objectives())
     objectives[std::string(objective->name)].second = objective;
   Effect effect;
+  size_t paths_left = limits.paths_of_all_max;
   for (const auto& [name, both] : objectives) {
     const auto& [old_rules, new_rules] = both;
     if (old_rules != nullptr && new_rules != nullptr && RulesText(*old_rules) == RulesText(*new_rules)) {
@@ -280,7 +311,10 @@ Effect EffectOf(const decide::Snapshot& before, const decide::Snapshot& after, i
       continue;
     }
     of_objective.notes = NotesOf(*old_rules, *new_rules);
-    ObjectiveComparison(before, after, *old_rules, *new_rules, now_unix_ms, limits).Compare(of_objective);
+    const Limits left = {.classes_max = limits.classes_max, .paths_max = std::min(limits.paths_max, paths_left)};
+    const size_t followed =
+        ObjectiveComparison(before, after, *old_rules, *new_rules, now_unix_ms, left).Compare(of_objective);
+    paths_left -= std::min(paths_left, followed);
   }
   return effect;
 }

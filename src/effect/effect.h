@@ -21,6 +21,10 @@ struct Movement {
   // "country in {CA, US} and device begins with tv"; empty: all of the Objective.
   std::string where;
   Share share;
+  // The share is counted over generated units.
+  bool is_counted = false;
+  // No request of the class is known, and there may be none.
+  bool may_be_empty = false;
   // Values of a request of the class by field, for `signalbox resolve`. Fields that it does not have are left out.
   std::map<std::string, std::string> example;
 };
@@ -38,6 +42,8 @@ struct ObjectiveEffect {
   std::vector<std::string> notes;
   // Set where shares are not exact but counted over kSampledRequests generated requests, and why.
   std::string why_sampled;
+  // Some requests may get something else that is not told: `movements` may lack some.
+  bool may_be_incomplete = false;
   size_t classes = 0;
   size_t paths = 0;
 };
@@ -47,6 +53,8 @@ inline constexpr size_t kSampledRequests = 50'000;
 struct Limits {
   size_t classes_max = kClassesMax;
   size_t paths_max = kPathsMax;
+  // Of all Objectives together: seconds, not hours. Those that come behind are counted over generated requests.
+  size_t paths_of_all_max = size_t{1} << 20;
 };
 
 struct Effect {

@@ -136,6 +136,52 @@ TEST(Effect, BeyondItsLimitsItCountsAndSaysSo) {
   EXPECT_THAT(text, HasSubstr("not exact: more than 1 classes of requests, or 100 ways that they can go"));
 }
 
+TEST(Effect, WhatIsNotCountedIsNotDenied) {
+  const std::string shadow =
+      "shadows { id: 's1' objectives: 'Ranking' model { name: 'ranker' version: '9' } share_ppm: 100000 } ";
+  const std::string text = Diff(kObjective, kObjective + shadow, {.classes_max = 0, .paths_max = 0});
+  EXPECT_THAT(text, HasSubstr("no request was found that gets something else; others may\n"));
+  EXPECT_THAT(text, HasSubstr("note: shadow s1 was added\n"));
+}
+
+TEST(Effect, AllObjectivesTogetherHaveAsManyPathsAsTheyMay) {
+  const std::string other = "objectives { name: 'Search' default_model { name: 'ranker' version: '1' } } ";
+  const auto both = [&](uint32_t share_ppm) {
+    std::string shift = Shift(share_ppm);
+    return kObjective + other + shift.insert(shift.find("to {"), "objectives: 'Search' ");
+  };
+  const std::string text = Diff(both(0), both(500'000), {.classes_max = 100, .paths_max = 100, .paths_of_all_max = 5});
+  EXPECT_THAT(text, HasSubstr("50.00 % of Ranking moves"));
+  EXPECT_THAT(text, testing::ContainsRegex("about [0-9.]+ % of the requests generated for Search"));
+}
+
+TEST(Effect, ATextThatNoRequestIsKnownOfMayBelongToNone) {
+  const auto rule = [](const std::string& test) {
+    return "context_rules { id: 'r' objectives: 'Ranking' model { name: 'ranker' version: '2' } condition { field { "
+           "field: 'surface' " +
+           test + " } } } ";
+  };
+  const std::string text = Diff(kObjective + rule("regex: '^kids'"), kObjective + rule("prefix { texts: 'kids' }"));
+  EXPECT_THAT(text, HasSubstr("(if there is any such request) moves from ranker@1 to ranker@2\n"));
+  EXPECT_THAT(text, HasSubstr("note: regular expressions are not solved"));
+  EXPECT_THAT(Diff(kObjective, kObjective + rule("regex: '^kids'")), testing::Not(HasSubstr("if there is any")));
+}
+
+// GrowthBook's hash 1 is taken modulo 1000, and the seeds "exp1" and "exp2" differ in their last character only.
+TEST(Effect, DrawsThatDependOnOneAnotherAreCounted) {
+  const auto experiment = [](const std::string& id, const std::string& hash_version) {
+    return "experiments { id: '" + id + "' seed: '" + id +
+           "' objectives: 'Ranking' allocation_ppm: 100000 hash_version: " + hash_version +
+           " cells { name: 'a' weight_ppm: 1000000 parameters { key: '" + id + "' value: '1' } } } ";
+  };
+  const auto pair = [&](const std::string& hash_version) {
+    return kObjective + experiment("exp1", hash_version) + experiment("exp2", hash_version);
+  };
+  EXPECT_THAT(Diff(kObjective, pair("1")), HasSubstr("note: draws with hashVersion 1 depend on one another"));
+  EXPECT_THAT(Diff(kObjective, pair("1")), testing::ContainsRegex("about [0-9.]+ % of Ranking gets parameter exp2=1"));
+  EXPECT_THAT(Diff(kObjective, pair("2")), testing::Not(HasSubstr("about")));
+}
+
 TEST(Effect, ObjectivesThatComeAndGoAreNamed) {
   const std::string other = "objectives { name: 'Search' default_model { name: 'finder' } } ";
   EXPECT_EQ(Diff(kObjective, other),

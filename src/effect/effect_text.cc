@@ -13,7 +13,9 @@ std::string ObjectiveText(const ObjectiveEffect& effect) {
   const bool is_sampled = !effect.why_sampled.empty();
   for (const Movement& movement : effect.movements) text += Sentence(effect.objective, movement, is_sampled) + "\n";
   if (effect.movements.empty())
-    text += fmt::format("{}: its rules differ, and every request gets what it got before\n", effect.objective);
+    text += fmt::format("{}: its rules differ, and {}\n", effect.objective,
+                        effect.may_be_incomplete ? "no request was found that gets something else; others may"
+                                                 : "every request gets what it got before");
   for (const std::string& note : effect.notes) text += fmt::format("  note: {}\n", note);
   if (is_sampled)
     text += fmt::format("  note: counted over {} generated requests, not exact: {}\n", kSampledRequests,
@@ -25,9 +27,10 @@ std::string ObjectiveText(const ObjectiveEffect& effect) {
 
 std::string Sentence(const std::string& objective, const Movement& movement, bool is_sampled) {
   const bool is_whole = movement.share == Share::Whole();
-  return fmt::format("{}{} of {}{}{} {}", is_sampled ? "about " : "", is_whole ? "all" : movement.share.Percent(),
-                     is_sampled ? "the requests generated for " : "", objective,
-                     movement.where.empty() ? "" : " where " + movement.where, Describe(movement.change));
+  return fmt::format("{}{} of {}{}{}{} {}", is_sampled || movement.is_counted ? "about " : "",
+                     is_whole ? "all" : movement.share.Percent(), is_sampled ? "the requests generated for " : "",
+                     objective, movement.where.empty() ? "" : " where " + movement.where,
+                     movement.may_be_empty ? " (if there is any such request)" : "", Describe(movement.change));
 }
 
 std::string DescribeEffect(const Effect& effect) {

@@ -1,17 +1,27 @@
 #include "effect/exploration.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <iterator>
 #include <utility>
+
+#include "base/hash.h"
 
 namespace signalbox::effect {
 namespace {
 
 constexpr uint32_t kWholePpm = 1'000'000;
+static_assert(kWholePpm % kCountedUnits == 0, "a share of the units is whole parts per million");
+
+// The same every time; as long as ids are in practice.
+std::string GeneratedUnit(size_t index) { return fmt::format("unit-{:016x}", StableHash64("unit", index)); }
 
 }  // namespace
 
 bool Exploration::Follow(const Program& program) {
+  classes_ = 0;
+  paths_ = 0;
   std::vector<ContextClass> open = {space_.Everything()};
   while (!open.empty()) {
     contexts_ = std::move(open.back());
@@ -42,12 +52,37 @@ bool Exploration::FollowClass(const Program& program) {
     path_.draws.clear();
     program.run();
     if (split_.has_value()) return true;
-    path_.share = Share::Whole();
-    for (const auto& [draw, interval] : path_.draws)
-      path_.share = path_.share.Times((interval.end - interval.begin) * (kWholePpm / interval.count));
+    path_.share = ShareOfPath();
     program.on_path(path_);
   } while (NextPath());
   return true;
+}
+
+Share Exploration::ShareOfPath() {
+  Share share = Share::Whole();
+  std::map<size_t, std::bitset<kCountedUnits>> counted;  // by field of the unit
+  for (const auto& [draw, interval] : path_.draws) {
+    if (!counted_ids_.contains(draw.id)) {
+      share = share.Times((interval.end - interval.begin) * (kWholePpm / interval.count));
+      continue;
+    }
+    const std::bitset<kCountedUnits>& units = UnitsIn(draw, interval);
+    const auto [of_unit, is_new] = counted.try_emplace(draw.unit_field, units);
+    if (!is_new) of_unit->second &= units;
+  }
+  for (const auto& [field, units] : counted)
+    share = share.Times(static_cast<uint32_t>(units.count() * (kWholePpm / kCountedUnits)));
+  return share;
+}
+
+const std::bitset<kCountedUnits>& Exploration::UnitsIn(const Draw& draw, const PathState::Interval& interval) {
+  const auto [known, is_new] = counted_units_.try_emplace({draw, interval.begin, interval.end});
+  if (is_new) {
+    const std::vector<uint32_t>& buckets = counted_buckets_.at(draw);
+    for (size_t unit = 0; unit < kCountedUnits; ++unit)
+      known->second[unit] = buckets[unit] >= interval.begin && buckets[unit] < interval.end;
+  }
+  return known->second;
 }
 
 bool Exploration::NextPath() {
@@ -61,7 +96,9 @@ bool Exploration::Holds(const v1::FieldTest& test) {
   if (split_.has_value()) return false;
   if (const auto known = holds_.find(&test); known != holds_.end()) return known->second;
   Split split;
-  const std::optional<bool> holds = space_.Ask(contexts_, test, split);
+  auto place = places_.find(&test);
+  if (place == places_.end()) place = places_.emplace(&test, space_.PlaceOf(test)).first;
+  const std::optional<bool> holds = space_.Ask(contexts_, place->second, split);
   if (!holds.has_value()) split_ = std::move(split);
   return holds_[&test] = holds.value_or(false);
 }
@@ -126,6 +163,10 @@ bool Exploration::IsIn(const Draw& draw, uint32_t begin, uint32_t end, uint32_t 
   if (unit.has_value()) {
     const uint32_t bucket = bucket_of(*unit);
     return bucket >= begin && bucket < end;
+  }
+  if (counted_ids_.contains(draw.id)) {
+    std::vector<uint32_t>& buckets = counted_buckets_[draw];
+    for (size_t i = buckets.size(); i < kCountedUnits; ++i) buckets.push_back(bucket_of(GeneratedUnit(i)));
   }
   PathState::Interval& known = path_.draws.try_emplace(draw, PathState::Interval{0, count, count}).first->second;
   std::vector<PathState::Interval> pieces;

@@ -1,16 +1,20 @@
 // Every way that decisions can go, followed to its end.
 #pragma once
 
+#include <bitset>
 #include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "effect/context_space.h"
@@ -21,6 +25,8 @@ namespace signalbox::effect {
 // Beyond these nobody reads what would come out, and it would take minutes.
 inline constexpr size_t kClassesMax = 1U << 12;
 inline constexpr size_t kPathsMax = 1U << 18;
+// Of whom draws that depend on one another are counted.
+inline constexpr size_t kCountedUnits = 50'000;
 
 // A draw by a hash: a number in [0, count) that is uniform over the units, and independent of every other draw. The
 // same draw asked twice gives the same number, in the old rules and in the new ones.
@@ -66,6 +72,9 @@ class Exploration {
     std::function<void()> on_restart;
   };
   [[nodiscard]] bool Follow(const Program& program);
+  // These draws, by id, depend on one another where they are of the same unit: how many units a path has is counted
+  // over generated ones.
+  void CountDraws(std::set<std::string> ids) { counted_ids_ = std::move(ids); }
 
   // The questions, for the program while it runs. When a class must be divided first, the answers mean nothing until
   // the program has come back. Tests and fields are known by their addresses, so they stay where they are.
@@ -90,6 +99,8 @@ class Exploration {
 
   bool FollowClass(const Program& program);
   bool NextPath();
+  Share ShareOfPath();
+  const std::bitset<kCountedUnits>& UnitsIn(const Draw& draw, const PathState::Interval& interval);
   std::optional<size_t> FindUnit(std::span<const std::string> fields);
   std::optional<std::string_view> NamedUnit(size_t field);
   std::optional<std::string_view> FindNamedUnit(size_t field);
@@ -102,10 +113,16 @@ class Exploration {
   ContextClass contexts_;
   PathState path_;
   std::optional<Split> split_;
+  // To find a test means to read all of it, and some name thousands of units.
+  std::unordered_map<const void*, ContextSpace::TestPlace> places_;
   // What has been answered for all requests of the class.
   std::unordered_map<const void*, bool> holds_;
   std::unordered_map<const void*, std::optional<size_t>> units_;
   std::unordered_map<size_t, std::optional<std::string_view>> named_units_;
+  std::set<std::string> counted_ids_;
+  // Where each of the generated units falls.
+  std::map<Draw, std::vector<uint32_t>> counted_buckets_;
+  std::map<std::tuple<Draw, uint32_t, uint32_t>, std::bitset<kCountedUnits>> counted_units_;
   std::vector<Choice> choices_;
   // Of choices_, how many were asked for in this run.
   size_t asked_ = 0;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <string_view>
 #include <tuple>
@@ -103,6 +104,8 @@ struct Reach {
   std::set<const void*> can_hold;
   // An experiment with models that was passed by for another one.
   std::set<std::pair<const v1::Experiment*, const v1::Experiment*>> competing;
+  // Of Objectives whose rules were not followed, why.
+  std::map<const v1::Objective*, std::string> not_followed;
 };
 
 class ObjectiveReach {
@@ -114,18 +117,22 @@ class ObjectiveReach {
   }
 
   void Follow() {
-    if (!space_.WhyTooLarge().empty()) return GiveUp();
+    if (const std::string why = space_.WhyTooLarge(); !why.empty()) return GiveUp(why);
+    // "Can never apply" is to be true.
+    if (const std::string why = space_.WhyApproximate(); !why.empty()) return GiveUp(why);
+    Exploration exploration(space_, kLintClassesMax, kLintPathsMax);
+    PossibleWalk walk(objective_, now_unix_ms_, exploration);
+    const std::string too_many =
+        fmt::format("more than {} classes of requests, or {} ways that they can go", kLintClassesMax, kLintPathsMax);
     for (const int64_t time : TimesOf(objective_, now_unix_ms_)) {
-      if (!FollowAt(time)) return GiveUp();
-      if (!FollowConditionsAt(time)) return GiveUp();
+      walk.SetTime(time);
+      if (!FollowAll(exploration, walk) || !FollowConditions(exploration, walk)) return GiveUp(too_many);
       if (AllAreReached()) return;
     }
   }
 
  private:
-  bool FollowAt(int64_t time) {
-    Exploration exploration(space_, kLintClassesMax, kLintPathsMax);
-    PossibleWalk walk(objective_, time, exploration);
+  bool FollowAll(Exploration& exploration, PossibleWalk& walk) {
     return exploration.Follow({.run = [&] { walk.Walk(); },
                                .on_path =
                                    [&](const PathState&) {
@@ -137,17 +144,18 @@ class ObjectiveReach {
   }
 
   // Each by itself, whatever comes before it.
-  bool FollowConditionsAt(int64_t time) {
-    return FollowConditionsOf(objective_.context_rules, time) && FollowConditionsOf(objective_.experiments, time) &&
-           FollowConditionsOf(objective_.shifts, time) && FollowConditionsOf(objective_.shadows, time);
+  bool FollowConditions(Exploration& exploration, PossibleWalk& walk) {
+    return FollowConditionsOf(objective_.context_rules, exploration, walk) &&
+           FollowConditionsOf(objective_.experiments, exploration, walk) &&
+           FollowConditionsOf(objective_.shifts, exploration, walk) &&
+           FollowConditionsOf(objective_.shadows, exploration, walk);
   }
 
   template <typename Rules>
-  bool FollowConditionsOf(const Rules& rules, int64_t time) {
+  bool FollowConditionsOf(const Rules& rules, Exploration& exploration, PossibleWalk& walk) {
     for (const auto& rule : rules) {
       if (reach_.can_hold.contains(rule.rule) || reach_.rules.contains(rule.rule)) continue;
-      Exploration exploration(space_, kLintClassesMax, kLintPathsMax);
-      PossibleWalk walk(objective_, time, exploration);
+      if (cannot_hold_.contains(rule.rule)) continue;
       bool holds = false;
       const bool is_done = exploration.Follow({.run = [&] { holds = walk.Holds(rule.condition); },
                                                .on_path =
@@ -157,21 +165,32 @@ class ObjectiveReach {
                                                .on_class = [](const ContextClass&) {},
                                                .on_restart = [] {}});
       if (!is_done) return false;
+      if (!reach_.can_hold.contains(rule.rule) && !DependsOnTime(*rule.condition)) cannot_hold_.insert(rule.rule);
     }
     return true;
   }
 
+  static bool DependsOnTime(const decide::Condition& condition) {
+    bool depends = false;
+    ForEachCondition(*condition.proto,
+                     [&](const v1::Condition& each) { depends = depends || each.has_time() || each.has_weekly(); });
+    return depends;
+  }
+
+  // But for those that no time changes.
   bool AllAreReached() const {
     const auto are_reached = [&](const auto& rules) {
-      return std::all_of(rules.begin(), rules.end(),
-                         [&](const auto& each) { return reach_.rules.contains(each.rule); });
+      return std::all_of(rules.begin(), rules.end(), [&](const auto& each) {
+        return reach_.rules.contains(each.rule) || cannot_hold_.contains(each.rule);
+      });
     };
     return reach_.rules.contains(objective_.rule) && are_reached(objective_.context_rules) &&
            are_reached(objective_.experiments) && are_reached(objective_.shifts) && are_reached(objective_.shadows);
   }
 
   // Nothing can be said of its rules.
-  void GiveUp() {
+  void GiveUp(const std::string& why) {
+    reach_.not_followed[objective_.rule] = why;
     const auto add = [&](const auto& rules) {
       for (const auto& each : rules) reach_.rules.insert(each.rule);
     };
@@ -186,6 +205,8 @@ class ObjectiveReach {
   const int64_t now_unix_ms_;
   Reach& reach_;
   ContextSpace space_;
+  // Rules whose conditions hold at no time.
+  std::set<const void*> cannot_hold_;
 };
 
 class Linter {
@@ -243,6 +264,13 @@ class Linter {
            "Objective {}: has no fallback: requests fail when their model cannot be reached; add "
            "fallbackModels or staticAnswer",
            objective.name());
+    }
+    if (const auto why = reach_.not_followed.find(&objective); why != reach_.not_followed.end()) {
+      warnings_.push_back(
+          {objective.source(),
+           fmt::format("Objective {}: too much to follow, not checked for rules that nobody reaches: {}",
+                       objective.name(), why->second),
+           /*is_note=*/true});
     }
     if (!reach_.rules.contains(&objective)) {
       Warn(objective.source(), "Objective {}: nobody gets its default model {}: other rules take every request",

@@ -14,11 +14,13 @@ namespace signalbox::effect {
 struct Warning {
   v1::SourceLocation place;
   std::string message;  // "experiment 12345: nobody reaches it: ..."
+  // What was not looked at: nothing is wrong with the rules.
+  bool is_note = false;
 };
 
 // Of all rule sets in `snapshot`. Whether a rule can be reached is worked out exactly, now and at every later time at
-// which the rules change what they do; of an Objective with too much to follow nothing is said. In order of their
-// places.
+// which the rules change what they do; an Objective with too much to follow gets a note, and nothing is said of
+// its reach. In order of their places.
 std::vector<Warning> Lint(const decide::Snapshot& snapshot, int64_t now_unix_ms);
 
 // What of `after` moves users who are in a cell or shifted already by `before`: to other cells, or back.

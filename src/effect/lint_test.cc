@@ -128,6 +128,22 @@ TEST(Lint, AnObjectiveWithoutFallbackIsNamed) {
               ElementsAre(HasSubstr("Objective Ranking: has no fallback")));
 }
 
+TEST(Lint, WhatIsTooMuchToFollowIsNoted) {
+  std::string rules = kObjective + ContextRule("dead", "all { conditions { " + In("country", "US") + "} conditions { " +
+                                                           In("country", "CA") + "} }");
+  for (int i = 0; i < 7; ++i)
+    rules += ContextRule("x" + std::to_string(i), "field { field: 'surface' regex: '^s" + std::to_string(i) + "-' }");
+  EXPECT_THAT(WarningsOf(rules), ElementsAre(HasSubstr("Objective Ranking: too much to follow, not checked")));
+}
+
+TEST(Lint, NothingIsSaidToBeImpossibleThatMayBeMissed) {
+  const std::string text_and_order =
+      "all { conditions { field { field: 'app_version' prefix { texts: '4.' } } } "
+      "conditions { field { field: 'app_version' version { min: '5.0.0' } } } }";
+  EXPECT_THAT(WarningsOf(kObjective + ContextRule("r", text_and_order)),
+              ElementsAre(HasSubstr("some values may be left out")));
+}
+
 TEST(LintAgainst, LoweringAShiftMovesUsersBack) {
   EXPECT_THAT(MovesOf(kObjective + Shift(100'000), kObjective + Shift(50'000)),
               ElementsAre("traffic shift canary: is lowered from 10 % to 5 %: users move back from ranker@2"));

@@ -83,6 +83,20 @@ std::string DrawId(const decide::Draw& draw) {
                      draw.seed_text);
 }
 
+std::set<std::string> DependentDraws(const std::vector<const decide::Objective*>& objectives) {
+  std::set<std::string> ids;
+  const auto add = [&](const decide::Draw& draw) {
+    if (draw.hash == decide::HashVersion::kGrowthBook1) ids.insert(DrawId(draw));
+  };
+  for (const decide::Objective* objective : objectives) {
+    for (const decide::CompiledExperiment& each : objective->experiments) add(each.cell);
+    for (const auto& each : objective->layers) add(each.draw);
+    for (const decide::CompiledHoldout& each : objective->holdouts) add(each.draw);
+    for (const decide::CompiledShift& each : objective->shifts) add(each.draw);
+  }
+  return ids.size() > 1 ? ids : std::set<std::string>();
+}
+
 PossibleWalk::PossibleWalk(const decide::Objective& objective, int64_t now_unix_ms, Exploration& exploration)
     : objective_(objective), now_unix_ms_(now_unix_ms), exploration_(exploration) {
   for (const decide::Unit& unit : objective.units) units_.push_back(NamesOf(unit));

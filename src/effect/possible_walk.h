@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,6 +23,10 @@ void AddQuestions(const decide::Objective& objective, ContextSpace& space);
 // What tells a draw from others, in whichever rules it stands.
 std::string DrawId(const decide::Draw& draw);
 
+// Draws by GrowthBook's hash 1, where there are two or more: they are taken modulo 1000 of a hash that keeps the
+// difference of two seeds, so that they are not independent of one another. By DrawId; empty: there are none, or one.
+std::set<std::string> DependentDraws(const std::vector<const decide::Objective*>& objectives);
+
 // What `objective` decides on the path that `exploration` is on. Callers that override are not looked at: what they get
 // is what they ask for; nor are requests that are shadows themselves.
 class PossibleWalk {
@@ -29,6 +34,11 @@ class PossibleWalk {
   PossibleWalk(const decide::Objective& objective, int64_t now_unix_ms, Exploration& exploration);
 
   decide::Decision Walk();
+  // From the next walk on.
+  void SetTime(int64_t now_unix_ms) {
+    now_unix_ms_ = now_unix_ms;
+    holds_now_.clear();
+  }
 
   // Of the last walk. Shadows whatever is drawn for them; and the rules that gave something, as the addresses of their
   // messages in the snapshot.
@@ -71,7 +81,7 @@ class PossibleWalk {
   bool Holds(const v1::Condition& condition);
 
   const decide::Objective& objective_;
-  const int64_t now_unix_ms_;
+  int64_t now_unix_ms_;
   Exploration& exploration_;
   // By unit of the Objective: names of its fields.
   std::vector<std::vector<std::string>> units_;
