@@ -147,6 +147,11 @@ class ObjectiveComparison {
           "regular expressions are not solved: where no value is known that fulfils all of them, "
           "there may be none");
     for (const SpaceField& field : space_.fields()) {
+      if (field.values.has_units_together && !effect.movements.empty())
+        effect.notes.push_back(
+            fmt::format("the rules name more than {} values of {}: where a line names them, its share is that of many "
+                        "units, not worked out for each of them",
+                        kNamedUnitsMax, field.name));
       if (field.is_remote && !effect.movements.empty())
         effect.notes.push_back(
             fmt::format("experiment {} is allocated by a platform: what is said of it is said for each "

@@ -93,6 +93,16 @@ TEST(Effect, AUnitThatTheRulesNameIsToldByItself) {
   EXPECT_THAT(one == nothing ? two : one, testing::StartsWith("all of Ranking where user is alice moves from ranker@"));
 }
 
+TEST(Effect, OfManyNamedUnitsItIsSaidThatTheyAreToldTogether) {
+  const auto users = [](int count) {
+    std::string texts;
+    for (int i = 0; i < count; ++i) texts += "texts: 'u" + std::to_string(i) + "' ";
+    return kObjective + Experiment("condition { field { field: 'user' in { " + texts + "} } } ");
+  };
+  EXPECT_THAT(Diff(kObjective, users(33)), HasSubstr("note: the rules name more than 32 values of user"));
+  EXPECT_THAT(Diff(kObjective, users(3)), testing::Not(HasSubstr("note:")));
+}
+
 TEST(Effect, RequestsWithoutAUnitAreAClass) {
   const std::string two = "objectives { name: 'Ranking' default_model { name: 'ranker' version: '2' } } ";
   const std::string text = Diff(kObjective + Shift(1'000'000), two + Shift(1'000'000));

@@ -278,6 +278,7 @@ FieldValues KindsOfText(std::string_view field, const std::vector<v1::FieldTest>
   const bool has_order = std::any_of(tests.begin(), tests.end(),
                                      [](const v1::FieldTest& test) { return test.has_number() || test.has_version(); });
   values.is_approximate = has_text && has_order;
+  values.has_units_together = is_unit && named > kNamedUnitsMax;
   values.is_too_many = has_too_many_regexes || values.kinds.size() > kKindsMax;
   return values;
 }

@@ -31,6 +31,8 @@ struct FieldValues {
   std::vector<ValueKind> kinds;
   // Tests of text and of numbers or versions on one field, or many regular expressions: some kinds may be missing.
   bool is_approximate = false;
+  // Rules name more than kNamedUnitsMax units: those of a kind are told as if they were many.
+  bool has_units_together = false;
   // There are more kinds than kKindsMax: `kinds` are some of them.
   bool is_too_many = false;
 };
