@@ -43,6 +43,7 @@ enum class Field : size_t {
   kRemoteCells,
   // Of the log alone.
   kModel,
+  kStaticAnswer,
   kTruncated,
   kCount
 };
@@ -73,6 +74,7 @@ constexpr KnownField kContextFields[] = {{"objective", Field::kObjective, &decid
 constexpr KnownField kLogFields[] = {{"time", Field::kNow, nullptr},
                                      {"decision", Field::kRandom, nullptr},
                                      {"model", Field::kModel, nullptr},
+                                     {"static_answer", Field::kStaticAnswer, nullptr},
                                      {"truncated", Field::kTruncated, nullptr}};
 
 std::string Shown(std::string_view text) {
@@ -224,6 +226,9 @@ absl::Status ContextReader::Parser::ReadValue(const KnownField& field, const sim
       return ReadCells(field.name, value, remote_cells, request.context.remote_cells);
     case Field::kModel:
       return ReadText(field.name, value, request.model);
+    case Field::kStaticAnswer:
+      request.is_static_answer = value.is_bool() && value.get_bool().value_unsafe();
+      return absl::OkStatus();
     case Field::kTruncated:
       request.is_truncated = value.is_bool() && value.get_bool().value_unsafe();
       return absl::OkStatus();

@@ -14,6 +14,8 @@ namespace signalbox::cli {
 struct LoggedRequest {
   decide::RequestContext context;
   std::string_view model;
+  // No model answered, the answer that rules declare did.
+  bool is_static_answer = false;
   // Something of it was cut when it was logged: the decision cannot be made again.
   bool is_truncated = false;
 };

@@ -62,7 +62,7 @@ void ReplayLine(const LineReader::Line& line, ContextReader& reader, effect::Rep
   } else if (request->is_truncated) {
     ++counts.truncated;
   } else {
-    switch (replay.Add(request->context, request->model)) {
+    switch (replay.Add(request->context, request->is_static_answer ? effect::Replay::kStaticAnswer : request->model)) {
       case effect::Replay::Result::kReplayed:
         return;
       case effect::Replay::Result::kNoObjective:

@@ -29,6 +29,8 @@ class Replay {
   // has are a log of something else.
   static constexpr size_t kNamesMax = 10'000;
   static constexpr std::string_view kOthers = "(others)";
+  // Who answered where no model could be reached. As `logged_model`.
+  static constexpr std::string_view kStaticAnswer = "(static answer)";
 
   // `before`: the rules that requests were decided by; nullptr: what the log says answered them. Both outlive it.
   Replay(const decide::Snapshot* before, const decide::Snapshot& after) : before_(before), after_(after) {}

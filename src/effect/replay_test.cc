@@ -62,6 +62,14 @@ TEST(Replay, CountsMembersOfEnsemblesAndShadowsBesideWhoMoves) {
   EXPECT_EQ(replay.objectives().at("Ranking").moved, 0u);
 }
 
+TEST(Replay, WhoGotAStaticAnswerIsReplayedAsWhoGotNoModel) {
+  const auto after = Canary(1'000'000);
+  Replay replay(nullptr, *after);
+  EXPECT_EQ(replay.Add({.objective = "Ranking", .user = "u1"}, Replay::kStaticAnswer), Replay::Result::kReplayed);
+  EXPECT_EQ(replay.loads().at(std::string(Replay::kStaticAnswer)).before, 1u);
+  EXPECT_EQ(replay.loads().at("ranker@2").after, 1u);
+}
+
 TEST(Replay, OldRulesDecideAnewWhereTheyAreGiven) {
   const auto before = Canary(0);
   const auto after = Canary(250'000);

@@ -115,6 +115,18 @@ class ProxyRemote : public ::testing::Test {
   double Questions(allocate::Outcome outcome) {
     return allocate::MetricOf(*allocator_, "signalbox_allocation_questions_total", {"p", std::string(Name(outcome))});
   }
+  double RequestsOf(const std::string& objective) {
+    double sum = 0;
+    for (const auto& family : proxy_->telemetry().Collect()) {
+      if (family.name != "signalbox_requests_total") continue;
+      for (const auto& metric : family.metric) {
+        for (const auto& label : metric.label) {
+          if (label.name == "objective" && label.value == objective) sum += metric.counter.value;
+        }
+      }
+    }
+    return sum;
+  }
   static bool Eventually(const std::function<bool()>& condition) {
     const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(60);
     while (!condition()) {
@@ -219,9 +231,30 @@ TEST_F(ProxyRemote, ACellThatDoesNotExistIsNone) {
   GrpcPlatform platform(Answering());
   Start(platform);
   Route(kLongMs);
-  const Reply reply = Ask("xavier");
-  EXPECT_TRUE(reply.status.ok());
-  EXPECT_EQ(reply.header("sb-experiments"), "77=b");
+  for (int i = 0; i < 3; ++i) {
+    const Reply reply = Ask("xavier");
+    EXPECT_TRUE(reply.status.ok());
+    EXPECT_EQ(reply.header("sb-experiments"), "77=b");
+  }
+  EXPECT_EQ(Questions(allocate::Outcome::kHit), 0) << "it is no cell that is known";
+  EXPECT_EQ(allocate::MetricOf(*allocator_, "signalbox_allocation_unknown_cells_total", {"p"}), 1);
+}
+
+TEST_F(ProxyRemote, ARequestThatEndsBeforeItIsDecidedIsCountedForItsObjective) {
+  Gate gate;
+  GrpcPlatform platform(Behind(gate));
+  OpenAtEnd opener{gate};
+  Start(platform);
+  Route(kLongMs);
+  CallOptions options = From("alice");
+  options.timeout = std::chrono::seconds(60);
+  EchoClient client(proxy_->port());
+  auto waiting = client.Open("/a/b", options);
+  ASSERT_TRUE(waiting->Write("hello"));
+  ASSERT_TRUE(Eventually([&] { return gate.waiting() == 1; }));
+  waiting->Cancel();
+  ASSERT_TRUE(Eventually([&] { return (*proxy_)->requests_open() == 0; }));
+  EXPECT_TRUE(Eventually([&] { return RequestsOf("Echo") == 1; }));
 }
 
 TEST_F(ProxyRemote, EachDecisionCanBeMadeAgainFromItsLineInTheLogWithoutThePlatform) {

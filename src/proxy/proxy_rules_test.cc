@@ -306,8 +306,10 @@ TEST_F(ProxyRulesTest, TheDeclaredAnswerIsGivenWhenNeitherModelNorFallbackCanBeR
   EXPECT_EQ(Count("signalbox_static_answers_total", {{"objective", "Home"}}), 3);
   EXPECT_EQ(Count("signalbox_fallbacks_total", {{"objective", "Home"}}), 6) << "two tried in vain, each time";
   EXPECT_EQ(Count("signalbox_requests_total", {{"code", "OK"}}), 3);
+  EXPECT_EQ(Count("signalbox_requests_total", {{"model", ""}, {"code", "OK"}}), 3) << "away has answered nobody";
   const nlohmann::json line = LastLogLine();
   EXPECT_EQ(line["static_answer"], true);
+  EXPECT_EQ(line["model"], "");
   EXPECT_EQ(line["reason"], "fallback");
   EXPECT_EQ(line["outcome"], "OK");
   EXPECT_EQ(line["host"], "");

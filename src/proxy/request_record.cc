@@ -66,7 +66,8 @@ void Request::Record() {
   if (routes_ != nullptr) record.snapshot_hash = routes_->snapshot().hash();
   if (answer_ != nullptr) {
     record.objective = decision_.answer->objective;
-    record.model = answer_->model->id;
+    // Of a static answer no model is to blame, nor to be praised: those that were tried are counted as fallbacks.
+    if (!static_answer_) record.model = answer_->model->id;
     // Of the decision, also when a fallback answers: who is in a cell does not depend on what can be reached.
     const decide::Enrolment enrolment = decision_.main_enrolment();
     record.experiment = enrolment.experiment;
@@ -75,6 +76,9 @@ void Request::Record() {
     record.override_rule = decision_.override_rule;
     record.notes = decision_.notes;
     record.shadows_not_sent = static_cast<uint32_t>(decision_.shadows.size());
+  } else if (routes_ != nullptr && routes_->snapshot().FindObjective(context.objective) != nullptr) {
+    // It ended while it waited for a platform. What rules do not declare is left out: clients can make up any number.
+    record.objective = context.objective;
   }
   record.user = context.user;
   record.tenant = context.tenant;

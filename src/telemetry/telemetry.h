@@ -34,7 +34,7 @@ struct RequestRecord {
   std::string_view snapshot_hash;
   std::string_view
       objective;  // empty when it was not known: what a client made up is counted as "unknown" and must not come here
-  std::string_view model;  // model id; empty when none was chosen
+  std::string_view model;  // model id; empty when none was chosen, or `static_answer`
   std::string_view experiment;
   std::string_view cell;
   std::string_view reason;  // of the decision: "default", ...

@@ -121,24 +121,28 @@ TEST_F(RulesEffectTest, SimulateCountsWhoMovesAndSaysWhatItCouldNotReplay) {
          "\n";
   log += R"({"objective":"Ranking","model":"")"
          "}\n";
+  log += R"({"objective":"Ranking","model":"","static_answer":true})"
+         "\n";
   const std::string traffic = Write("log.jsonl", log);
   const std::string rules = WriteCanary("new.js", 100);
 
   const CommandResult text = Run("simulate " + rules + " --traffic " + traffic);
   EXPECT_EQ(text.exit_code, 0) << text.output;
-  EXPECT_THAT(text.output, HasSubstr("1000 of 1004 records replayed, from 2026-03-01T12:00:00Z"));
+  EXPECT_THAT(text.output, HasSubstr("1001 of 1005 records replayed, from 2026-03-01T12:00:00Z"));
   EXPECT_THAT(text.output,
               HasSubstr("4 not replayed: 1 broken, 1 cut when they were logged, 1 for Objectives that the rules "
                         "do not have, 1 without a model"));
   EXPECT_THAT(text.output, HasSubstr("line 1001: not JSON"));
-  EXPECT_THAT(text.output, HasSubstr("Ranking: 500 of 1000 requests move (50.00 %)"));
+  EXPECT_THAT(text.output, HasSubstr("Ranking: 501 of 1001 requests move (50.05 %)"));
 
   const nlohmann::json json =
       nlohmann::json::parse(Run("simulate " + rules + " --json --traffic - < " + traffic).output);
-  EXPECT_EQ(json.at("models").at(1).at("model"), "ranker@2");
-  EXPECT_EQ(json.at("models").at(1).at("after"), 500);
+  EXPECT_EQ(json.at("models").at(0).at("model"), "(static answer)");
+  EXPECT_EQ(json.at("models").at(0).at("before"), 1);
+  EXPECT_EQ(json.at("models").at(2).at("model"), "ranker@2");
+  EXPECT_EQ(json.at("models").at(2).at("after"), 500);
   EXPECT_EQ(json.at("not_replayed").at("broken"), 1);
-  EXPECT_EQ(json.at("objectives").at(0).at("moves").at(0).at("requests"), 500);
+  EXPECT_EQ(json.at("objectives").at(0).at("moves").at(1).at("requests"), 500);
 
   EXPECT_EQ(Run("simulate " + rules + " --traffic none.jsonl").exit_code, 2);
   EXPECT_EQ(Run("simulate " + rules + " --traffic " + Write("bad.jsonl", "x\ny\n")).exit_code, 1);
