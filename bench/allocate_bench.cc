@@ -16,7 +16,7 @@ namespace {
 
 class Nobody : public Waiter {
  public:
-  void OnAnswer(std::string_view) override {}
+  bool OnAnswer(std::string_view) override { return true; }
 };
 
 // The cell of one of so many sessions that the worker remembers.

@@ -126,7 +126,7 @@ class Candidates {
       AddOrdered(bound);
       AddOpen(WithoutBuild(bound) + "+other");
       AddOrdered(NextVersion(bound));
-      for (const std::string& version : VersionsNear(bound)) AddBelowPrefix(version);
+      for (const std::string& version : VersionsNear(bound)) AddWherePrefixesAreAsked(version);
     }
   }
 
@@ -166,11 +166,10 @@ class Candidates {
     }
   }
 
-  void AddBelowPrefix(const std::string& version) {
-    const auto begins = [&](const std::string& prefix) { return version.starts_with(prefix); };
-    for (const v1::FieldTest& test : tests_) {
-      if (std::any_of(test.prefix().texts().begin(), test.prefix().texts().end(), begins)) AddOrdered(version);
-    }
+  // With a prefix or without: both sides of each prefix have versions on both sides of a bound.
+  void AddWherePrefixesAreAsked(const std::string& version) {
+    const auto is_prefix = [](const v1::FieldTest& test) { return test.has_prefix(); };
+    if (std::any_of(tests_.begin(), tests_.end(), is_prefix)) AddOrdered(version);
   }
 
   // The bound in full, and with each of its numbers one less or one more.
