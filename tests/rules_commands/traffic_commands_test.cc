@@ -157,7 +157,10 @@ TEST_F(TrafficCommandsTest, AStoreInTroubleIsNamedWithTheRemedyAndNothingIsLost)
   EXPECT_EQ(shown.exit_code, 0) << shown.output;
   EXPECT_THAT(shown.output, AllOf(HasSubstr("traffic/default version 2 cannot run and is held back; version 1 goes on"),
                                   HasSubstr("canary   25 % to canary")));
-  ASSERT_EQ(Run("set canary 40").exit_code, 0);
+  const CommandResult refused = Run("set canary 40");
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_THAT(refused.output, AllOf(HasSubstr("version 2"), HasSubstr("--replace-held-back")));
+  ASSERT_EQ(Run("set canary 40 --replace-held-back").exit_code, 0);
   EXPECT_THAT(Run("show").output, AllOf(HasSubstr("canary   40 %"), Not(HasSubstr("held back"))));
 }
 
