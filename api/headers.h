@@ -9,8 +9,8 @@ namespace signalbox::headers {
 inline constexpr std::string_view kObjective = "sb-objective";
 inline constexpr std::string_view kUser = "sb-user";
 // RFC 8941 dictionary: `country=US, device=tv, surface=home, app-version="4.2.1", segments=("kids" "premium")`.
-// `country`, `locale`, `device`, `surface`, `app-version` and `segments` are the fields of that name; every other key is
-// a free attribute.
+// `country`, `locale`, `device`, `surface`, `app-version` and `segments` are the fields of that name; every other key
+// is a free attribute.
 inline constexpr std::string_view kContext = "sb-context";
 inline constexpr std::string_view kTenant = "sb-tenant";
 // `live` (when absent), `synthetic`, `replay` or `shadow`.
@@ -26,8 +26,8 @@ inline constexpr std::string_view kModel = "sb-model";
 inline constexpr std::string_view kDecision = "sb-decision";
 // Why this model: `override`, `context_rule`, `experiment`, `traffic_shift`, `default`, or `fallback`.
 inline constexpr std::string_view kReason = "sb-reason";
-// Every experiment that the request takes part in, and its cell: `12345=2;777=1`, as the cells of `sb-override`. Left out
-// when there is none. Towards clients only.
+// Every experiment that the request takes part in, and its cell: `12345=2;777=1`, as the cells of `sb-override`. Left
+// out when there is none. Towards clients only.
 inline constexpr std::string_view kExperiments = "sb-experiments";
 // First 16 hex digits of the hash of the snapshot that decided. Towards clients only.
 inline constexpr std::string_view kSnapshot = "sb-snapshot";

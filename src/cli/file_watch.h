@@ -12,8 +12,8 @@ class FileWatch {
  public:
   explicit FileWatch(std::vector<std::string> paths);
 
-  // Looks at these from now on. True when one of them was not looked at before; what is to be known of it has to be read
-  // after this.
+  // Looks at these from now on. True when one of them was not looked at before; what is to be known of it has to be
+  // read after this.
   bool Watch(std::vector<std::string> paths);
 
   // Since the last call, or since the start, as FileStamp sees it. A file that has gone, or is there again, has

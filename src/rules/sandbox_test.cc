@@ -181,7 +181,8 @@ TEST(Sandbox, NothingIsAwaitedAndNothingIsImportedLater) {
   ExpectOneProblem("await new Promise(() => {});\nexport default []", "rules cannot wait");
   ExpectOneProblem("async function defineRule() { return {}; }", "got a Promise");
   ExpectOneProblem("function defineRule() { return import('x'); }", "import() is not possible in rules");
-  ExpectOneProblem("\nimport {x} from './other.js';\nexport default [x]", "rules.js:2:17: import: there is no file './other.js'");
+  ExpectOneProblem("\nimport {x} from './other.js';\nexport default [x]",
+                   "rules.js:2:17: import: there is no file './other.js'");
 }
 
 TEST(Sandbox, AFileThatIsNoTextIsRefused) {
