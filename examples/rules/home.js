@@ -1,4 +1,4 @@
-// The rules of a team that owns two rows of a home page: every kind of rule once.
+// The rules of a team that owns two rows of a home page, as functions: Objectives, fallbacks, a test of parameters, a canary.
 
 const rankers = {
   stable: { name: "home-ranker", version: "2026-03" },

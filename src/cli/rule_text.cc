@@ -7,8 +7,8 @@
 
 #include "api/rule_set.h"
 #include "base/percent.h"
+#include "base/rfc3339.h"
 #include "decide/condition_text.h"
-#include "rules/moment.h"
 
 namespace signalbox::cli {
 namespace {
@@ -24,8 +24,8 @@ std::string WhenText(const Rule& rule) {
 
 std::string RunsText(const v1::Experiment& experiment) {
   std::string text;
-  if (experiment.start_unix_ms() != 0) text += " from " + rules::MomentText(experiment.start_unix_ms());
-  if (experiment.end_unix_ms() != 0) text += " until " + rules::MomentText(experiment.end_unix_ms());
+  if (experiment.start_unix_ms() != 0) text += " from " + Rfc3339(experiment.start_unix_ms());
+  if (experiment.end_unix_ms() != 0) text += " until " + Rfc3339(experiment.end_unix_ms());
   return text.empty() ? "" : fmt::format("    runs     {}\n", text);
 }
 
@@ -125,7 +125,7 @@ std::string ExperimentText(const v1::Experiment& experiment, const v1::Objective
 }
 
 std::string ScheduleText(const v1::RampSchedule& schedule) {
-  std::string text = fmt::format("from {}: ", rules::MomentText(schedule.start_unix_ms()));
+  std::string text = fmt::format("from {}: ", Rfc3339(schedule.start_unix_ms()));
   for (int i = 0; i < schedule.steps_size(); ++i) {
     const v1::RampStep& step = schedule.steps(i);
     const bool is_last = i + 1 == schedule.steps_size();

@@ -14,6 +14,7 @@
 
 #include "api/rule_set.h"
 #include "base/printable.h"
+#include "base/rfc3339.h"
 #include "rules/field_reader.h"
 #include "rules/moment.h"
 #include "rules/suggestion.h"
@@ -280,7 +281,7 @@ class ConditionReader {
     window.set_to_unix_ms(static_cast<int64_t>(to));
     if (to != 0 && from >= to) {
       return Wrong(fmt::format("no time is from {} and before {}; the earlier one comes first",
-                               MomentText(window.from_unix_ms()), MomentText(window.to_unix_ms())));
+                               Rfc3339(window.from_unix_ms()), Rfc3339(window.to_unix_ms())));
     }
     return true;
   }

@@ -16,18 +16,6 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-// Beside an Objective `Home` with the default model `base`. Rules stand one a line, from line 2 on.
-std::string File(const std::string& rules) {
-  return "export default [{objective: Objectives.Home, defaultModel: {name: 'base'}},\n" + rules + "\n]";
-}
-std::vector<std::string> Wrong(const std::string& rules) { return Problems(File(rules)); }
-
-v1::RuleSet Read(const std::string& rules) {
-  const auto rule_set = Evaluate("default", std::vector<SourceFile>{{"rules.js", File(rules)}});
-  EXPECT_TRUE(rule_set.ok()) << Message(rule_set.status());
-  return rule_set.ok() ? *rule_set : v1::RuleSet();
-}
-
 std::string Experiment(const std::string& rest, int id = 1) {
   return fmt::format("{{abTestId: {}, targetObjectives: Objectives.Home, {}}}", id, rest);
 }
@@ -41,13 +29,13 @@ std::string Json(Rule rule) {
 }
 
 TEST(ExperimentRule, SaysWhoTakesPartAndWhen) {
-  const v1::RuleSet rules =
-      Read(Experiment(kParameters +
-                      ", when: when.device.is('tv'), unit: ['account', 'user'], layer: 'ranking', layerRange: "
-                      "[0, 12.5], start: '2026-01-01T00:00:00Z', end: '2026-02-01T00:00:00+01:00', hashVersion: 2, "
-                      "forcedCells: {'u 1': 2, u2: '1'}, remoteAllocation: {platform: 'growthbook', flag: 'f', "
-                      "ttlSeconds: 60, deadlineMs: 5, fallback: {cell: 2}}") +
-           ",{layerId: 'ranking', unit: ['account', 'user'], seed: 's', hashVersion: 1}");
+  const v1::RuleSet rules = ReadBesideHome(
+      Experiment(kParameters +
+                 ", when: when.device.is('tv'), unit: ['account', 'user'], layer: 'ranking', layerRange: "
+                 "[0, 12.5], start: '2026-01-01T00:00:00Z', end: '2026-02-01T00:00:00+01:00', hashVersion: 2, "
+                 "forcedCells: {'u 1': 2, u2: '1'}, remoteAllocation: {platform: 'growthbook', flag: 'f', "
+                 "ttlSeconds: 60, deadlineMs: 5, fallback: {cell: 2}}") +
+      ",{layerId: 'ranking', unit: ['account', 'user'], seed: 's', hashVersion: 1}");
   EXPECT_EQ(
       Json(rules.experiments(0)),
       R"({"allocation_ppm":1000000,"cells":[{"name":"1","parameters":{"depth":"1"},"weight":0.5,"weight_ppm":500000},)"
@@ -60,11 +48,11 @@ TEST(ExperimentRule, SaysWhoTakesPartAndWhen) {
 }
 
 TEST(ExperimentRule, HasTheUnitOfItsLayerWhereItSaysNone) {
-  const v1::RuleSet rules = Read(Experiment(kCells + ", layer: 'l'") + ",{layerId: 'l', unit: 'device_id'}");
+  const v1::RuleSet rules = ReadBesideHome(Experiment(kCells + ", layer: 'l'") + ",{layerId: 'l', unit: 'device_id'}");
   EXPECT_THAT(rules.experiments(0).unit(), ElementsAre("device_id"));
   // The user is what is meant when nothing is said.
-  EXPECT_THAT(Read(Experiment(kCells + ", unit: 'user'")).experiments(0).unit(), IsEmpty());
-  EXPECT_THAT(Read(Experiment(kCells + ", unit: ['user']")).experiments(0).unit(), IsEmpty());
+  EXPECT_THAT(ReadBesideHome(Experiment(kCells + ", unit: 'user'")).experiments(0).unit(), IsEmpty());
+  EXPECT_THAT(ReadBesideHome(Experiment(kCells + ", unit: ['user']")).experiments(0).unit(), IsEmpty());
 }
 
 TEST(ExperimentRule, EveryMistakeInWhoTakesPartHasItsPlace) {
@@ -115,7 +103,7 @@ TEST(ExperimentRule, EveryMistakeInWhoTakesPartHasItsPlace) {
       {"whne: when.device.is('tv')", "unknown key \"whne\", did you mean \"when\"?"},
   };
   for (const Case& one : cases) {
-    EXPECT_THAT(Wrong(Experiment(kCells + ", " + one.rest) + ",\n{layerId: 'l'}"),
+    EXPECT_THAT(ProblemsBesideHome(Experiment(kCells + ", " + one.rest) + ",\n{layerId: 'l'}"),
                 ElementsAre(HasSubstr("experiment 1: " + one.problem)))
         << one.rest;
   }
@@ -123,13 +111,14 @@ TEST(ExperimentRule, EveryMistakeInWhoTakesPartHasItsPlace) {
 
 TEST(ExperimentRule, AMillionCellsAreRefusedSoon) {
   const auto start = std::chrono::steady_clock::now();
-  EXPECT_THAT(Wrong(Experiment("cellToModel: Object.fromEntries(Array.from({length: 1001}, (_, i) => ['c' + i, {name: "
-                               "'m'}]))")),
+  EXPECT_THAT(ProblemsBesideHome(
+                  Experiment("cellToModel: Object.fromEntries(Array.from({length: 1001}, (_, i) => ['c' + i, {name: "
+                             "'m'}]))")),
               ElementsAre(HasSubstr("experiment 1: cellToModel: has 1001 keys, expected at most 1000")));
-  EXPECT_THAT(
-      Wrong("(() => { const cells = {}; const m = {name: 'm'}; for (let i = 0; i < 1e6; ++i) cells['c' + i] = m; "
-            "return {abTestId: 1, targetObjectives: Objectives.Home, cellToModel: cells}; })()"),
-      ElementsAre(HasSubstr("")));
+  EXPECT_THAT(ProblemsBesideHome(
+                  "(() => { const cells = {}; const m = {name: 'm'}; for (let i = 0; i < 1e6; ++i) cells['c' + i] = m; "
+                  "return {abTestId: 1, targetObjectives: Objectives.Home, cellToModel: cells}; })()"),
+              ElementsAre(HasSubstr("")));
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10));
 }
 
@@ -137,38 +126,38 @@ TEST(Layers, HaveNoOverlapAndOneUnit) {
   const auto in_layer = [](int id, const std::string& rest) {
     return Experiment(kCells + ", layer: 'l'" + (rest.empty() ? "" : ", " + rest), id);
   };
+  EXPECT_THAT(ProblemsBesideHome(in_layer(1, "layerRange: [0, 30]") + ",\n" + in_layer(2, "layerRange: [30, 100]") +
+                                 ",\n{layerId: 'l'}"),
+              IsEmpty());
   EXPECT_THAT(
-      Wrong(in_layer(1, "layerRange: [0, 30]") + ",\n" + in_layer(2, "layerRange: [30, 100]") + ",\n{layerId: 'l'}"),
-      IsEmpty());
-  EXPECT_THAT(
-      Wrong(in_layer(1, "layerRange: [20, 50]") + ",\n" + in_layer(2, "layerRange: [0, 20.0001]") +
-            ",\n{layerId: 'l'}"),
+      ProblemsBesideHome(in_layer(1, "layerRange: [20, 50]") + ",\n" + in_layer(2, "layerRange: [0, 20.0001]") +
+                         ",\n{layerId: 'l'}"),
       ElementsAre("rules.js:2:1: experiment 1 has 20 % to 50 % of layer l, which overlaps with 0 % to 20.0001 % of "
                   "experiment 2 at rules.js:3:1; give each a layerRange of its own"));
-  EXPECT_THAT(Wrong(in_layer(1, "") + ",\n" + in_layer(2, "") + ",\n{layerId: 'l'}"),
+  EXPECT_THAT(ProblemsBesideHome(in_layer(1, "") + ",\n" + in_layer(2, "") + ",\n{layerId: 'l'}"),
               ElementsAre(HasSubstr("experiment 2 has 0 % to 100 % of layer l, which overlaps with 0 % to 100 %")));
-  EXPECT_THAT(Wrong(in_layer(1, "unit: 'account'") + ",\n{layerId: 'l'}"),
+  EXPECT_THAT(ProblemsBesideHome(in_layer(1, "unit: 'account'") + ",\n{layerId: 'l'}"),
               ElementsAre("rules.js:2:1: experiment 1 has the unit account, but layer l at rules.js:3:1 has user; all "
                           "experiments of a layer have the layer's"));
-  EXPECT_THAT(Wrong("{layerId: 'l'},\n{layerId: 'l'}"),
+  EXPECT_THAT(ProblemsBesideHome("{layerId: 'l'},\n{layerId: 'l'}"),
               ElementsAre("rules.js:3:1: layer l is declared twice, first at rules.js:2:1; give one of them another "
                           "layerId"));
-  EXPECT_THAT(Wrong("{layerId: 'l', hashVersion: 2}"),
+  EXPECT_THAT(ProblemsBesideHome("{layerId: 'l', hashVersion: 2}"),
               ElementsAre("rules.js:2:16: layer l: hashVersion: expected 1, which makes the layer a GrowthBook "
                           "namespace, got the number 2"));
 }
 
 TEST(Holdouts, NameLayersThatExist) {
-  const v1::RuleSet rules = Read(
+  const v1::RuleSet rules = ReadBesideHome(
       "{holdoutId: 'h', percentage: 5, layers: ['b', 'a'], unit: 'account', when: when.country.is('US')},"
       "{layerId: 'a'}, {layerId: 'b'}");
   EXPECT_EQ(Json(rules.holdouts(0)),
             R"({"condition":{"field":{"field":"country","in":{"texts":["US"]}}},"id":"h","layers":["a","b"],)"
             R"("share_ppm":50000,"unit":["account"]})");
-  EXPECT_THAT(Wrong("{holdoutId: 'h', percentage: 5, layers: ['rankin']},\n{layerId: 'ranking'}"),
+  EXPECT_THAT(ProblemsBesideHome("{holdoutId: 'h', percentage: 5, layers: ['rankin']},\n{layerId: 'ranking'}"),
               ElementsAre("rules.js:2:42: holdout h: layer rankin does not exist, did you mean \"ranking\"?"));
   EXPECT_THAT(
-      Wrong("{holdoutId: 'h', percentage: 101}"),
+      ProblemsBesideHome("{holdoutId: 'h', percentage: 101}"),
       ElementsAre("rules.js:2:18: holdout h: percentage: expected a percentage from 0 to 100, got the number 101"));
 }
 
@@ -183,14 +172,17 @@ TEST(Experiments, ThatMeetDoNotSetTheSameParameter) {
     return Experiment(kCells + ", " + kParameters + ", allocationPercentage: 50, layer: '" + layer + "'", id);
   };
   // Never meet: the default layer, one layer, two with models.
-  EXPECT_THAT(Wrong(parameters(1, "") + ",\n" + parameters(2, "") + layers), IsEmpty());
-  EXPECT_THAT(Wrong(models(1, "x") + ",\n" + models(2, "y") + layers), IsEmpty());
+  EXPECT_THAT(ProblemsBesideHome(parameters(1, "") + ",\n" + parameters(2, "") + layers), IsEmpty());
+  EXPECT_THAT(ProblemsBesideHome(models(1, "x") + ",\n" + models(2, "y") + layers), IsEmpty());
   // May meet.
   constexpr char kProblem[] =
       "experiment 2 sets parameter depth of Objective Home, and so does experiment 1 at rules.js:2:1";
-  EXPECT_THAT(Wrong(parameters(1, "x") + ",\n" + parameters(2, "y") + layers), ElementsAre(HasSubstr(kProblem)));
-  EXPECT_THAT(Wrong(parameters(1, "") + ",\n" + parameters(2, "y") + layers), ElementsAre(HasSubstr(kProblem)));
-  EXPECT_THAT(Wrong(models(1, "x") + ",\n" + parameters(2, "y") + layers), ElementsAre(HasSubstr(kProblem)));
+  EXPECT_THAT(ProblemsBesideHome(parameters(1, "x") + ",\n" + parameters(2, "y") + layers),
+              ElementsAre(HasSubstr(kProblem)));
+  EXPECT_THAT(ProblemsBesideHome(parameters(1, "") + ",\n" + parameters(2, "y") + layers),
+              ElementsAre(HasSubstr(kProblem)));
+  EXPECT_THAT(ProblemsBesideHome(models(1, "x") + ",\n" + parameters(2, "y") + layers),
+              ElementsAre(HasSubstr(kProblem)));
 }
 
 TEST(Experiments, BehindOneThatIsNotForEverybodyCanBeReached) {
@@ -199,12 +191,13 @@ TEST(Experiments, BehindOneThatIsNotForEverybodyCanBeReached) {
        {std::string("when: when.device.is('tv')"), std::string("start: '2026-01-01T00:00:00Z'"),
         std::string("end: '2026-01-01T00:00:00Z'"), std::string("unit: 'account'"), std::string("layer: 'l'"),
         std::string("remoteAllocation: {platform: 'p', fallback: 'none'}")}) {
-    EXPECT_THAT(Wrong(Experiment(kCells + ", " + rest) + later + ",\n{layerId: 'l'}"), IsEmpty()) << rest;
+    EXPECT_THAT(ProblemsBesideHome(Experiment(kCells + ", " + rest) + later + ",\n{layerId: 'l'}"), IsEmpty()) << rest;
   }
-  EXPECT_THAT(Wrong(Experiment(kCells) + ",\n" + Experiment(kCells + ", forcedCells: {u: 1}", 2)), IsEmpty());
+  EXPECT_THAT(ProblemsBesideHome(Experiment(kCells) + ",\n" + Experiment(kCells + ", forcedCells: {u: 1}", 2)),
+              IsEmpty());
   const std::string shift =
       ",\n{trafficShiftId: 's', targetObjectives: Objectives.Home, toModel: {name: 'd'}, percentage: 5}";
-  EXPECT_THAT(Wrong(Experiment(kCells) + shift + ",\n{holdoutId: 'h', percentage: 1}"), IsEmpty());
+  EXPECT_THAT(ProblemsBesideHome(Experiment(kCells) + shift + ",\n{holdoutId: 'h', percentage: 1}"), IsEmpty());
 }
 
 TEST(Rules, BehindASpreadArrayHaveTheirPlaces) {
@@ -231,11 +224,11 @@ TEST(Experiments, TooManyOrTooLargeTogetherAreTold) {
         "cellParameters: {{1: {{['p' + i]: {}}}}}}}))",
         count, count, parameter);
   };
-  EXPECT_THAT(Wrong(layers(16, "1")), IsEmpty());
-  EXPECT_THAT(Wrong(layers(17, "1")),
+  EXPECT_THAT(ProblemsBesideHome(layers(16, "1")), IsEmpty());
+  EXPECT_THAT(ProblemsBesideHome(layers(17, "1")),
               ElementsAre(HasSubstr("Objective Home: has 17 layers of experiments, expected at most 16; put some "
                                     "experiments into one layer")));
-  EXPECT_THAT(Wrong(layers(5, "'x'.repeat(1000)")),
+  EXPECT_THAT(ProblemsBesideHome(layers(5, "'x'.repeat(1000)")),
               ElementsAre(HasSubstr("Objective Home: what is sent along may take ")));
 }
 

@@ -1,14 +1,12 @@
 #include "rules/moment.h"
 
 #include <charconv>
-#include <string>
 
-#include "absl/time/time.h"
+#include "base/rfc3339.h"
 
 namespace signalbox::rules {
 namespace {
 
-constexpr int64_t kYear9999EndMs = 253'402'300'799'999;
 constexpr int64_t kDurationMsMax = 3650LL * 86'400'000;
 
 std::optional<int32_t> TwoDigits(std::string_view text) {
@@ -31,24 +29,9 @@ std::optional<int32_t> Minutes(std::string_view text) {
 }  // namespace
 
 std::optional<int64_t> ParseMoment(std::string_view text) {
-  // 'T' and a year of four digits: the parser takes more than the standard does.
-  if (text.size() < sizeof("2026-01-31T18:00:00Z") - 1 || text.size() > 40 || text[4] != '-' || text[10] != 'T')
-    return std::nullopt;
-  for (const char c : text.substr(0, 4)) {
-    if (c < '0' || c > '9') return std::nullopt;
-  }
-  absl::Time time;
-  std::string error;
-  if (!absl::ParseTime(absl::RFC3339_full, std::string(text), &time, &error)) return std::nullopt;
-  const int64_t unix_ms = absl::ToUnixMillis(time);
-  if (unix_ms <= 0 || unix_ms > kYear9999EndMs) return std::nullopt;
-  return unix_ms;
-}
-
-std::string MomentText(int64_t unix_ms) {
-  const bool is_whole = unix_ms % 1000 == 0;
-  return absl::FormatTime(is_whole ? "%Y-%m-%dT%H:%M:%SZ" : "%Y-%m-%dT%H:%M:%E3SZ", absl::FromUnixMillis(unix_ms),
-                          absl::UTCTimeZone());
+  const std::optional<int64_t> unix_ms = ParseRfc3339(text);
+  // 0 stands for "open" in a rule set.
+  return unix_ms == 0 ? std::nullopt : unix_ms;
 }
 
 std::optional<int64_t> ParseDuration(std::string_view text) {

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <optional>
-#include <string>
 #include <string_view>
 
 namespace signalbox::rules {
@@ -13,10 +12,8 @@ inline constexpr char kMomentExpected[] =
 inline constexpr char kDurationExpected[] =
     "a duration as text: a whole number and s, m, h or d, such as '30m' or '2h'";
 
-// RFC 3339, with a zone, from 1970 to 9999. Milliseconds since 1970; what is finer is cut off.
+// As ParseRfc3339 (base/rfc3339.h), but after the first moment of 1970, which means none in a rule set.
 std::optional<int64_t> ParseMoment(std::string_view text);
-// The same back, in UTC.
-std::string MomentText(int64_t unix_ms);
 
 // More than 0, at most 3650 days, in milliseconds.
 std::optional<int64_t> ParseDuration(std::string_view text);

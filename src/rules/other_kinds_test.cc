@@ -15,18 +15,6 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-// Beside an Objective `Home` with the default model `base`. Rules stand one a line, from line 2 on.
-std::string File(const std::string& rules) {
-  return "export default [{objective: Objectives.Home, defaultModel: {name: 'base'}},\n" + rules + "\n]";
-}
-std::vector<std::string> Wrong(const std::string& rules) { return Problems(File(rules)); }
-
-v1::RuleSet Read(const std::string& rules) {
-  const auto rule_set = Evaluate("default", std::vector<SourceFile>{{"rules.js", File(rules)}});
-  EXPECT_TRUE(rule_set.ok()) << Message(rule_set.status());
-  return rule_set.ok() ? *rule_set : v1::RuleSet();
-}
-
 template <typename Rule>
 std::string Json(Rule rule) {
   rule.clear_source();
@@ -39,7 +27,7 @@ struct Case {
 };
 
 TEST(ContextRule, SaysAtLeastOneThingUnderACondition) {
-  const v1::RuleSet rules = Read(
+  const v1::RuleSet rules = ReadBesideHome(
       "{contextRuleId: 'r', targetObjectives: Objectives.Home, when: when.country.is('US'), model: {ensemble: 'mix'}, "
       "policy: 'p', parameters: {depth: 5}},"
       "{policyId: 'p', limits: {burst: 5}}, {ensembleId: 'mix', mode: 'mean', members: [{name: 'a'}, {name: 'b'}]}");
@@ -61,8 +49,8 @@ TEST(ContextRule, SaysAtLeastOneThingUnderACondition) {
        "rules.js:2:87: context rule r: model: unknown key \"name\", expected ensemble"},
   };
   for (const Case& one : cases) {
-    EXPECT_THAT(Wrong("{contextRuleId: 'r', targetObjectives: Objectives.Home, " + one.rest +
-                      "},\n{ensembleId: 'mix', mode: 'mean', members: [{name: 'a'}, {name: 'b'}]}"),
+    EXPECT_THAT(ProblemsBesideHome("{contextRuleId: 'r', targetObjectives: Objectives.Home, " + one.rest +
+                                   "},\n{ensembleId: 'mix', mode: 'mean', members: [{name: 'a'}, {name: 'b'}]}"),
                 ElementsAre(HasSubstr(one.problem.substr(one.problem.find("context rule")))))
         << one.rest;
   }
@@ -73,7 +61,7 @@ std::string Shift(const std::string& rest) {
 }
 
 TEST(TrafficShiftRule, FollowsASchedule) {
-  const v1::RuleSet rules = Read(Shift(
+  const v1::RuleSet rules = ReadBesideHome(Shift(
       "unit: 'account', when: when.device.is('tv'), schedule: {start: '2026-01-01T00:00:00Z', steps: [{percentage: 1, "
       "hold: '30m'}, {percentage: 10, hold: '2h'}, {percentage: 100}]}"));
   EXPECT_EQ(
@@ -96,7 +84,7 @@ TEST(TrafficShiftRule, FollowsASchedule) {
        "percentage: the schedule says the percentage; remove one of the two"},
   };
   for (const Case& one : cases) {
-    const std::vector<std::string> problems = Wrong(Shift(one.rest));
+    const std::vector<std::string> problems = ProblemsBesideHome(Shift(one.rest));
     ASSERT_FALSE(problems.empty()) << one.rest;
     EXPECT_THAT(problems[0], HasSubstr("traffic shift s: " + one.problem)) << one.rest;
   }
@@ -105,8 +93,8 @@ TEST(TrafficShiftRule, FollowsASchedule) {
 TEST(TrafficShiftRule, OfSeveralOnlyOneIsForEverybody) {
   const std::string more =
       ",\n{trafficShiftId: 't', targetObjectives: Objectives.Home, toModel: {name: 'm'}, percentage: 5";
-  EXPECT_THAT(Wrong(Shift("percentage: 5, when: when.device.is('tv')") + more + "}"), IsEmpty());
-  EXPECT_THAT(Wrong(Shift("percentage: 5") + more + "}"),
+  EXPECT_THAT(ProblemsBesideHome(Shift("percentage: 5, when: when.device.is('tv')") + more + "}"), IsEmpty());
+  EXPECT_THAT(ProblemsBesideHome(Shift("percentage: 5") + more + "}"),
               ElementsAre(HasSubstr("Objective Home has two traffic shifts")));
 }
 
@@ -114,12 +102,13 @@ TEST(ShadowRule, SaysWhatToCompare) {
   const auto shadow = [](const std::string& rest) {
     return "{shadowId: 's', targetObjectives: Objectives.Home, model: {name: 'm'}, sampleRate: 10" + rest + "}";
   };
-  EXPECT_EQ(Json(Read(shadow(", compare: 'exact'")).shadows(0)),
+  EXPECT_EQ(Json(ReadBesideHome(shadow(", compare: 'exact'")).shadows(0)),
             R"({"comparison":{"exact":{}},"id":"s","model":{"name":"m"},"objectives":["Home"],"share_ppm":100000})");
-  const v1::Comparison numbers = Read(shadow(", compare: {tolerance: 0.5, relative: 0.25}")).shadows(0).comparison();
+  const v1::Comparison numbers =
+      ReadBesideHome(shadow(", compare: {tolerance: 0.5, relative: 0.25}")).shadows(0).comparison();
   EXPECT_EQ(numbers.numeric().absolute(), 0.5);
   EXPECT_EQ(numbers.numeric().relative(), 0.25);
-  EXPECT_EQ(Read(shadow(", compare: {rankCorrelation: 0.9}")).shadows(0).comparison().rank().min(), 0.9);
+  EXPECT_EQ(ReadBesideHome(shadow(", compare: {rankCorrelation: 0.9}")).shadows(0).comparison().rank().min(), 0.9);
   const Case cases[] = {
       {", compare: 'similar'",
        "compare: expected 'exact', {tolerance: 1e-3, relative: 1e-4} or {rankCorrelation: 0.9}, got the text "
@@ -130,20 +119,23 @@ TEST(ShadowRule, SaysWhatToCompare) {
       {", percentage: 5", "unknown key \"percentage\""},
   };
   for (const Case& one : cases) {
-    EXPECT_THAT(Wrong(shadow(one.rest)), ElementsAre(HasSubstr("shadow s: " + one.problem))) << one.rest;
+    EXPECT_THAT(ProblemsBesideHome(shadow(one.rest)), ElementsAre(HasSubstr("shadow s: " + one.problem))) << one.rest;
   }
-  EXPECT_THAT(Wrong("{shadowId: 's', targetObjectives: Objectives.Home, model: {ensemble: 'x'}, sampleRate: 1}"),
-              ElementsAre(HasSubstr("shadow s: model.ensemble: an ensemble cannot stand here; expected a model")));
   EXPECT_THAT(
-      Wrong("...Array.from({length: 9}, (_, i) => ({shadowId: i, targetObjectives: Objectives.Home, model: {name: "
-            "'m'}, sampleRate: 1}))"),
+      ProblemsBesideHome("{shadowId: 's', targetObjectives: Objectives.Home, model: {ensemble: 'x'}, sampleRate: 1}"),
+      ElementsAre(HasSubstr("shadow s: model.ensemble: an ensemble cannot stand here; expected a model")));
+  EXPECT_THAT(
+      ProblemsBesideHome(
+          "...Array.from({length: 9}, (_, i) => ({shadowId: i, targetObjectives: Objectives.Home, model: {name: "
+          "'m'}, sampleRate: 1}))"),
       ElementsAre(HasSubstr("Objective Home: has 9 shadows, expected at most 8")));
 }
 
 TEST(EnsembleRule, HasMembersThatAddUp) {
   const auto ensemble = [](const std::string& rest) { return "{ensembleId: 'mix', " + rest + "}"; };
-  EXPECT_EQ(Json(Read(ensemble("mode: 'weighted', members: [{name: 'a', version: 1, weight: 0.75}, {name: 'b', weight: "
-                               "0.25}], minimumMembers: 1"))
+  EXPECT_EQ(Json(ReadBesideHome(
+                     ensemble("mode: 'weighted', members: [{name: 'a', version: 1, weight: 0.75}, {name: 'b', weight: "
+                              "0.25}], minimumMembers: 1"))
                      .ensembles(0)),
             R"({"members":[{"model":{"name":"a","version":"1"},"weight":0.75},{"model":{"name":"b"},"weight":0.25}],)"
             R"("min_members":1,"mode":"WEIGHTED","name":"mix"})");
@@ -163,7 +155,8 @@ TEST(EnsembleRule, HasMembersThatAddUp) {
        "minimumMembers: expected a whole number from 1 to 2, got the number 3"},
   };
   for (const Case& one : cases) {
-    EXPECT_THAT(Wrong(ensemble(one.rest)), ElementsAre(HasSubstr("ensemble mix: " + one.problem))) << one.rest;
+    EXPECT_THAT(ProblemsBesideHome(ensemble(one.rest)), ElementsAre(HasSubstr("ensemble mix: " + one.problem)))
+        << one.rest;
   }
 }
 
@@ -185,7 +178,7 @@ TEST(OverrideRule, NamesItsCallers) {
   const auto rule = [](const std::string& callers) {
     return "{overrideId: 'o', targetObjectives: Objectives.Home, callers: " + callers + "}";
   };
-  EXPECT_EQ(Json(Read(rule("{tenants: ['qa', 'load', 'qa'], users: ['alice']}")).overrides(0)),
+  EXPECT_EQ(Json(ReadBesideHome(rule("{tenants: ['qa', 'load', 'qa'], users: ['alice']}")).overrides(0)),
             R"({"id":"o","objectives":["Home"],"tenants":["load","qa"],"users":["alice"]})");
   const Case cases[] = {
       {"{}", "callers: names nobody, expected at least one of tenants and users"},
@@ -196,7 +189,7 @@ TEST(OverrideRule, NamesItsCallers) {
        "callers.users: has 1001 names, expected at most 1000"},
   };
   for (const Case& one : cases) {
-    EXPECT_THAT(Wrong(rule(one.rest)), ElementsAre(HasSubstr("override o: " + one.problem))) << one.rest;
+    EXPECT_THAT(ProblemsBesideHome(rule(one.rest)), ElementsAre(HasSubstr("override o: " + one.problem))) << one.rest;
   }
 }
 
@@ -206,16 +199,17 @@ TEST(StaticAnswer, IsOneResponse) {
   };
   inference::ModelInferResponse response;
   ASSERT_TRUE(response.ParseFromString(
-      Read(answer(
-               "{outputs: [{name: 'scores', datatype: 'FP32', shape: [1, 2], data: [0.5, -1]}, {name: 'ids', datatype: "
-               "'BYTES', shape: [1], data: ['x']}]}"))
+      ReadBesideHome(
+          answer(
+              "{outputs: [{name: 'scores', datatype: 'FP32', shape: [1, 2], data: [0.5, -1]}, {name: 'ids', datatype: "
+              "'BYTES', shape: [1], data: ['x']}]}"))
           .objectives(1)
           .static_answer()
           .message()));
   EXPECT_THAT(response.outputs(0).contents().fp32_contents(), ElementsAre(0.5F, -1.0F));
   EXPECT_THAT(response.outputs(0).shape(), ElementsAre(1, 2));
   EXPECT_THAT(response.outputs(1).contents().bytes_contents(), ElementsAre("x"));
-  EXPECT_EQ(Read(answer("{base64: 'aGVsbG8='}")).objectives(1).static_answer().message(), "hello");
+  EXPECT_EQ(ReadBesideHome(answer("{base64: 'aGVsbG8='}")).objectives(1).static_answer().message(), "hello");
   const Case cases[] = {
       {"{outputs: []}", "staticAnswer.outputs: expected an array of tensors"},
       {"{base64: '%'}", "staticAnswer.base64: is no base64"},
@@ -230,12 +224,13 @@ TEST(StaticAnswer, IsOneResponse) {
        "staticAnswer: takes 1600"},
   };
   for (const Case& one : cases) {
-    EXPECT_THAT(Wrong(answer(one.rest)), ElementsAre(HasSubstr("Objective Other: " + one.problem))) << one.rest;
+    EXPECT_THAT(ProblemsBesideHome(answer(one.rest)), ElementsAre(HasSubstr("Objective Other: " + one.problem)))
+        << one.rest;
   }
 }
 
 TEST(Policies, SayFirstWhatTheySayThemselves) {
-  const v1::RuleSet rules = Read(
+  const v1::RuleSet rules = ReadBesideHome(
       "{policyId: 'mine', extends: ['a', 'b'], limits: {burst: 1}},"
       "{policyId: 'a', extends: 'base', limits: {burst: 2, requestsPerSecond: 20}},"
       "{policyId: 'b', limits: {requestsPerSecond: 30, payloadBytes: 300, priority: 'high'}, fallbackModels: [{name: "
@@ -253,7 +248,7 @@ TEST(Policies, NarrowTheRulesThatNameThem) {
       "limits: {burst: 5}}";
   const std::string both = R"({"all":{"conditions":[{"field":{"field":"device","in":{"texts":["tv"]}}},)"
                            R"({"field":{"field":"country","in":{"texts":["US"]}}}]}})";
-  const v1::RuleSet rules = Read(
+  const v1::RuleSet rules = ReadBesideHome(
       "{abTestId: 1, targetObjectives: Objectives.Home, cellToModel: {1: {name: 'a'}}, policy: ['us', 'us-tv']},"
       "{trafficShiftId: 's', targetObjectives: Objectives.Home, toModel: {name: 'b'}, percentage: 5, policy: 'us-tv'},"
       "{contextRuleId: 'r', targetObjectives: Objectives.Home, policy: 'us-tv'},"
@@ -298,17 +293,20 @@ TEST(Policies, ThatCannotBeAreTold) {
        "policy p: limits.priority: expected 'low', 'normal' or 'high', got the text \"urgent\""},
       {"{policyId: 'p', limits: {rps: 5}}", "policy p: limits: unknown key \"rps\""},
   };
-  for (const Case& one : cases) EXPECT_THAT(Wrong(one.rest), ElementsAre(HasSubstr(one.problem))) << one.rest;
+  for (const Case& one : cases)
+    EXPECT_THAT(ProblemsBesideHome(one.rest), ElementsAre(HasSubstr(one.problem))) << one.rest;
 }
 
 // A hundred policies that extend each other in all possible ways are no more work than a hundred.
 TEST(Policies, ThatExtendManyAreResolvedOnce) {
-  EXPECT_THAT(Wrong("...Array.from({length: 30}, (_, i) => ({policyId: 'p' + i, limits: {burst: i}, extends: i > 0 ? "
-                    "Array.from({length: Math.min(i, 8)}, (_, j) => 'p' + (i - 1 - j)) : undefined}))"),
+  EXPECT_THAT(ProblemsBesideHome(
+                  "...Array.from({length: 30}, (_, i) => ({policyId: 'p' + i, limits: {burst: i}, extends: i > 0 ? "
+                  "Array.from({length: Math.min(i, 8)}, (_, j) => 'p' + (i - 1 - j)) : undefined}))"),
               IsEmpty());
   EXPECT_THAT(
-      Wrong("...Array.from({length: 100}, (_, i) => ({policyId: 'p' + i, limits: {burst: i}, extends: i < 99 ? 'p' + "
-            "(i + 1) : undefined}))"),
+      ProblemsBesideHome(
+          "...Array.from({length: 100}, (_, i) => ({policyId: 'p' + i, limits: {burst: i}, extends: i < 99 ? 'p' + "
+          "(i + 1) : undefined}))"),
       testing::Contains(HasSubstr("extends more than 32 policies one behind the other, the limit")));
 }
 

@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "api/rule_set.h"
+#include "base/rfc3339.h"
 #include "rules/experiment_cells.h"
-#include "rules/moment.h"
 #include "rules/rule_reading.h"
 #include "rules/suggestion.h"
 
@@ -93,8 +93,8 @@ class ExperimentReader {
     experiment_.set_end_unix_ms(reading_.ReadMoment(reading_.Key("end")));
     if (experiment_.end_unix_ms() == 0 || experiment_.start_unix_ms() < experiment_.end_unix_ms()) return;
     reader_.Error(reading_.Key("end"),
-                  fmt::format("is {}, expected a time after the start, {}", MomentText(experiment_.end_unix_ms()),
-                              MomentText(experiment_.start_unix_ms())));
+                  fmt::format("is {}, expected a time after the start, {}", Rfc3339(experiment_.end_unix_ms()),
+                              Rfc3339(experiment_.start_unix_ms())));
   }
 
   std::vector<std::string> CellNames() const {

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/rfc3339.h"
 #include "rules/moment.h"
 #include "rules/version_text.h"
 
@@ -12,8 +13,8 @@ TEST(Moment, HasADateATimeAndAZone) {
   EXPECT_EQ(ParseMoment("2026-01-01T00:00:00Z"), 1767225600000);
   EXPECT_EQ(ParseMoment("2026-01-01T01:00:00+01:00"), 1767225600000);
   EXPECT_EQ(ParseMoment("2026-01-01T00:00:00.250Z"), 1767225600250);
-  EXPECT_EQ(MomentText(1767225600000), "2026-01-01T00:00:00Z");
-  EXPECT_EQ(MomentText(1767225600250), "2026-01-01T00:00:00.250Z");
+  EXPECT_EQ(Rfc3339(1767225600000), "2026-01-01T00:00:00Z");
+  EXPECT_EQ(Rfc3339(1767225600250), "2026-01-01T00:00:00.250Z");
   for (const char* text :
        {"", "now", "2026-01-01", "2026-01-01T00:00:00", "2026-13-01T00:00:00Z", "2026-02-30T00:00:00Z",
         "2026-01-01 00:00:00Z", "infinite-future", "1969-01-01T00:00:00Z", "+2026-01-01T00:00:00Z"}) {
