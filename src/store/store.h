@@ -5,11 +5,17 @@
 // `sequence` that grows by one with every publish of any topic, so one number says what a reader has seen. Three kinds
 // of topics are in use:
 //
-//   rules/<namespace>   canonical JSON of the namespace's v1::RuleSet
-//   placement           canonical JSON of the v1::Placement
-//   traffic/<namespace> canonical JSON of the v1::TrafficSettings of the namespace's traffic shifts
+//   rules/<namespace>           canonical JSON of the namespace's v1::RuleSet
+//   traffic/<namespace>         canonical JSON of the v1::TrafficSettings of the namespace's traffic shifts
+//   release/<namespace>         canonical JSON of the v1::ReleasePlan
+//   fleet, drains               canonical JSON of the v1::Fleet, the v1::Drains
+//   active/<namespace>[/SCOPE]  canonical JSON of the v1::ActiveRules; SCOPE is KEY=VALUE
+//   placement                   canonical JSON of the v1::Placement
 //
-// To the store, content is bytes. Engines: SQLite (a file) now, etcd later; both can keep everything promised here.
+// Beside topics there are records: small values under a key, of the moment, without history (who leads, which hosts are
+// there). A batch writes versions and records at once (docs/decisions/0010-managed-fleet.md).
+//
+// To the store, content is bytes. Engines: SQLite (a file), etcd; both keep everything promised here.
 #pragma once
 
 #include <chrono>
@@ -105,6 +111,44 @@ struct LatestVersions {
   int64_t sequence = 0;               // 0: nothing was published yet
   std::vector<LatestVersion> topics;  // sorted by topic
 };
+
+// A small value under a key, of the moment: who leads, which hosts are there, how far a rollout is.
+struct Record {
+  std::string key;  // 1 to 255 printable characters without spaces: "leader", "host/films-1", "rollout/home"
+  std::string value;
+  int64_t revision = 0;          // grows with each write to any record of the store
+  int64_t created_revision = 0;  // of its first write since it was last absent
+};
+
+struct RecordWrite {
+  std::string key;
+  std::optional<std::string> value;  // nullopt: delete it
+  // As Expected::version: its revision, 0 when it must be absent.
+  std::optional<int64_t> expected_revision = std::nullopt;
+  // Gone by itself this long after the last write. 0: never. Counted by a clock that does not jump.
+  std::chrono::milliseconds expires_after{0};
+};
+
+// "I am still the one": the record `key` is there, and was created with this revision.
+struct Fence {
+  std::string key;
+  int64_t created_revision = 0;
+};
+
+// All of it is written, in one transaction, or nothing.
+struct Batch {
+  std::vector<Publication> publications;  // at most one of each topic
+  std::vector<RecordWrite> records;       // at most one of each key
+  std::optional<Fence> fence = std::nullopt;
+};
+
+struct BatchResult {
+  std::vector<Published> published;  // in the order of Batch::publications
+  int64_t records_revision = 0;      // of the records that were written, all alike; 0: none
+};
+
+// Limit of one record.
+constexpr size_t kRecordBytesMax = 1U << 20;
 
 // Reports every change of the store in order, whichever process made it. For one thread at a time, except Stop().
 class Watch {
