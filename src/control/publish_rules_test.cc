@@ -194,6 +194,20 @@ class InterruptedStore : public store::Store {
   absl::StatusOr<std::unique_ptr<store::Watch>> WatchChanges(int64_t after) override {
     return store_.WatchChanges(after);
   }
+  absl::StatusOr<store::BatchResult> Write(const store::Batch& batch) override { return store_.Write(batch); }
+  absl::StatusOr<std::vector<store::VersionInfo>> Changes(int64_t after, size_t changes_max) override {
+    return store_.Changes(after, changes_max);
+  }
+  absl::StatusOr<std::vector<store::Record>> Records(std::string_view prefix) override {
+    return store_.Records(prefix);
+  }
+  absl::StatusOr<std::optional<store::Record>> GetRecord(std::string_view key) override {
+    return store_.GetRecord(key);
+  }
+  absl::StatusOr<size_t> Prune(std::string_view topic, size_t keep_newest, const std::set<int64_t>& keep) override {
+    return store_.Prune(topic, keep_newest, keep);
+  }
+  absl::Status Import(const std::vector<store::Version>& versions) override { return store_.Import(versions); }
   const std::string& name() const override { return store_.name(); }
 
  private:

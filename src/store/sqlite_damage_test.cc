@@ -115,10 +115,10 @@ TEST_F(SqliteDamageTest, ADatabaseOfAnotherApplicationIsRefusedAndLeftAsItIs) {
 
 TEST_F(SqliteDamageTest, AStoreOfANewerReleaseIsRefused) {
   ASSERT_TRUE(Open().ok());
-  RunSql("PRAGMA user_version=2");
+  RunSql("PRAGMA user_version=3");
   absl::Status status = Open().status();
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_THAT(std::string(Message(status)), HasSubstr("its format is 2, this release reads format 1"));
+  EXPECT_THAT(std::string(Message(status)), HasSubstr("its format is 3, this release reads formats up to 2"));
 }
 
 TEST_F(SqliteDamageTest, PublishedVersionsCannotBeChangedEvenByHand) {

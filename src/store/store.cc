@@ -2,46 +2,25 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <utility>
 
+#include "base/status.h"
 #include "store/sqlite_store.h"
 
 namespace signalbox::store {
-namespace {
 
-constexpr std::string_view kRulesPrefix = "rules/";
-constexpr std::string_view kTrafficPrefix = "traffic/";
-constexpr size_t kNamespaceCharactersMax = 63;
-
-std::optional<std::string_view> WithoutPrefix(std::string_view topic, std::string_view prefix) {
-  if (!topic.starts_with(prefix)) return std::nullopt;
-  return topic.substr(prefix.size());
+absl::StatusOr<Published> Store::Publish(const Publication& publication) {
+  Batch batch;
+  batch.publications.push_back(publication);
+  ASSIGN_OR_RETURN(BatchResult result, Write(batch));
+  return std::move(result.published.front());
 }
 
-}  // namespace
-
-std::string RulesTopic(std::string_view namespace_name) { return fmt::format("{}{}", kRulesPrefix, namespace_name); }
-
-std::string TrafficTopic(std::string_view namespace_name) {
-  return fmt::format("{}{}", kTrafficPrefix, namespace_name);
-}
-
-std::optional<std::string_view> NamespaceOfTopic(std::string_view topic) { return WithoutPrefix(topic, kRulesPrefix); }
-
-std::optional<std::string_view> NamespaceOfTrafficTopic(std::string_view topic) {
-  return WithoutPrefix(topic, kTrafficPrefix);
-}
-
-absl::Status CheckNamespace(std::string_view name) {
-  auto is_lower = [](char c) { return c >= 'a' && c <= 'z'; };
-  auto is_allowed = [&](char c) { return is_lower(c) || (c >= '0' && c <= '9') || c == '-'; };
-  if (!name.empty() && name.size() <= kNamespaceCharactersMax && is_lower(name[0]) &&
-      std::all_of(name.begin(), name.end(), is_allowed)) {
-    return absl::OkStatus();
-  }
-  return absl::InvalidArgumentError(
-      fmt::format("namespace '{}': expected 1 to {} lower-case letters, digits and '-', starting with a letter", name,
-                  kNamespaceCharactersMax));
+absl::StatusOr<Published> Store::Rollback(const Restoration& restoration) {
+  // Versions are immutable: what is read here is what is restored, whatever is published in between.
+  ASSIGN_OR_RETURN(Version old, Get(restoration.topic, restoration.to_version));
+  return Publish({restoration.topic, std::move(old.content), restoration.author, restoration.message,
+                  restoration.expected, restoration.to_version});
 }
 
 absl::StatusOr<std::unique_ptr<Store>> OpenStore(std::string_view spec, OpenMode mode) {
