@@ -34,6 +34,9 @@ inline constexpr std::string_view kSnapshot = "sb-snapshot";
 // A serialised signalbox.v1.ObjectiveConfig in base64. Towards hosts only.
 inline constexpr std::string_view kObjectiveConfig = "sb-objective-config-bin";
 
+// Set by a host, in answers to its control plane: a random name of this process alone.
+inline constexpr std::string_view kHostInstance = "sb-host-instance";
+
 // Every header whose name starts so belongs to signalbox; those it does not know are stripped too.
 inline constexpr std::string_view kPrefix = "sb-";
 
