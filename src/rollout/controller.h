@@ -57,6 +57,7 @@ class Controller {
 
  private:
   class State;
+  const ControllerOptions options_;
   std::unique_ptr<State> state_;
 };
 

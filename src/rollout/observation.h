@@ -26,10 +26,13 @@ struct Topic {
   int64_t sequence = 0;
   std::string author;
   std::shared_ptr<const Message> content;
+  int64_t rollback_of = 0;  // the version whose content this one restored; 0 when it is no rollback
 };
 
 struct ObservedNamespace {
   Topic<v1::RuleSet> rules;  // what should run
+  // The version that `release` pins, where it pins one other than `rules`. Version 0: it cannot be read.
+  Topic<v1::RuleSet> pinned;
   Topic<v1::ReleasePlan> release;
   std::map<std::string, Topic<v1::ActiveRules>> active;  // by scope; "" is everywhere
   std::optional<store::Record> rollout;                  // v1::Rollouts, serialised
@@ -51,7 +54,9 @@ struct ObservedModel {
   std::string reason;
 };
 
-// One host as its last probe saw it.
+// One host as its last probe saw it. Every host that is known is told from the first observation on: one that was not
+// probed yet is not alive, without a trouble; the placement stays as it is for it until more is known. One that is not
+// told is gone.
 struct ObservedHost {
   std::string id;
   std::string address;
@@ -100,8 +105,10 @@ struct Observation {
   std::shared_ptr<const ObservedStore> store;
   std::vector<ObservedHost> hosts;         // each id once, sorted
   std::vector<std::string> host_troubles;  // two hosts with one id, and the like
-  std::vector<v1::DataPlane> data_planes;  // of all control planes, each node once, as it was last heard of
-  std::vector<CommandResult> results;      // since the last step
+  // Of all control planes, each node once, as it was last heard of. Not `connected` where the control plane that said
+  // so is gone.
+  std::vector<v1::DataPlane> data_planes;
+  std::vector<CommandResult> results;  // since the last step
   // What came of the batch of the last step that had one. nullopt: not known yet, and no other batch is wanted.
   std::optional<absl::Status> batch_status;
 };

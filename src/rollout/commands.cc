@@ -1,0 +1,173 @@
+#include "rollout/commands.h"
+
+#include <algorithm>
+#include <iterator>
+#include <optional>
+#include <set>
+#include <tuple>
+
+#include "rollout/limits.h"
+
+namespace signalbox::rollout {
+namespace {
+
+// What comes first on a host.
+enum class Rank { kRunning, kUnload, kRolloutDryRun, kRolloutLoad };
+
+struct Candidate {
+  Rank rank = Rank::kRunning;
+  CommandKind kind = CommandKind::kLoad;
+  std::string model;
+  std::string lane;
+
+  auto operator<=>(const Candidate& other) const { return std::tie(rank, model) <=> std::tie(other.rank, other.model); }
+};
+
+class OfHost {
+ public:
+  OfHost(CommandStep& step, const std::string& id, HostFact& host, const std::set<std::string>& wanted, bool is_drained)
+      : step_(step), id_(id), host_(host), wanted_(wanted), is_drained_(is_drained) {}
+
+  void Choose(std::vector<HostCommand>& commands) {
+    int under_way = 0;
+    std::map<std::string, int> by_lane;
+    for (const auto& [model, fact] : host_.models) {
+      if (!fact.under_way) continue;
+      ++under_way;
+      ++by_lane[LaneOf(model, fact.command)];
+    }
+    std::vector<Candidate> candidates = Candidates();
+    std::sort(candidates.begin(), candidates.end());
+    for (const Candidate& candidate : candidates) {
+      if (under_way >= kCommandsPerHostMax) return;
+      // Each namespace for itself: one whose models take minutes to load must not hold up the others (I3).
+      int& in_lane = by_lane[candidate.lane];
+      if (in_lane >= step_.options.commands_per_host) continue;
+      ++in_lane;
+      ++under_way;
+      commands.push_back(Begin(candidate));
+    }
+  }
+
+ private:
+  std::string LaneOf(const std::string& model, CommandKind kind) const {
+    const auto need = step_.needs.find(model);
+    if (kind == CommandKind::kUnload || need == step_.needs.end()) return "";
+    return *need->second.namespaces.begin();
+  }
+
+  ModelState StateOf(const std::string& model) const {
+    const auto observed = host_.seen->index.find(model);
+    return observed == host_.seen->index.end() ? ModelState::kAbsent : observed->second.state;
+  }
+
+  std::vector<Candidate> Candidates() {
+    std::vector<Candidate> candidates;
+    for (const std::string& model : wanted_) {
+      const std::optional<CommandKind> kind = NextOf(model, step_.hosts.Fact(id_, model));
+      if (!kind.has_value()) continue;
+      const bool is_active = step_.needs.at(model).is_active;
+      const Rank rank = is_active                       ? Rank::kRunning
+                        : *kind == CommandKind::kDryRun ? Rank::kRolloutDryRun
+                                                        : Rank::kRolloutLoad;
+      candidates.push_back({rank, *kind, model, LaneOf(model, *kind)});
+    }
+    if (!step_.may_unload) return candidates;
+    for (auto& [model, fact] : host_.models) {
+      if (!wanted_.contains(model) && MayUnload(model, fact)) {
+        candidates.push_back({Rank::kUnload, CommandKind::kUnload, model, ""});
+      }
+    }
+    return candidates;
+  }
+
+  std::optional<CommandKind> NextOf(const std::string& model, ModelFact& fact) {
+    if (fact.under_way) return std::nullopt;
+    const ModelState state = StateOf(model);
+    if (fact.belief == ModelFact::Belief::kValidated) return std::nullopt;
+    if (!step_.wake.Passed(fact.retry_at_ms)) return std::nullopt;
+    if (fact.belief == ModelFact::Belief::kTrusted) return CommandKind::kDryRun;
+    if (is_drained_) return std::nullopt;
+    if (fact.loaded) return CommandKind::kDryRun;
+    if (state == ModelState::kReady) {
+      // It says READY and has failed: loaded again, unless requests are still sent there.
+      const bool load_again = fact.attempts > 0 && !step_.placed.Routes(host_.seen->address, model);
+      return load_again ? CommandKind::kLoad : CommandKind::kDryRun;
+    }
+    if (fact.loading_since_ms >= 0) return std::nullopt;  // somebody else's load; how long is limited there
+    for (const std::string& other : DeclaredModel(step_.fleet, model).depends_on()) {
+      if (!step_.hosts.Usable(host_, other)) return std::nullopt;
+    }
+    return CommandKind::kLoad;
+  }
+
+  bool MayUnload(const std::string& model, const ModelFact& fact) {
+    const ModelState state = StateOf(model);
+    if (state != ModelState::kReady && state != ModelState::kLoading && !fact.loaded) return false;
+    if (fact.under_way || step_.placed.Routes(host_.seen->address, model)) return false;
+    if (!step_.data_planes.Behind(fact.left_sequence).empty()) return false;
+    return step_.wake.Passed(fact.retry_at_ms);
+  }
+
+  HostCommand Begin(const Candidate& candidate) {
+    const v1::FleetModel& declared = DeclaredModel(step_.fleet, candidate.model);
+    ModelFact& fact = step_.hosts.Fact(id_, candidate.model);
+    HostCommand command;
+    command.kind = candidate.kind;
+    command.host = id_;
+    command.instance = host_.instance;
+    command.address = host_.seen->address;
+    command.model = candidate.model;
+    command.declared = declared;
+    int64_t timeout = kUnloadTimeoutMs;
+    if (candidate.kind == CommandKind::kLoad) timeout = LoadTimeoutMs(declared);
+    if (candidate.kind == CommandKind::kDryRun) timeout = DryRunTimeoutMs(declared);
+    command.timeout = std::chrono::milliseconds(timeout);
+    fact.under_way = true;
+    fact.command = candidate.kind;
+    fact.deadline_ms = step_.wake.now_ms() + timeout + kCommandSlackMs;
+    step_.wake.Passed(fact.deadline_ms);
+    if (candidate.kind == CommandKind::kUnload) {
+      // From now on it may be gone at any moment.
+      fact.belief = ModelFact::Belief::kNone;
+      fact.loaded = false;
+      fact.seen_ready = false;
+    }
+    return command;
+  }
+
+  CommandStep& step_;
+  const std::string& id_;
+  HostFact& host_;
+  const std::set<std::string>& wanted_;
+  const bool is_drained_;
+};
+
+}  // namespace
+
+std::vector<HostCommand> NextCommands(CommandStep& step) {
+  std::map<std::string, std::set<std::string>> target_of_shard;
+  for (const auto& [model, shards] : step.target) {
+    for (const std::string& shard : shards) target_of_shard[shard].insert(model);
+  }
+  for (const auto& [model, placed] : step.placed.models) {
+    if (!step.needs.contains(model)) continue;
+    for (const std::string& shard : placed.shards) target_of_shard[shard].insert(model);
+  }
+  const std::set<std::string> drained(step.drains.hosts().begin(), step.drains.hosts().end());
+  static const std::set<std::string> kNothing;
+  std::vector<HostCommand> commands;
+  for (auto& [id, host] : step.hosts.hosts()) {
+    if (!host.alive || host.seen == nullptr || host.shares_address) continue;
+    if (!step.fleet.shards().contains(host.seen->shard)) continue;  // nobody gave it to us
+    if (!step.wake.Passed(host.rest_until_ms)) continue;
+    const bool is_drained = drained.contains(id);
+    const auto target = target_of_shard.find(host.seen->shard);
+    const bool wants_nothing =
+        target == target_of_shard.end() || (is_drained && !step.placed.Lists(host.seen->shard, host.seen->address));
+    OfHost(step, id, host, wants_nothing ? kNothing : target->second, is_drained).Choose(commands);
+  }
+  return commands;
+}
+
+}  // namespace signalbox::rollout

@@ -1,0 +1,50 @@
+// How far the data planes are: which snapshots are still in use anywhere.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "rollout/controller.h"
+#include "rollout/wake.h"
+
+namespace signalbox::rollout {
+
+class DataPlanes {
+ public:
+  explicit DataPlanes(const ControllerOptions& options) : options_(options) {}
+
+  // `log` takes who is not waited for any more.
+  void Observe(const Observation& observation, Wake& wake, std::vector<std::string>& log);
+
+  // Empty: no request that was decided by a snapshot older than `sequence` of the store is under way anywhere. Else the
+  // data planes that this waits for.
+  std::vector<std::string> Behind(int64_t sequence) const;
+
+  struct ScopeProgress {
+    std::vector<std::string> waits_for;  // data planes that do not run it yet
+    std::string refusal;                 // one has refused it, for so long that it is to be taken for its last word
+  };
+  // Of the connected ones with the label `scope`.
+  ScopeProgress InScope(const std::string& scope, int64_t sequence, Wake& wake);
+
+ private:
+  struct Seen {
+    v1::DataPlane last;
+    int64_t behind_since_ms = -1;  // steady; it has made no progress since; below 0: it is not behind
+    bool given_up = false;
+    bool told = false;
+  };
+  const ControllerOptions& options_;
+  struct ScopeWait {
+    int64_t since_ms = 0;  // steady
+    bool asked = true;
+  };
+  std::map<std::string, Seen> seen_;                                  // by node id
+  std::map<std::pair<std::string, int64_t>, ScopeWait> scope_waits_;  // by node id and sequence
+  int64_t sequence_ = 0;                                              // of the store
+};
+
+}  // namespace signalbox::rollout

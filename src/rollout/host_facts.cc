@@ -1,0 +1,259 @@
+#include "rollout/host_facts.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "base/status.h"
+#include "rollout/limits.h"
+
+namespace signalbox::rollout {
+namespace {
+
+std::string_view Name(CommandKind kind) {
+  switch (kind) {
+    case CommandKind::kLoad:
+      return "load";
+    case CommandKind::kDryRun:
+      return "dry run";
+    default:
+      return "unload";
+  }
+}
+
+}  // namespace
+
+void HostFacts::Observe(const Observation& observation, const Placed& placed, const v1::Fleet& fleet, Wake& wake,
+                        std::vector<std::string>& log) {
+  placed_ = &placed;
+  placement_sequence_ = observation.store->placement.sequence;
+  now_unix_ms_ = observation.now_unix_ms;
+  now_ms_ = wake.now_ms();
+  if (began_ms_ < 0) began_ms_ = now_ms_;
+
+  of_shard_.clear();
+  at_address_.clear();
+  for (auto& [id, host] : hosts_) host.seen = nullptr;
+  for (const ObservedHost& seen : observation.hosts) {
+    HostFact& host = hosts_[seen.id];
+    if (host.seen != nullptr) continue;  // an id twice: the first counts
+    host.seen = &seen;
+    // One process cannot be two hosts: what is loaded for one would be unloaded for the other.
+    const bool shares = !at_address_.try_emplace(seen.address, seen.id).second;
+    if (shares && !host.shares_address) {
+      log.push_back(fmt::format("host {} is left out: it has the address {} of host {}; give one of them another",
+                                seen.id, seen.address, at_address_[seen.address]));
+    }
+    host.shares_address = shares;
+    if (!shares) of_shard_[seen.shard].push_back(seen.id);
+  }
+  for (const auto& [address, shards] : placed.lists) {
+    if (at_address_.contains(address)) seen_addresses_.insert(address);
+  }
+  may_still_come_.clear();
+  if (!wake.Passed(began_ms_ + kAbsentHostGraceMs)) {
+    for (const auto& [address, shards] : placed.lists) {
+      if (!seen_addresses_.contains(address)) may_still_come_.insert(address);
+    }
+  }
+
+  for (const ObservedHost& seen : observation.hosts) {
+    if (hosts_[seen.id].seen == &seen) ObserveHost(seen, wake);
+  }
+  for (const CommandResult& result : observation.results) TakeResult(result);
+  for (auto& [id, host] : hosts_) {
+    if (host.seen == nullptr) {
+      host.alive = false;
+      host.models.clear();
+    } else {
+      ObserveModels(host, fleet, wake);
+    }
+  }
+  std::erase_if(hosts_, [&](const auto& entry) {
+    return entry.second.seen == nullptr && wake.Passed(entry.second.alive_since_ms + kFlapMemoryMs);
+  });
+}
+
+void HostFacts::ObserveHost(const ObservedHost& seen, Wake& wake) {
+  HostFact& host = hosts_[seen.id];
+  if (!seen.alive && seen.trouble.empty() && !host.known) return;  // not probed yet
+  const bool is_first_sight = !host.known;
+  const bool was_alive = host.alive;
+  host.known = true;
+  if (seen.alive && host.instance != seen.instance) {
+    const bool restarted = !host.instance.empty();
+    if (restarted) host.models.clear();
+    host.instance = seen.instance;
+    if (restarted && was_alive) ++host.deaths;
+  }
+  host.alive = seen.alive;
+  if (is_first_sight) host.alive_since_ms = now_ms_;
+  if (host.alive && !was_alive) {
+    host.alive_since_ms = now_ms_;
+    // It comes and goes: each time longer until it is asked for anything, so that placement does not come and go as
+    // well.
+    if (host.deaths > 1) {
+      host.rest_until_ms = now_ms_ + std::min<int64_t>(kRestMaxMs, kRestFirstMs << std::min(host.deaths - 2, 10));
+    }
+  }
+  if (!host.alive && was_alive) {
+    ++host.deaths;
+    host.alive_since_ms = now_ms_;
+    // What it had is not what it will have: it is tried again when it is back.
+    for (auto& [model, fact] : host.models) {
+      fact.belief = ModelFact::Belief::kNone;
+      fact.loaded = false;
+      fact.attempts = 0;
+      fact.retry_at_ms = 0;
+    }
+  }
+  if (host.deaths > 0 && wake.Passed(host.alive_since_ms + kFlapMemoryMs)) host.deaths = 0;
+  // Only what an earlier leader has written: later, the placement tells of this leader's own view of an earlier life.
+  if (is_first_sight && host.alive && now_ms_ <= began_ms_ + kAbsentHostGraceMs) Trust(host);
+}
+
+void HostFacts::Trust(HostFact& host) {
+  const auto listing = placed_->lists.find(host.seen->address);
+  if (listing == placed_->lists.end()) return;
+  for (const std::string& shard : listing->second) {
+    const auto models = placed_->models_of_shard.find(shard);
+    if (models == placed_->models_of_shard.end()) continue;
+    for (const std::string& model : models->second) {
+      ModelFact& fact = Fact(host.seen->id, model);
+      fact.belief = ModelFact::Belief::kTrusted;
+      fact.seen_ready = true;
+    }
+  }
+}
+
+void HostFacts::ObserveModels(HostFact& host, const v1::Fleet& fleet, Wake& wake) {
+  for (const auto& [model, observed] : host.seen->index) {
+    if (observed.state != ModelState::kAbsent) Fact(host.seen->id, model);
+  }
+  for (auto& [model, fact] : host.models) {
+    const auto observed = host.seen->index.find(model);
+    const ModelState state = observed == host.seen->index.end() ? ModelState::kAbsent : observed->second.state;
+    if (placed_->Routes(host.seen->address, model)) {
+      fact.left_sequence = INT64_MAX;
+    } else if (fact.left_sequence == INT64_MAX) {
+      fact.left_sequence = placement_sequence_;
+    }
+    if (fact.under_way && wake.Passed(fact.deadline_ms)) {
+      const CommandKind command = fact.command;
+      Fail(fact, fmt::format("{}: no answer in time", Name(command)));
+      // It may still happen. Until it cannot any more, nothing is built on this model here.
+      if (command == CommandKind::kUnload) fact.retry_at_ms = std::max(fact.retry_at_ms, now_ms_ + kUnloadTimeoutMs);
+    }
+    if (state == ModelState::kReady) {
+      fact.seen_ready = fact.belief != ModelFact::Belief::kNone;
+    } else if (fact.belief != ModelFact::Belief::kNone && fact.seen_ready) {
+      fact.belief = ModelFact::Belief::kNone;
+      fact.loaded = false;
+      fact.seen_ready = false;
+      fact.reason = "its index does not say READY any more";
+    } else if (fact.belief == ModelFact::Belief::kValidated && wake.Passed(fact.index_due_ms)) {
+      Fail(fact, "it answers, and its index does not say READY");
+    }
+    if (state != ModelState::kLoading || fact.under_way || fact.loaded) {
+      fact.loading_since_ms = -1;
+    } else if (fact.loading_since_ms < 0) {
+      fact.loading_since_ms = now_ms_;
+    } else if (wake.Passed(fact.loading_since_ms + LoadTimeoutMs(DeclaredModel(fleet, model)))) {
+      fact.loading_since_ms = now_ms_;
+      Fail(fact, "its index says LOADING for too long");
+    }
+    if (fact.loading_since_ms >= 0) wake.Passed(fact.loading_since_ms + LoadTimeoutMs(DeclaredModel(fleet, model)));
+  }
+}
+
+void HostFacts::TakeResult(const CommandResult& result) {
+  const auto host = hosts_.find(result.host);
+  if (host == hosts_.end() || host->second.instance != result.instance) return;  // of an earlier life
+  const auto found = host->second.models.find(result.model);
+  if (found == host->second.models.end()) return;
+  ModelFact& fact = found->second;
+  if (!fact.under_way || fact.command != result.kind) return;  // it came too late, and counts as failed
+  if (!result.status.ok()) {
+    Fail(fact, fmt::format("{}: {}", Name(result.kind), Message(result.status)));
+    return;
+  }
+  fact.under_way = false;
+  switch (result.kind) {
+    case CommandKind::kLoad:
+      fact.loaded = true;
+      fact.seen_ready = false;
+      break;
+    case CommandKind::kDryRun:
+      if (!host->second.alive) break;  // it has gone since
+      if (fact.belief == ModelFact::Belief::kNone) {
+        fact.seen_ready = false;
+        fact.index_due_ms = now_ms_ + kIndexDueMs;
+      }
+      fact.belief = ModelFact::Belief::kValidated;
+      fact.attempts = 0;
+      fact.reason = result.note;
+      if (result.seconds > 0) costs_.try_emplace(result.model, result.seconds);
+      break;
+    case CommandKind::kUnload:
+      fact.attempts = 0;
+      fact.retry_at_ms = now_ms_ + kAfterUnloadMs;  // until the index says so
+      break;
+  }
+  fact.since_unix_ms = now_unix_ms_;
+}
+
+void HostFacts::Fail(ModelFact& fact, std::string reason) {
+  fact.under_way = false;
+  fact.belief = ModelFact::Belief::kNone;
+  fact.loaded = false;
+  fact.seen_ready = false;
+  ++fact.attempts;
+  fact.reason = std::move(reason);
+  fact.since_unix_ms = now_unix_ms_;
+  const int64_t pause = options_.retry_first.count() << std::min(fact.attempts - 1, 20);
+  fact.retry_at_ms = now_ms_ + std::min(pause, kRetryMaxMs);
+}
+
+const std::vector<std::string>& HostFacts::OfShard(const std::string& shard) const {
+  static const std::vector<std::string> kNone;
+  const auto found = of_shard_.find(shard);
+  return found == of_shard_.end() ? kNone : found->second;
+}
+
+const HostFact* HostFacts::AtAddress(const std::string& address) const {
+  const auto found = at_address_.find(address);
+  return found == at_address_.end() ? nullptr : &hosts_.at(found->second);
+}
+
+bool HostFacts::Usable(const HostFact& host, const std::string& model) const {
+  if (!host.alive || host.seen == nullptr || host.shares_address) return false;
+  const auto fact = host.models.find(model);
+  if (fact == host.models.end() || fact->second.belief == ModelFact::Belief::kNone) return false;
+  const auto observed = host.seen->index.find(model);
+  return observed != host.seen->index.end() && observed->second.state == ModelState::kReady;
+}
+
+ModelFact& HostFacts::Fact(const std::string& host, const std::string& model) {
+  HostFact& owner = hosts_[host];
+  const auto [found, is_new] = owner.models.try_emplace(model);
+  ModelFact& fact = found->second;
+  if (is_new) {
+    fact.since_unix_ms = now_unix_ms_;
+    const bool routed = placed_->Routes(owner.seen->address, model);
+    fact.left_sequence = routed ? INT64_MAX : placement_sequence_;
+    // The leader before may have asked for its unloading. That could still come true after we have loaded and tried it,
+    // so not before it cannot any more. What is routed to was never to be unloaded.
+    if (!routed && placement_sequence_ > 0) fact.retry_at_ms = began_ms_ + kUnloadTimeoutMs;
+  }
+  return fact;
+}
+
+double HostFacts::MeasuredCost(const std::string& model) const {
+  const auto found = costs_.find(model);
+  // In steps of two: that a model took a little longer must not move it.
+  return found == costs_.end() ? 0 : std::exp2(std::ceil(std::log2(found->second)));
+}
+
+}  // namespace signalbox::rollout

@@ -1,0 +1,105 @@
+// What the leader knows of hosts: what it has seen come true in their present life, and what it has asked of them.
+//
+// Usable on a host is a model that was validated there, or that the placement had there when this leader began, as long
+// as the host is alive and its index says READY. Everything else has to be loaded and tried first.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "rollout/controller.h"
+#include "rollout/placed.h"
+#include "rollout/wake.h"
+
+namespace signalbox::rollout {
+
+struct ModelFact {
+  enum class Belief {
+    kNone,
+    kTrusted,    // by the placement that an earlier leader wrote: to be tried, and not dropped until that fails
+    kValidated,  // tried in this life of the host
+  };
+  Belief belief = Belief::kNone;
+  bool loaded = false;       // a load succeeded since it was last validated; the index may not say so yet
+  bool seen_ready = false;   // since then the index has said READY. Only then its saying otherwise means something new:
+                             // a probe that was under way before the load tells of the time before it
+  int64_t index_due_ms = 0;  // steady; a validated model must be READY in the index by then
+  int64_t loading_since_ms = -1;  // steady; the index says LOADING, and no command of ours is why
+  int attempts = 0;               // that failed since the last success
+  std::string reason;             // of the last failure
+  int64_t retry_at_ms = 0;        // steady; no command before
+  bool under_way = false;
+  CommandKind command = CommandKind::kLoad;
+  int64_t deadline_ms = 0;  // steady; of the command under way
+  int64_t since_unix_ms = 0;
+  // No data plane routes to it any more that runs this sequence of the store or a later one.
+  int64_t left_sequence = 0;
+};
+
+struct HostFact {
+  const ObservedHost* seen = nullptr;  // in this step's observation; nullptr: gone
+  bool known = false;                  // it has been probed, well or badly, since this leader began
+  bool alive = false;
+  bool shares_address = false;  // with another host, which goes before it
+  std::string instance;
+  int deaths = 0;              // lately: it comes and goes
+  int64_t alive_since_ms = 0;  // steady
+  int64_t rest_until_ms = 0;   // steady; nothing is asked of it before
+  std::map<std::string, ModelFact> models;
+};
+
+class HostFacts {
+ public:
+  explicit HostFacts(const ControllerOptions& options) : options_(options) {}
+
+  // Brings the facts up to date. `log` takes what operators should know.
+  void Observe(const Observation& observation, const Placed& placed, const v1::Fleet& fleet, Wake& wake,
+               std::vector<std::string>& log);
+
+  std::map<std::string, HostFact>& hosts() { return hosts_; }
+  const std::map<std::string, HostFact>& hosts() const { return hosts_; }
+  // Ids, sorted, of hosts that were told of a shard in this step.
+  const std::vector<std::string>& OfShard(const std::string& shard) const;
+  const HostFact& Get(const std::string& id) const { return hosts_.at(id); }
+  const HostFact* AtAddress(const std::string& address) const;
+
+  // Whether requests for the model can be sent to the host.
+  bool Usable(const HostFact& host, const std::string& model) const;
+  // The host was not probed yet: what the placement says of it stays.
+  static bool IsUnknown(const HostFact& host) { return host.seen != nullptr && !host.known; }
+  // Nobody tells of a host with this address, and this leader is too young to say that there is none: those that
+  // register may need a moment to find it.
+  bool MayStillCome(const std::string& address) const { return may_still_come_.contains(address); }
+
+  // The fact of a (host, model), made when there is none.
+  ModelFact& Fact(const std::string& host, const std::string& model);
+
+  // Seconds that the model's first dry run took; 0: not known.
+  double MeasuredCost(const std::string& model) const;
+
+ private:
+  void ObserveHost(const ObservedHost& seen, Wake& wake);
+  void Trust(HostFact& host);
+  void ObserveModels(HostFact& host, const v1::Fleet& fleet, Wake& wake);
+  void TakeResult(const CommandResult& result);
+  void Fail(ModelFact& fact, std::string reason);
+
+  const ControllerOptions& options_;
+  std::map<std::string, HostFact> hosts_;
+  std::map<std::string, std::vector<std::string>> of_shard_;
+  std::map<std::string, std::string> at_address_;
+  std::set<std::string> may_still_come_;
+  std::set<std::string> seen_addresses_;  // ever, by this leader
+  std::map<std::string, double> costs_;
+  int64_t began_ms_ = -1;
+  // Of this step.
+  const Placed* placed_ = nullptr;
+  int64_t placement_sequence_ = 0;
+  int64_t now_unix_ms_ = 0;
+  int64_t now_ms_ = 0;
+};
+
+}  // namespace signalbox::rollout

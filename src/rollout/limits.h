@@ -1,0 +1,46 @@
+// Limits and times that no option sets. All times in milliseconds.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "signalbox/v1/fleet.pb.h"
+
+namespace signalbox::rollout {
+
+// How long a leader that has just begun waits for hosts of the placement that nobody has told it of.
+constexpr int64_t kAbsentHostGraceMs = 30'000;
+// A shard without a live host is not planned with any more: its models go elsewhere. Shorter absences move nothing.
+constexpr int64_t kHostLossGraceMs = 30'000;
+// A host that has come and gone is asked for nothing at first, each time longer, until it has stayed for a while.
+constexpr int64_t kRestFirstMs = 1'000;
+constexpr int64_t kRestMaxMs = 60'000;
+constexpr int64_t kFlapMemoryMs = 300'000;
+
+constexpr int64_t kRetryMaxMs = 60'000;
+constexpr int64_t kUnloadTimeoutMs = 10'000;
+constexpr int64_t kAfterUnloadMs = 1'000;
+// From the dry run that was answered to the index that says READY.
+constexpr int64_t kIndexDueMs = 30'000;
+// What a command may take longer than its timeout until it counts as lost.
+constexpr int64_t kCommandSlackMs = 5'000;
+// Of all namespaces together, on one host.
+constexpr int kCommandsPerHostMax = 16;
+
+// Of one batch: what is left over goes into the next one.
+constexpr size_t kBatchPublicationsMax = 64;
+constexpr size_t kBatchBytesMax = 4U << 20;
+
+// (model, host) pairs that a rollout's record tells of.
+constexpr size_t kProgressHostsMax = 2'000;
+constexpr size_t kPastRolloutsMax = 20;
+constexpr size_t kRetainedVersionsMax = 3;
+
+inline int64_t LoadTimeoutMs(const v1::FleetModel& model) {
+  return model.load_timeout_ms() > 0 ? model.load_timeout_ms() : 60'000;
+}
+inline int64_t DryRunTimeoutMs(const v1::FleetModel& model) {
+  return model.dry_run_timeout_ms() > 0 ? model.dry_run_timeout_ms() : 10'000;
+}
+
+}  // namespace signalbox::rollout
