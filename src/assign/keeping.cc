@@ -1,0 +1,187 @@
+#include "assign/keeping.h"
+
+#include <algorithm>
+#include <tuple>
+
+namespace signalbox::assign {
+namespace {
+
+// Keeps at most as many replicas as are wanted, and one in each zone where that is asked. Those stay that others on
+// their shard require, and of the rest those that are best where they are.
+void KeepBest(Layout& layout, int m) {
+  const Problem& problem = layout.problem();
+  const ModelFacts& facts = problem.model(m);
+  std::vector<int> shards = layout.ShardsOf(m);
+  if (!facts.model->spread_zones && layout.Missing(m) >= 0) return;
+  const auto rank = [&](int s) {
+    int dependents = 0;
+    for (const int other : facts.dependents) dependents += layout.On(other, s) ? 1 : 0;
+    const bool wanted = std::binary_search(facts.wanted.begin(), facts.wanted.end(), s);
+    const bool leaves = problem.shard(s).shard->draining || layout.Overfull(s);
+    return std::tuple(!wanted, -dependents, leaves, layout.Utilisation(s), layout.MemoryUse(s), s);
+  };
+  std::sort(shards.begin(), shards.end(), [&](int a, int b) { return rank(a) < rank(b); });
+  for (const int s : shards) layout.Take(m, s);
+  for (const int s : shards) {
+    if (layout.Missing(m) > 0 && layout.ZoneIsFree(m, s)) layout.Put(m, s);
+  }
+}
+
+// Where an exclusive model has company, it goes or the company does: whichever is fewer replicas.
+void PartExclusive(Layout& layout, int s) {
+  const Problem& problem = layout.problem();
+  const auto conflicts = [&](int m) {
+    Bundle others;
+    for (const int other : layout.ModelsOn(s)) {
+      if (!problem.MayShare(m, other)) others.push_back(other);
+    }
+    return others;
+  };
+  for (;;) {
+    int worst = -1;
+    Bundle company;
+    for (const int m : layout.ModelsOn(s)) {
+      Bundle others = conflicts(m);
+      if (others.empty()) continue;
+      if (worst < 0 ||
+          std::tuple(-static_cast<int>(others.size()), m) < std::tuple(-static_cast<int>(company.size()), worst)) {
+        worst = m;
+        company = std::move(others);
+      }
+    }
+    if (worst < 0) return;
+    // Two that cannot be together: the one that is not exclusive stays, it may get other neighbours.
+    if (company.size() == 1 && !problem.model(worst).model->exclusive) worst = company[0];
+    layout.Take(worst, s);
+  }
+}
+
+void LeaveDraining(Layout& layout, Placing& placing, int s, int depth) {
+  std::vector<int> models = layout.ModelsOn(s);
+  std::sort(models.begin(), models.end());
+  std::vector<Bundle> slices;
+  for (const int m : models) {
+    Bundle slice = layout.Slice(m, s);
+    if (std::find(slices.begin(), slices.end(), slice) == slices.end()) slices.push_back(std::move(slice));
+  }
+  placing.Sort(slices);
+  for (const Bundle& slice : slices) {
+    const size_t mark = layout.Mark();
+    layout.Take(slice, s);
+    if (placing.Place(slice, depth)) continue;
+    layout.Rollback(mark);
+    // Not all of it together; then those that nobody here requires, one after the other.
+    for (auto m = slice.rbegin(); m != slice.rend(); ++m) {
+      const std::vector<int>& dependents = layout.problem().model(*m).dependents;
+      if (slice.size() == 1 ||
+          std::any_of(dependents.begin(), dependents.end(), [&](int d) { return layout.On(d, s); })) {
+        continue;
+      }
+      const size_t before = layout.Mark();
+      layout.Take(*m, s);
+      if (!placing.Place({*m}, depth)) layout.Rollback(before);
+    }
+  }
+}
+
+// Takes away the fewest that bring the shard within what it has: one that is just enough, else the largest first.
+void LeaveOverfull(Layout& layout, Placing& placing, int s, int depth) {
+  const Problem& problem = layout.problem();
+  std::vector<Bundle> stuck;
+  while (layout.Overfull(s)) {
+    std::vector<int> models = layout.ModelsOn(s);
+    std::sort(models.begin(), models.end());
+    struct Choice {
+      bool is_enough;
+      double size;
+      Bundle slice;
+    };
+    std::vector<Choice> choices;
+    for (const int m : models) {
+      Bundle slice = layout.Slice(m, s);
+      if (slice[0] != m && std::find(models.begin(), models.end(), slice[0]) != models.end()) continue;
+      if (std::find(stuck.begin(), stuck.end(), slice) != stuck.end()) continue;
+      const bool is_enough = layout.HasRoom(-MemoryOf(problem, slice), -LoadOf(problem, slice), s);
+      // What weighs nothing of what there is too much of would move for nothing.
+      const ShardFacts& shard = problem.shard(s);
+      const bool memory_helps = shard.memory != 0 && layout.MemoryOn(s) > shard.memory && MemoryOf(problem, slice) > 0;
+      const bool load_helps = layout.LoadOn(s) > shard.load_limit && LoadOf(problem, slice) > 0;
+      if (!memory_helps && !load_helps) continue;
+      const double size = SizeOf(problem, slice);
+      choices.push_back({is_enough, is_enough ? size : -size, std::move(slice)});
+    }
+    std::sort(choices.begin(), choices.end(), [](const Choice& a, const Choice& b) {
+      return std::tuple(!a.is_enough, a.slice.size(), a.size, a.slice) <
+             std::tuple(!b.is_enough, b.slice.size(), b.size, b.slice);
+    });
+    bool moved = false;
+    for (const Choice& choice : choices) {
+      const size_t mark = layout.Mark();
+      layout.Take(choice.slice, s);
+      moved = placing.Place(choice.slice, depth) && !layout.On(choice.slice[0], s);
+      if (moved) break;
+      layout.Rollback(mark);
+      stuck.push_back(choice.slice);
+    }
+    if (!moved) return;
+  }
+}
+
+}  // namespace
+
+void Keep(Layout& layout) {
+  const Problem& problem = layout.problem();
+  for (int m = 0; m < problem.model_count(); ++m) {
+    for (const int s : problem.model(m).homes) layout.Put(m, s);
+  }
+  const std::vector<int>& order = problem.required_first();
+  for (auto m = order.rbegin(); m != order.rend(); ++m) KeepBest(layout, *m);
+  for (int s = 0; s < problem.shard_count(); ++s) PartExclusive(layout, s);
+}
+
+void Repair(Layout& layout, Placing& placing, int depth) {
+  const Problem& problem = layout.problem();
+  // Those that are nowhere first, then those that are not where they should be.
+  std::vector<Bundle> nowhere;
+  std::vector<Bundle> fewer;
+  for (const std::vector<int>& component : problem.components()) {
+    bool lost = false;
+    bool lacking = false;
+    for (const int m : component) {
+      const ModelFacts& facts = problem.model(m);
+      if (!facts.needed_before || layout.Missing(m) <= 0) continue;
+      lost = lost || layout.ShardsOf(m).empty();
+      lacking = true;
+    }
+    Bundle needed;
+    for (const int m : component) {
+      if (problem.model(m).needed_before) needed.push_back(m);
+    }
+    if (lacking) (lost ? nowhere : fewer).push_back(std::move(needed));
+  }
+  for (std::vector<Bundle>* bundles : {&nowhere, &fewer}) {
+    placing.Sort(*bundles);
+    for (const Bundle& component : *bundles) placing.PlaceComponent(component, depth);
+  }
+  for (int s = 0; s < problem.shard_count(); ++s) {
+    if (problem.shard(s).shard->draining) LeaveDraining(layout, placing, s, depth);
+  }
+  for (int s = 0; s < problem.shard_count(); ++s) {
+    if (!problem.shard(s).shard->draining && layout.Overfull(s)) LeaveOverfull(layout, placing, s, depth);
+  }
+  // A model that stayed without what it requires follows it.
+  for (const int m : problem.required_first()) {
+    std::vector<int> shards = layout.ShardsOf(m);
+    std::sort(shards.begin(), shards.end());
+    for (const int s : shards) {
+      if (!layout.On(m, s) || !layout.LacksRequired(m, s)) continue;
+      const std::vector<int>& dependents = problem.model(m).dependents;
+      if (std::any_of(dependents.begin(), dependents.end(), [&](int d) { return layout.On(d, s); })) continue;
+      const size_t mark = layout.Mark();
+      layout.Take(m, s);
+      if (!placing.Place({m}, depth)) layout.Rollback(mark);
+    }
+  }
+}
+
+}  // namespace signalbox::assign
