@@ -40,7 +40,8 @@ std::vector<Strategy> Strategies() {
 }
 
 struct Score {
-  int placed_before = 0;
+  int running = 0;  // placed, and on a shard before that is still there
+  int lost = 0;     // placed, and on shards before that are all gone
   int trouble = 0;
   int placed_new = 0;
   std::vector<bool> placed;  // by id
@@ -49,8 +50,8 @@ struct Score {
 
   bool BetterThan(const Score& other) const {
     constexpr double kSame = 1e-9;
-    const std::tuple a(-placed_before, trouble, -placed_new);
-    const std::tuple b(-other.placed_before, other.trouble, -other.placed_new);
+    const std::tuple a(-running, -lost, trouble, -placed_new);
+    const std::tuple b(-other.running, -other.lost, other.trouble, -other.placed_new);
     if (a != b) return a < b;
     if (placed != other.placed) return placed > other.placed;
     if (moves != other.moves) return moves < other.moves;
@@ -67,7 +68,9 @@ Score ScoreOf(const Layout& layout) {
   for (int m = 0; m < problem.model_count(); ++m) {
     const bool placed = !layout.ShardsOf(m).empty();
     score.placed.push_back(placed);
-    if (placed) ++(problem.model(m).placed_before ? score.placed_before : score.placed_new);
+    if (!placed) continue;
+    const ModelFacts& facts = problem.model(m);
+    ++(!facts.homes.empty() ? score.running : facts.placed_before ? score.lost : score.placed_new);
   }
   return score;
 }

@@ -12,10 +12,11 @@
 // or they are fewer than wanted; such a shard takes nothing new. Explanation.trouble says so. Accelerator, namespaces,
 // pins, zones and being alone are not given up.
 //
-// Among the assignments that keep these, in this order: the most models are placed that were placed already; the fewest
-// of their replicas are in such trouble; the most new models are placed, and of as many those that come first by their
-// ids; the fewest replicas move; the highest utilisation of a shard is lowest. This is a search with bounded work: how
-// near it comes is measured against an exact solver in exact_test.cc.
+// Among the assignments that keep these, in this order: the most models stay placed that are on a shard that is there
+// and of their kind; the most are placed that were placed, and lost their shards; the fewest replicas are in such
+// trouble; the most new models are placed, and of as many those that come first by their ids; the fewest replicas move;
+// the highest utilisation of a shard is lowest. This is a search with bounded work: how near it comes is measured
+// against an exact solver in exact_test.cc.
 #pragma once
 
 #include <cstddef>

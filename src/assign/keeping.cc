@@ -127,6 +127,23 @@ void LeaveOverfull(Layout& layout, Placing& placing, int s, int depth) {
   }
 }
 
+// A model that stayed without what it requires follows it.
+void FollowRequired(Layout& layout, Placing& placing, int depth) {
+  const Problem& problem = layout.problem();
+  for (const int m : problem.required_first()) {
+    std::vector<int> shards = layout.ShardsOf(m);
+    std::sort(shards.begin(), shards.end());
+    for (const int s : shards) {
+      if (!layout.On(m, s) || !layout.LacksRequired(m, s)) continue;
+      const std::vector<int>& dependents = problem.model(m).dependents;
+      if (std::any_of(dependents.begin(), dependents.end(), [&](int d) { return layout.On(d, s); })) continue;
+      const size_t mark = layout.Mark();
+      layout.Take(m, s);
+      if (!placing.Place({m}, depth)) layout.Rollback(mark);
+    }
+  }
+}
+
 }  // namespace
 
 void Keep(Layout& layout) {
@@ -142,46 +159,38 @@ void Keep(Layout& layout) {
 void Repair(Layout& layout, Placing& placing, int depth) {
   const Problem& problem = layout.problem();
   // Those that are nowhere first, then those that are not where they should be.
-  std::vector<Bundle> nowhere;
-  std::vector<Bundle> fewer;
+  std::vector<RepairTask> tasks;
   for (const std::vector<int>& component : problem.components()) {
-    bool lost = false;
-    bool lacking = false;
+    RepairTask task;
     for (const int m : component) {
-      const ModelFacts& facts = problem.model(m);
-      if (!facts.needed_before || layout.Missing(m) <= 0) continue;
-      lost = lost || layout.ShardsOf(m).empty();
-      lacking = true;
+      if (!problem.model(m).needed_before) continue;
+      task.models.push_back(m);
+      if (layout.Missing(m) <= 0) continue;
+      task.kind = layout.ShardsOf(m).empty() ? RepairTask::kNowhere : std::min(task.kind, RepairTask::kFewer);
     }
-    Bundle needed;
-    for (const int m : component) {
-      if (problem.model(m).needed_before) needed.push_back(m);
-    }
-    if (lacking) (lost ? nowhere : fewer).push_back(std::move(needed));
-  }
-  for (std::vector<Bundle>* bundles : {&nowhere, &fewer}) {
-    placing.Sort(*bundles);
-    for (const Bundle& component : *bundles) placing.PlaceComponent(component, depth);
+    if (task.kind != RepairTask::kNone) tasks.push_back(std::move(task));
   }
   for (int s = 0; s < problem.shard_count(); ++s) {
-    if (problem.shard(s).shard->draining) LeaveDraining(layout, placing, s, depth);
-  }
-  for (int s = 0; s < problem.shard_count(); ++s) {
-    if (!problem.shard(s).shard->draining && layout.Overfull(s)) LeaveOverfull(layout, placing, s, depth);
-  }
-  // A model that stayed without what it requires follows it.
-  for (const int m : problem.required_first()) {
-    std::vector<int> shards = layout.ShardsOf(m);
-    std::sort(shards.begin(), shards.end());
-    for (const int s : shards) {
-      if (!layout.On(m, s) || !layout.LacksRequired(m, s)) continue;
-      const std::vector<int>& dependents = problem.model(m).dependents;
-      if (std::any_of(dependents.begin(), dependents.end(), [&](int d) { return layout.On(d, s); })) continue;
-      const size_t mark = layout.Mark();
-      layout.Take(m, s);
-      if (!placing.Place({m}, depth)) layout.Rollback(mark);
+    if (problem.shard(s).shard->draining) {
+      tasks.push_back({RepairTask::kDraining, {}, s});
+    } else if (layout.Overfull(s)) {
+      tasks.push_back({RepairTask::kOverfull, {}, s});
     }
   }
+  placing.Sort(tasks);
+  for (const RepairTask& task : tasks) {
+    switch (task.kind) {
+      case RepairTask::kDraining:
+        LeaveDraining(layout, placing, task.shard, depth);
+        break;
+      case RepairTask::kOverfull:
+        LeaveOverfull(layout, placing, task.shard, depth);
+        break;
+      default:
+        placing.PlaceComponent(task.models, depth);
+    }
+  }
+  FollowRequired(layout, placing, depth);
 }
 
 }  // namespace signalbox::assign

@@ -39,36 +39,51 @@ uint64_t Placing::Draw(uint64_t a, uint64_t b) const {
   return x ^ (x >> 31);
 }
 
+double Placing::KeyOf(const Bundle& bundle) const {
+  const auto first = static_cast<uint64_t>(bundle[0]);
+  switch (strategy_.order) {
+    case Strategy::Order::kById:
+      return bundle[0];
+    case Strategy::Order::kShuffled:
+      return static_cast<double>(Draw(first, 0) >> 11);
+    case Strategy::Order::kSmallestFirst:
+      return SizeOf(problem_, bundle);
+    case Strategy::Order::kLargestFirst:
+      break;
+  }
+  // What is alone needs a whole shard: before all that would take it.
+  const bool exclusive =
+      std::any_of(bundle.begin(), bundle.end(), [&](int m) { return problem_.model(m).model->exclusive; });
+  constexpr double kShard = 1e6;
+  return -SizeOf(problem_, bundle) - (exclusive ? kShard : 0);
+}
+
 void Placing::Sort(std::vector<Bundle>& bundles) const {
-  if (strategy_.order == Strategy::Order::kById) {
-    std::stable_sort(bundles.begin(), bundles.end(), [](const Bundle& a, const Bundle& b) { return a[0] < b[0]; });
-    return;
-  }
   std::vector<std::pair<double, size_t>> keys;
-  for (size_t i = 0; i < bundles.size(); ++i) {
-    const auto first = static_cast<uint64_t>(bundles[i][0]);
-    double key = 0;
-    switch (strategy_.order) {
-      case Strategy::Order::kShuffled:
-        key = static_cast<double>(Draw(first, 0) >> 11);
-        break;
-      case Strategy::Order::kSmallestFirst:
-        key = SizeOf(problem_, bundles[i]);
-        break;
-      default: {
-        // What is alone needs a whole shard: before all that would take it.
-        const bool exclusive = std::any_of(bundles[i].begin(), bundles[i].end(),
-                                           [&](int m) { return problem_.model(m).model->exclusive; });
-        key = -SizeOf(problem_, bundles[i]) - (exclusive ? 1e6 : 0);
-      }
-    }
-    keys.emplace_back(key, i);
-  }
+  for (size_t i = 0; i < bundles.size(); ++i) keys.emplace_back(KeyOf(bundles[i]), i);
   std::sort(keys.begin(), keys.end());
   std::vector<Bundle> sorted;
   sorted.reserve(bundles.size());
   for (const auto& [key, i] : keys) sorted.push_back(std::move(bundles[i]));
   bundles = std::move(sorted);
+}
+
+void Placing::Sort(std::vector<RepairTask>& tasks) const {
+  // Now and then in any order at all: sometimes what is to leave a shard has to go before what is nowhere.
+  const bool mixed = strategy_.seed % 2 == 1;
+  using Key = std::tuple<RepairTask::Kind, double, size_t>;
+  std::vector<Key> keys;
+  for (size_t i = 0; i < tasks.size(); ++i) {
+    const RepairTask& task = tasks[i];
+    double key = task.models.empty() ? task.shard : KeyOf(task.models);
+    if (mixed) key = static_cast<double>(Draw(i, 1) >> 11);
+    keys.emplace_back(mixed ? RepairTask::kNone : task.kind, key, i);
+  }
+  std::sort(keys.begin(), keys.end());
+  std::vector<RepairTask> sorted;
+  sorted.reserve(tasks.size());
+  for (const Key& key : keys) sorted.push_back(std::move(tasks[std::get<2>(key)]));
+  tasks = std::move(sorted);
 }
 
 // Whether the bundle would rather be on `s` than on `than`, both of which it fits.

@@ -17,6 +17,14 @@ struct Strategy {
   uint64_t seed = 0;  // of what is shuffled
 };
 
+// One thing to put right about models that were placed before.
+struct RepairTask {
+  enum Kind { kNowhere, kFewer, kDraining, kOverfull, kNone };
+  Kind kind = kNone;
+  Bundle models;   // of a component that misses replicas
+  int shard = -1;  // that is to be left
+};
+
 class Placing {
  public:
   // At most about so many comparisons of a bundle with a shard are made; after these only what fits directly is found.
@@ -34,6 +42,7 @@ class Placing {
 
   // In the order of the strategy, by what they need.
   void Sort(std::vector<Bundle>& bundles) const;
+  void Sort(std::vector<RepairTask>& tasks) const;
 
   int64_t work_left() const { return work_left_; }
 
@@ -45,6 +54,7 @@ class Placing {
   bool PlaceTogether(const std::vector<int>& component, int depth);
   bool PlaceWithSlice(int m, int depth);
   bool Better(const Bundle& bundle, int s, int than) const;
+  double KeyOf(const Bundle& bundle) const;
   uint64_t Draw(uint64_t a, uint64_t b) const;
 
   Layout& layout_;

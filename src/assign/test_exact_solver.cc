@@ -210,7 +210,7 @@ Objective World::Measure(const std::vector<Mask>& on) const {
   for (size_t m = 0; m < models_.size(); ++m) {
     objective.placed.push_back(on[m] != 0);
     if (on[m] == 0) continue;
-    ++(facts_[m].before ? objective.placed_before : objective.placed_new);
+    ++(facts_[m].homes != 0 ? objective.running : facts_[m].before ? objective.lost : objective.placed_new);
     if (facts_[m].before) objective.moves += std::popcount(on[m] & ~facts_[m].homes);
     objective.trouble += facts_[m].replicas - std::popcount(on[m]);
   }
@@ -267,8 +267,6 @@ class Search {
         return rank(a) < rank(b);
       });
       options.push_back(0);
-      more_before_.push_back(facts.before && options.size() > 1);
-      more_new_.push_back(!facts.before && options.size() > 1);
     }
   }
 
@@ -324,14 +322,14 @@ class Search {
     for (size_t m = 0; m < world_.model_count(); ++m) {
       const Facts& facts = world_.facts(m);
       if (m >= decided) {
-        bound.placed.push_back(more_before_[m] || more_new_[m]);
-        bound.placed_before += more_before_[m] ? 1 : 0;
-        bound.placed_new += more_new_[m] ? 1 : 0;
+        const bool can_be = options_[m].size() > 1;
+        bound.placed.push_back(can_be);
+        if (can_be) ++(facts.homes != 0 ? bound.running : facts.before ? bound.lost : bound.placed_new);
         continue;
       }
       bound.placed.push_back(on_[m] != 0);
       if (on_[m] == 0) continue;
-      ++(facts.before ? bound.placed_before : bound.placed_new);
+      ++(facts.homes != 0 ? bound.running : facts.before ? bound.lost : bound.placed_new);
       if (facts.before) bound.moves += std::popcount(on_[m] & ~facts.homes);
       bound.trouble += facts.replicas - std::popcount(on_[m]);
       for (size_t s = 0; s < world_.shard_count(); ++s) {
@@ -350,8 +348,6 @@ class Search {
   int64_t nodes_left_;
   std::vector<Mask> on_;
   std::vector<std::vector<Mask>> options_;
-  std::vector<bool> more_before_;
-  std::vector<bool> more_new_;
   bool found_ = false;
   Objective best_;
 };
@@ -359,34 +355,37 @@ class Search {
 }  // namespace
 
 int Objective::DiffersAt(const Objective& other) const {
-  if (placed_before != other.placed_before) return 1;
-  if (trouble != other.trouble) return 2;
-  if (placed_new != other.placed_new) return 3;
-  if (placed != other.placed) return 4;
-  if (moves != other.moves) return 5;
-  return std::abs(utilisation - other.utilisation) > kTolerance ? 6 : 0;
+  if (running != other.running) return 1;
+  if (lost != other.lost) return 2;
+  if (trouble != other.trouble) return 3;
+  if (placed_new != other.placed_new) return 4;
+  if (placed != other.placed) return 5;
+  if (moves != other.moves) return 6;
+  return std::abs(utilisation - other.utilisation) > kTolerance ? 7 : 0;
 }
 
 bool Objective::BetterThan(const Objective& other) const {
   switch (DiffersAt(other)) {
     case 1:
-      return placed_before > other.placed_before;
+      return running > other.running;
     case 2:
-      return trouble < other.trouble;
+      return lost > other.lost;
     case 3:
-      return placed_new > other.placed_new;
+      return trouble < other.trouble;
     case 4:
-      return placed > other.placed;
+      return placed_new > other.placed_new;
     case 5:
-      return moves < other.moves;
+      return placed > other.placed;
     case 6:
+      return moves < other.moves;
+    case 7:
       return utilisation < other.utilisation;
     default:
       return false;
   }
 }
 
-double Objective::Value() const { return 10.0 * (placed_before + placed_new) - 3.0 * trouble - moves - utilisation; }
+double Objective::Value() const { return 10.0 * (running + lost + placed_new) - 3.0 * trouble - moves - utilisation; }
 
 Objective Measure(const std::vector<Shard>& shards, const std::vector<Model>& models, const Assignment& current,
                   const Assignment& assignment) {

@@ -10,14 +10,15 @@ namespace signalbox::assign {
 
 // What assignment.h asks for, in its order.
 struct Objective {
-  int placed_before = 0;     // models that were placed and are: as many as can be
+  int running = 0;           // models that are placed, and were on a shard that is there: as many as can be
+  int lost = 0;              // models that are placed, and were on shards that are all gone: as many as can be
   int trouble = 0;           // as little as can be
   int placed_new = 0;        // as many as can be
   std::vector<bool> placed;  // by id: the first ones rather than the last
   int moves = 0;             // as few as can be
   double utilisation = 0;    // as low as can be
 
-  // 0: the same, else the number of the first of these in which they differ: 1 to 6.
+  // 0: the same, else the number of the first of these in which they differ: 1 to 7.
   int DiffersAt(const Objective& other) const;
   bool BetterThan(const Objective& other) const;
   // One number: 10 for each model that is placed, and off it 3 for each replica in trouble, 1 for each that moved, and
