@@ -1,7 +1,7 @@
 #include "base/hash.h"
 
 #include <openssl/sha.h>
-// Inlined: what is hashed has some ten bytes, and the call would take as long as the hash.
+// Inlined: what is hashed has some ten bytes, and another call would take as long as the hash.
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "base/hash.h"
+#include "base/inline_hash.h"
 #include "decide/growthbook_hash.h"
 
 namespace signalbox::decide {
@@ -45,7 +45,7 @@ inline uint64_t BucketSeed(Purpose purpose, std::string_view seed_text) {
 // why.
 inline uint32_t Bucket(uint64_t seed, std::string_view unit) {
   __extension__ using Wide = unsigned __int128;
-  return static_cast<uint32_t>((static_cast<Wide>(StableHash64(unit, seed)) * kBuckets) >> 64);
+  return static_cast<uint32_t>((static_cast<Wide>(InlineStableHash64(unit, seed)) * kBuckets) >> 64);
 }
 
 // Values as in Experiment.hash_version.

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <optional>
 
+#include "base/same_text.h"
 #include "decide/decide.h"
 
 namespace signalbox::decide {
@@ -15,13 +16,6 @@ namespace {
 
 constexpr int64_t kMinuteMs = 60'000;
 constexpr int64_t kDayMinutes = 24 * 60;
-
-template <typename Number>
-uint64_t Load(const char* from) {
-  Number number;
-  std::memcpy(&number, from, sizeof(number));
-  return number;
-}
 
 bool IsOneOf(std::span<const uint64_t> packed, std::string_view value) {
   if (value.size() > kShortTextBytesMax) return false;
@@ -70,15 +64,13 @@ bool HasPrefix(std::span<const std::string_view> prefixes, std::string_view text
   return behind != prefixes.begin() && text.starts_with(*(behind - 1));
 }
 
-bool HoldsFor(const Test& test, std::string_view value, uint32_t& notes) {
+[[gnu::noinline]] bool HoldsFor(const Test& test, std::string_view value, uint32_t& notes) {
   switch (test.kind) {
     case TestKind::kIsOneOfShort:
       return IsOneOf(test.short_texts, value);
     case TestKind::kIsOneOf:
-      return std::any_of(test.texts.begin(), test.texts.end(), [&](std::string_view text) {
-        // The first byte tells most of them apart, without a call. A value that is tested is not empty.
-        return text.size() == value.size() && text.front() == value.front() && text == value;
-      });
+      return std::any_of(test.texts.begin(), test.texts.end(),
+                         [&](std::string_view text) { return SameText(text, value); });
     case TestKind::kIsInTable:
       return test.table->Contains(value);
     case TestKind::kHasPrefix:
@@ -135,19 +127,12 @@ bool HoldsFor(const Test& test, const RequestContext& context, uint32_t& notes) 
   if (test.kind == TestKind::kWeekly) return IsIn(test.weekly, context.now_unix_ms);
   const std::string_view value = ValueOf(context, test.field, test.attribute);
   if (value.empty()) return false;
-  return test.field == FieldId::kSegments ? HoldsForOneOf(test, value, notes) : HoldsFor(test, value, notes);
+  if (test.field == FieldId::kSegments) return HoldsForOneOf(test, value, notes);
+  // Most tests are of this kind: it is worth its own way, without a call.
+  return test.kind == TestKind::kIsOneOfShort ? IsOneOf(test.short_texts, value) : HoldsFor(test, value, notes);
 }
 
 }  // namespace
-
-// Two loads that overlap in the middle cover every length without a loop.
-uint64_t PackShortText(std::string_view text) {
-  const char* begin = text.data();
-  const size_t size = text.size();
-  if (size >= 4) return Load<uint32_t>(begin) | Load<uint32_t>(begin + size - 4) << (8 * (size - 4));
-  if (size >= 2) return Load<uint16_t>(begin) | Load<uint16_t>(begin + size - 2) << (8 * (size - 2));
-  return size == 0 ? 0 : static_cast<uint8_t>(*begin);
-}
 
 bool Holds(const Condition& condition, const RequestContext& context, uint32_t& notes) {
   uint16_t at = condition.first;

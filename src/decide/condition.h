@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <memory_resource>
 #include <span>
@@ -45,7 +46,17 @@ enum class TestKind : uint8_t {
 };
 
 // Up to eight bytes as one number; of two texts without a zero byte, the same number means the same text.
-uint64_t PackShortText(std::string_view text);
+inline uint64_t PackShortText(std::string_view text) {
+  const auto load = [&]<typename Number>(size_t at, Number number) {
+    std::memcpy(&number, text.data() + at, sizeof(number));
+    return static_cast<uint64_t>(number);
+  };
+  // Two loads that overlap in the middle cover every length without a loop.
+  const size_t size = text.size();
+  if (size >= 4) return load(0, uint32_t{}) | load(size - 4, uint32_t{}) << (8 * (size - 4));
+  if (size >= 2) return load(0, uint16_t{}) | load(size - 2, uint16_t{}) << (8 * (size - 2));
+  return size == 0 ? 0 : static_cast<uint8_t>(text.front());
+}
 
 struct NumberTest {
   double min = 0;

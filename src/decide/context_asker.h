@@ -29,7 +29,15 @@ class ContextAsker {
 
   int64_t now_unix_ms() const { return context_.now_unix_ms; }
 
-  bool Holds(const Condition* condition) { return condition == nullptr || decide::Holds(*condition, context_, notes_); }
+  // Rules that follow each other have often the same condition, which is kept once.
+  bool Holds(const Condition* condition) {
+    if (condition == nullptr) return true;
+    if (condition != asked_) {
+      asked_ = condition;
+      asked_holds_ = decide::Holds(*condition, context_, notes_);
+    }
+    return asked_holds_;
+  }
 
   bool HasUnit(uint8_t unit) { return !UnitValue(unit).empty(); }
 
@@ -68,9 +76,10 @@ class ContextAsker {
   std::string_view UnitValue(uint8_t unit) {
     if ((units_known_ >> unit & 1) == 0) {
       units_known_ |= 1U << unit;
-      units_[unit] = FindUnit(objective_.units[unit]);
+      const std::string_view value = FindUnit(objective_.units[unit]);
+      units_[unit] = {.text = value.data(), .bytes = value.size()};
     }
-    return units_[unit];
+    return {units_[unit].text, units_[unit].bytes};
   }
 
   // Of Note: what the conditions met.
@@ -97,8 +106,15 @@ class ContextAsker {
   const Objective& objective_;
   const RequestContext& context_;
   uint32_t notes_ = kNoNote;
+  const Condition* asked_ = nullptr;
+  bool asked_holds_ = false;
   uint32_t units_known_ = 0;
-  std::array<std::string_view, kUnitsMax> units_;
+  // Not initialised: those that are known.
+  struct UnitText {
+    const char* text;
+    size_t bytes;
+  };
+  std::array<UnitText, kUnitsMax> units_;
 };
 
 }  // namespace signalbox::decide

@@ -4,7 +4,8 @@
 #include <array>
 #include <bit>
 
-#include "base/hash.h"
+#include "base/inline_hash.h"
+#include "base/same_text.h"
 #include "decide/objective.h"
 #include "decide/snapshot_memory.h"
 
@@ -37,13 +38,13 @@ void Fetch(const Objective* objective, size_t bytes) {
 }  // namespace
 
 const Objective* Snapshot::FindObjective(std::string_view name) const {
-  const uint64_t hash = StableHash64(name);
+  const uint64_t hash = InlineStableHash64(name);
   const size_t mask = index_.size() - 1;
   for (size_t at = hash & mask; index_[at].objective != nullptr; at = (at + 1) & mask) {
     const IndexSlot& slot = index_[at];
     if (slot.tag != TagOf(hash)) continue;
     Fetch(slot.objective, slot.bytes);
-    if (slot.objective->name == name) return slot.objective;
+    if (SameText(slot.objective->name, name)) return slot.objective;
   }
   return nullptr;
 }

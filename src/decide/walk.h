@@ -87,11 +87,11 @@ struct CallersChoice {
 template <typename Asker>
 class Walker {
  public:
-  Walker(const Objective& objective, Asker& asker) : objective_(objective), asker_(asker) {}
+  // `decision` is a new one.
+  Walker(const Objective& objective, Asker& asker, Decision& decision)
+      : objective_(objective), asker_(asker), decision_(decision) {}
 
-  Decision Walk() {
-    Decision decision;
-    decision_ = &decision;
+  void Walk() {
     policy_ = objective_.policy;
     if (!objective_.overrides.empty())
       AskOverride();
@@ -110,7 +110,6 @@ class Walker {
       for (const CompiledShadow& shadow : objective_.shadows) AskShadow(shadow);
     }
     Finish();
-    return decision;
   }
 
  private:
@@ -124,26 +123,26 @@ class Walker {
   // Override.
 
   void RefuseOverride() {
-    if (asker_.Override().is_refused) decision_->notes |= kOverrideRefused;
+    if (asker_.Override().is_refused) decision_.notes |= kOverrideRefused;
   }
 
   void AskOverride() {
     const CallersChoice chosen = asker_.Override();
-    if (chosen.is_refused) decision_->notes |= kOverrideRefused;
+    if (chosen.is_refused) decision_.notes |= kOverrideRefused;
     asker_.On(chosen.rule, chosen);
     if (chosen.rule == nullptr) return;
     if (chosen.model != nullptr) {
       choice_ = chosen.model;
-      decision_->override_rule = chosen.rule->rule->id();
+      decision_.override_rule = chosen.rule->rule->id();
     }
     if (!chosen.has_cells) return;
     for (const CompiledExperiment& experiment : objective_.experiments) {
       const int32_t cell = asker_.OverrideCell(experiment);
       if (cell < 0) continue;
       if (TakeChosen(experiment, experiment.cells[static_cast<size_t>(cell)], Allocation::kOverride)) {
-        decision_->override_rule = chosen.rule->rule->id();
+        decision_.override_rule = chosen.rule->rule->id();
       } else {
-        decision_->notes |= kOverrideRefused;
+        decision_.notes |= kOverrideRefused;
       }
     }
   }
@@ -235,7 +234,7 @@ class Walker {
       step.outcome = Outcome::kConditionFails;
     } else if (!asker_.HasUnit(experiment.unit)) {
       step.outcome = Outcome::kNoUnit;
-      decision_->notes |= kMissingUnit;
+      decision_.notes |= kMissingUnit;
     } else if (experiment.holdouts != 0 && IsHeldOut(experiment, step)) {
       step.outcome = Outcome::kHeldOut;
     } else if (experiment.has_layer_range &&
@@ -269,7 +268,7 @@ class Walker {
   bool AskHoldout(const CompiledHoldout& holdout) {
     if (!asker_.Holds(holdout.condition)) return false;
     if (!asker_.HasUnit(holdout.draw.unit)) {
-      decision_->notes |= kMissingUnit;
+      decision_.notes |= kMissingUnit;
       return false;
     }
     return asker_.Draw(holdout.draw).In(0, holdout.share_ppm);
@@ -293,7 +292,7 @@ class Walker {
     step.allocation = Allocation::kFallback;
     step.outcome = Outcome::kFallbackIsNoPart;
     if (cell == kNoPart) return;
-    decision_->notes |= kRemoteFallback;
+    decision_.notes |= kRemoteFallback;
     if (experiment.remote->fallback == v1::RemoteAllocation::HASH) AllocateByHash(experiment, step);
     if (experiment.remote->fallback == v1::RemoteAllocation::CELL)
       TakeCell(experiment, experiment.remote->fallback_cell, step);
@@ -314,7 +313,7 @@ class Walker {
   }
 
   void Take(const CompiledExperiment& experiment, const CompiledCell& cell) {
-    decision_->enrolments.Add({.experiment = experiment.id, .cell = cell.name});
+    decision_.enrolments.Add({.experiment = experiment.id, .cell = cell.name});
     taken_[taken_count_++] = {&experiment, &cell};
     layers_taken_ |= 1U << experiment.layer;
     if (experiment.chooses_model) model_experiment_ = &experiment;
@@ -344,7 +343,7 @@ class Walker {
     if (!shift.applies) return asker_.On(shift, Outcome::kOtherModel);
     if (!asker_.Holds(shift.condition)) return asker_.On(shift, Outcome::kConditionFails);
     if (!asker_.HasUnit(shift.draw.unit)) {
-      decision_->notes |= kMissingUnit;
+      decision_.notes |= kMissingUnit;
       return asker_.On(shift, Outcome::kNoUnit);
     }
     const uint32_t share_ppm =
@@ -359,36 +358,36 @@ class Walker {
   void AskShadow(const CompiledShadow& shadow) {
     if (!asker_.Holds(shadow.condition)) return asker_.On(shadow, Outcome::kConditionFails);
     if (!asker_.DrawRequest(shadow.draw).In(0, shadow.share_ppm)) return asker_.On(shadow, Outcome::kNotAllocated);
-    decision_->shadows.Add(shadow.shadow);
+    decision_.shadows.Add(shadow.shadow);
     asker_.On(shadow, Outcome::kTaken);
   }
 
   void Finish() {
-    decision_->answer = choice_->answer;
-    decision_->fallbacks = policy_->FallbacksOf(choice_->model);
-    decision_->static_answer = policy_->static_answer;
-    decision_->limits = policy_->limits;
+    decision_.answer = choice_->answer;
+    decision_.fallbacks = policy_->FallbacksOf(choice_->model);
+    decision_.static_answer = policy_->static_answer;
+    decision_.limits = policy_->limits;
     AddOverlays();
   }
 
   // The last one wins where they are merged, and the first rule is to: so they are added from behind.
   void AddOverlays() {
-    for (size_t i = context_overlay_count_; i > 0; --i) decision_->overlays.Add(context_overlays_[i - 1]);
+    for (size_t i = context_overlay_count_; i > 0; --i) decision_.overlays.Add(context_overlays_[i - 1]);
     for (size_t i = taken_count_; i > 0; --i) {
       const CompiledCell& cell = *taken_[i - 1].cell;
       if (cell.choice.answer != nullptr) {
         if (cell.over_others != nullptr && (context_overlay_count_ > 0 || taken_count_ > 1))
-          decision_->overlays.Add(cell.over_others);
+          decision_.overlays.Add(cell.over_others);
       } else {
         const bool is_main = i == 1 && !experiment_chose_;
-        decision_->overlays.Add(is_main ? cell.main_overlay : cell.overlay);
+        decision_.overlays.Add(is_main ? cell.main_overlay : cell.overlay);
       }
     }
   }
 
   const Objective& objective_;
   Asker& asker_;
-  Decision* decision_ = nullptr;
+  Decision& decision_;
 
   const Choice* choice_ = nullptr;
   const CompiledPolicy* policy_ = nullptr;
@@ -411,9 +410,17 @@ class Walker {
   std::array<Bucket, kLayersMax> layer_buckets_;
 };
 
+// `decision` is a new one, where the caller wants it: nothing is copied.
+template <typename Asker>
+void Walk(const Objective& objective, Asker& asker, Decision& decision) {
+  Walker<Asker>(objective, asker, decision).Walk();
+}
+
 template <typename Asker>
 Decision Walk(const Objective& objective, Asker& asker) {
-  return Walker<Asker>(objective, asker).Walk();
+  Decision decision;
+  Walk(objective, asker, decision);
+  return decision;
 }
 
 }  // namespace signalbox::decide
