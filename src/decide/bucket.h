@@ -68,24 +68,32 @@ struct BucketRange {
 struct Draw {
   // Worked out from seed_text: BucketSeed, or the state of GrowthBook's hash 2.
   uint64_t seed = 0;
-  std::string_view seed_text;
+  const char* seed_begin = nullptr;
+  uint32_t seed_bytes = 0;
   // Index in Objective::units.
   uint8_t unit = 0;
   HashVersion hash = HashVersion::kSignalbox;
   Purpose purpose = Purpose::kCell;
+
+  std::string_view seed_text() const { return {seed_begin, seed_bytes}; }
 };
 
 inline Draw MakeDraw(Purpose purpose, std::string_view seed_text, uint8_t unit,
                      HashVersion hash = HashVersion::kSignalbox) {
   const uint64_t seed =
       hash == HashVersion::kSignalbox ? BucketSeed(purpose, seed_text) : growthbook::SeedState(seed_text);
-  return {.seed = seed, .seed_text = seed_text, .unit = unit, .hash = hash, .purpose = purpose};
+  return {.seed = seed,
+          .seed_begin = seed_text.data(),
+          .seed_bytes = static_cast<uint32_t>(seed_text.size()),
+          .unit = unit,
+          .hash = hash,
+          .purpose = purpose};
 }
 
 // Where `unit` falls in `draw`. Allocation-free.
 inline uint32_t Bucket(const Draw& draw, std::string_view unit) {
   if (draw.hash == HashVersion::kSignalbox) return Bucket(draw.seed, unit);
-  if (draw.hash == HashVersion::kGrowthBook1) return growthbook::Bucket1(draw.seed_text, unit);
+  if (draw.hash == HashVersion::kGrowthBook1) return growthbook::Bucket1(draw.seed_text(), unit);
   return growthbook::Bucket2(static_cast<uint32_t>(draw.seed), unit);
 }
 

@@ -82,7 +82,9 @@ struct CompiledHoldout {
   const v1::Holdout* rule = nullptr;
 };
 
-struct CompiledCell {
+// Of the cells of an experiment a request meets one at most: they lie apart from the rules, and are fetched when they
+// are chosen.
+struct alignas(64) CompiledCell {
   std::string_view name;
   Choice choice;  // none: the cell leaves the model to the shifts and the default
   // Of a cell without a model: its parameters and its place in `cells`; the second says as well that it is the
@@ -106,9 +108,10 @@ struct CompiledRemote {
 
 struct CompiledExperiment {
   const Condition* condition = nullptr;
-  uint8_t layer = 0;             // index in Objective::layers
-  uint8_t unit = 0;              // index in Objective::units
-  bool chooses_model = false;    // any of its cells has a model
+  uint8_t layer = 0;           // index in Objective::layers
+  uint8_t unit = 0;            // index in Objective::units
+  bool chooses_model = false;  // any of its cells has a model
+  bool each_cell_has_model = false;
   bool has_layer_range = false;  // else every unit of the layer
   bool is_scheduled = false;     // has a start or an end
   // Everybody, or the cells' ranges leave room for those who take no part (GrowthBook's coverage).
@@ -146,7 +149,7 @@ struct CompiledShadow {
   const v1::Shadow* rule = nullptr;
 };
 
-struct Objective {
+struct alignas(64) Objective {
   std::string_view name;
   uint32_t bytes = 0;  // from here on its rules lie side by side
   // In order of declaration.

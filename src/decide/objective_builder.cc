@@ -28,14 +28,15 @@ size_t SizeOf(const Overlay* overlay) { return overlay == nullptr ? 0 : overlay-
 
 ObjectiveBuilder::ObjectiveBuilder(const v1::PublishedRuleSet& published, const NamedRules& named,
                                    AnswerFactory& answers, ConditionCompiler& conditions,
-                                   std::pmr::memory_resource& rules_memory, std::pmr::memory_resource& texts_memory,
-                                   Problems& problems)
+                                   std::pmr::memory_resource& rules_memory, std::pmr::memory_resource& cells_memory,
+                                   std::pmr::memory_resource& texts_memory, Problems& problems)
     : published_(published),
       rules_(published.rule_set()),
       named_(named),
       answers_(answers),
       conditions_(conditions),
       rules_memory_(rules_memory),
+      cells_memory_(cells_memory),
       texts_memory_(texts_memory),
       problems_(problems) {
   Group(rules_.context_rules(), &Targeting::context_rules);
@@ -192,6 +193,8 @@ CompiledExperiment ObjectiveBuilder::BuildExperiment(Draft& draft, const v1::Exp
   built.unit = UnitIndex(draft, rule.unit());
   built.chooses_model =
       std::any_of(rule.cells().begin(), rule.cells().end(), [](const v1::Cell& cell) { return cell.has_model(); });
+  built.each_cell_has_model =
+      std::all_of(rule.cells().begin(), rule.cells().end(), [](const v1::Cell& cell) { return cell.has_model(); });
   built.is_scheduled = rule.start_unix_ms() != 0 || rule.end_unix_ms() != 0;
   built.start_unix_ms = rule.start_unix_ms();
   built.end_unix_ms = rule.end_unix_ms();
@@ -248,7 +251,7 @@ void ObjectiveBuilder::BuildCells(Draft& draft, const v1::Experiment& rule, Comp
   if (experiment.cell.hash != HashVersion::kSignalbox)
     ranges = growthbook::VariationRanges(weights, rule.allocation_ppm() / 1e6, BucketCount(experiment.cell.hash));
   experiment.ranges = NewCopy(ranges, rules_memory_);
-  experiment.cells = NewCopy(cells, rules_memory_);
+  experiment.cells = NewCopy(cells, cells_memory_);
 }
 
 CompiledCell ObjectiveBuilder::BuildCell(Draft& draft, const v1::Experiment& rule, const v1::Cell& cell) {

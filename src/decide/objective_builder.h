@@ -22,7 +22,8 @@ class ObjectiveBuilder {
  public:
   ObjectiveBuilder(const v1::PublishedRuleSet& published, const NamedRules& named, AnswerFactory& answers,
                    ConditionCompiler& conditions, std::pmr::memory_resource& rules_memory,
-                   std::pmr::memory_resource& texts_memory, Problems& problems);
+                   std::pmr::memory_resource& cells_memory, std::pmr::memory_resource& texts_memory,
+                   Problems& problems);
 
   // In order of declaration.
   std::vector<const Objective*> Build();
@@ -107,6 +108,7 @@ class ObjectiveBuilder {
   AnswerFactory& answers_;
   ConditionCompiler& conditions_;
   std::pmr::memory_resource& rules_memory_;
+  std::pmr::memory_resource& cells_memory_;
   std::pmr::memory_resource& texts_memory_;
   Problems& problems_;
   StringMap<Targeting> targeting_;

@@ -148,7 +148,7 @@ class SnapshotCompiler {
     size_t namespace_index = 0;
     for (const v1::PublishedRuleSet& published : snapshot_->proto_.rule_sets()) {
       ObjectiveBuilder builder(published, named_[namespace_index++], answers, memory.conditions, memory.rules,
-                               memory.texts, problems_);
+                               memory.cells, memory.texts, problems_);
       const std::vector<const Objective*> built = builder.Build();
       snapshot_->objectives_.insert(snapshot_->objectives_.end(), built.begin(), built.end());
     }

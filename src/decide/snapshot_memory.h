@@ -11,6 +11,7 @@ namespace signalbox::decide {
 
 struct Snapshot::Memory {
   std::pmr::monotonic_buffer_resource rules{&HugePages::Instance()};
+  std::pmr::monotonic_buffer_resource cells{&HugePages::Instance()};
   std::pmr::monotonic_buffer_resource texts{&HugePages::Instance()};
   // Keeps the regular expressions.
   ConditionCompiler conditions{texts};

@@ -310,14 +310,16 @@ class Walker {
   static void TakeCell(const CompiledExperiment& experiment, size_t cell, ExperimentStep& step) {
     step.outcome = Outcome::kTaken;
     step.cell = &experiment.cells[cell];
+    __builtin_prefetch(step.cell);
   }
 
+  // Does not look into the cell where that can wait: its memory is on its way, while other rules are asked.
   void Take(const CompiledExperiment& experiment, const CompiledCell& cell) {
-    decision_.enrolments.Add({.experiment = experiment.id, .cell = cell.name});
     taken_[taken_count_++] = {&experiment, &cell};
     layers_taken_ |= 1U << experiment.layer;
-    if (experiment.chooses_model) model_experiment_ = &experiment;
-    if (cell.choice.answer == nullptr) return;
+    if (!experiment.chooses_model) return;
+    model_experiment_ = &experiment;
+    if (!experiment.each_cell_has_model && cell.choice.answer == nullptr) return;
     choice_ = &cell.choice;
     experiment_chose_ = true;
   }
@@ -367,6 +369,8 @@ class Walker {
     decision_.fallbacks = policy_->FallbacksOf(choice_->model);
     decision_.static_answer = policy_->static_answer;
     decision_.limits = policy_->limits;
+    for (size_t i = 0; i < taken_count_; ++i)
+      decision_.enrolments.Add({.experiment = taken_[i].experiment->id, .cell = taken_[i].cell->name});
     AddOverlays();
   }
 

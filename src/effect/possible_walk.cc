@@ -80,7 +80,7 @@ std::string DrawId(const decide::Draw& draw) {
   // GrowthBook's hashes know no purpose.
   const bool is_own = draw.hash == decide::HashVersion::kSignalbox;
   return fmt::format("{} {} {}", static_cast<int>(draw.hash), is_own ? static_cast<int>(draw.purpose) : 0,
-                     draw.seed_text);
+                     draw.seed_text());
 }
 
 std::set<std::string> DependentDraws(const std::vector<const decide::Objective*>& objectives) {
