@@ -53,7 +53,7 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, size_t bytes_max) 
   if (file.get() < 0) return ErrnoStatus(errno, "open", path);
   struct stat info;
   if (fstat(file.get(), &info) != 0) return ErrnoStatus(errno, "stat", path);
-  if (!S_ISREG(info.st_mode)) return absl::InvalidArgumentError(fmt::format("{}: not a regular file", path));
+  if (!S_ISREG(info.st_mode)) return absl::FailedPreconditionError(fmt::format("{}: not a regular file", path));
   auto too_large = [&](size_t bytes) {
     return absl::InvalidArgumentError(fmt::format("{}: {} bytes, the limit is {}", path, bytes, bytes_max));
   };

@@ -10,9 +10,9 @@
 
 namespace signalbox {
 
-// The content of a regular file of at most `bytes_max` bytes. NOT_FOUND, PERMISSION_DENIED, INVALID_ARGUMENT (too
-// large), RESOURCE_EXHAUSTED (too few file descriptors) or INTERNAL, each naming the path; a file that is too large is
-// refused by its size, before it is read.
+// The content of a regular file of at most `bytes_max` bytes. NOT_FOUND, PERMISSION_DENIED, FAILED_PRECONDITION (a
+// folder or a pipe), INVALID_ARGUMENT (too large; by its size, before it is read), RESOURCE_EXHAUSTED (too few file
+// descriptors) or INTERNAL, each naming the path.
 absl::StatusOr<std::string> ReadFile(const std::string& path, size_t bytes_max);
 
 // Replaces `path` so that a reader, or a crash at any moment, sees the old content or the new, whole: temporary file

@@ -60,9 +60,9 @@ TEST_F(FileTest, WantOfFileDescriptorsIsNotAFileThatIsTooLarge) {
 }
 
 TEST_F(FileTest, AFolderOrAPipeIsRefusedAndDoesNotHang) {
-  EXPECT_EQ(ReadFile(folder_, 100).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(ReadFile(folder_, 100).status().code(), absl::StatusCode::kFailedPrecondition);
   ASSERT_EQ(mkfifo(Path("pipe").c_str(), 0600), 0);
-  EXPECT_EQ(ReadFile(Path("pipe"), 100).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(ReadFile(Path("pipe"), 100).status().code(), absl::StatusCode::kFailedPrecondition);
 }
 
 }  // namespace

@@ -7,8 +7,8 @@
 
 namespace signalbox::cli {
 
-// 0 success; 1 the input was refused (rules with errors, an unknown version, ...); 2 the environment failed (a file, a
-// port, a store).
+// 0 success; 1 the input was refused (rules with errors, an unknown version, ...); 2 the environment failed (a file
+// that is not there or is none, a port, a store).
 struct Outcome {
   int exit_code = 0;
 };

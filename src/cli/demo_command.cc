@@ -4,13 +4,13 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <deque>
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <utility>
 
 #include "base/status.h"
 #include "cli/commands.h"
@@ -18,6 +18,7 @@
 #include "cli/demo/demo_system.h"
 #include "cli/demo/hints.h"
 #include "cli/demo/progress.h"
+#include "cli/rule_folder.h"
 #include "cli/send/live_text.h"
 #include "cli/send/traffic_sender.h"
 #include "cli/stop_signal.h"
@@ -63,16 +64,10 @@ absl::Status LockFolder(const std::string& folder) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<std::string>> RuleFiles(const std::string& folder) {
-  std::vector<std::string> files;
-  std::error_code error;
-  for (fs::directory_iterator file(folder, error), end; !error && file != end; file.increment(error)) {
-    if (file->path().extension() == ".js") files.push_back(file->path().string());
-  }
-  if (error) return absl::NotFoundError(fmt::format("list {}: {}", folder, error.message()));
-  if (files.empty()) return absl::NotFoundError(fmt::format("{}: no rule file (*.js) in it", folder));
-  std::sort(files.begin(), files.end());
-  return files;
+absl::StatusOr<std::vector<std::string>> RuleFiles(const std::string& path) {
+  ASSIGN_OR_RETURN(RuleFolder folder, ListRuleFolder(path));
+  if (folder.rule_files.empty()) return absl::NotFoundError(fmt::format("{}: no rule file (*.js) in it", path));
+  return std::move(folder.rule_files);
 }
 
 std::string OwnPath() {

@@ -1,7 +1,9 @@
 #include "cli/line_reader.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,6 +14,50 @@
 #include "base/status.h"
 
 namespace signalbox::cli {
+namespace {
+
+// Who starts both ends of a pipe starts them together; a path typed wrongly is waited for no longer than this.
+constexpr int kFirstWriterWaitMs = 2'000;
+
+// Not what a shell opens for `<(command)`: that is a link to a pipe which has its writer.
+bool IsPipeInFileSystem(const std::string& path) {
+  struct stat info;
+  return lstat(path.c_str(), &info) == 0 && S_ISFIFO(info.st_mode);
+}
+
+absl::Status WaitForWriter(int fd, const std::string& path) {
+  pollfd events = {.fd = fd, .events = POLLIN, .revents = 0};
+  if (poll(&events, 1, kFirstWriterWaitMs) > 0) return absl::OkStatus();
+  return absl::UnavailableError(
+      fmt::format("{}: is a pipe that nobody has written to for {} s, expected a file, or a pipe with a writer", path,
+                  kFirstWriterWaitMs / 1000));
+}
+
+absl::Status CheckInput(int fd, const std::string& path) {
+  struct stat info;
+  if (fstat(fd, &info) != 0) return absl::UnavailableError(fmt::format("{}: {}", path, std::strerror(errno)));
+  if (S_ISDIR(info.st_mode))
+    return absl::FailedPreconditionError(fmt::format("{}: is a folder, expected a file of lines", path));
+  return IsPipeInFileSystem(path) ? WaitForWriter(fd, path) : absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<int> OpenLines(const std::string& path) {
+  if (path == "-") return STDIN_FILENO;
+  // Non-blocking, because opening a pipe waits for its other end; LineReader waits for input by itself.
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) return absl::UnavailableError(fmt::format("{}: {}", path, std::strerror(errno)));
+  if (absl::Status status = CheckInput(fd, path); !status.ok()) {
+    close(fd);
+    return status;
+  }
+  return fd;
+}
+
+void CloseLines(int fd) {
+  if (fd != STDIN_FILENO) close(fd);
+}
 
 LineReader::LineReader(int fd, size_t line_bytes_max, std::function<absl::Status()> before_waiting)
     : fd_(fd),

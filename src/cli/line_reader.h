@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "absl/status/statusor.h"
@@ -52,5 +53,10 @@ class LineReader {
   bool is_skipping_ = false;  // inside a line that is too long
   bool is_at_end_ = false;
 };
+
+// `path` to be read line by line; "-" is the standard input. UNAVAILABLE: it cannot be opened, or is a pipe in the file
+// system that nobody has written to for 2 s. FAILED_PRECONDITION: it is a folder. CloseLines closes it.
+absl::StatusOr<int> OpenLines(const std::string& path);
+void CloseLines(int fd);
 
 }  // namespace signalbox::cli

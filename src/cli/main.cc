@@ -1,8 +1,20 @@
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <string_view>
 
 #include "cli/commands.h"
+#include "cli/published_rules.h"
+
+namespace {
+
+// Options that cannot be understood are no reason for a program to get something else than what it asked for.
+bool WantsJson(int argc, char** argv) {
+  return std::any_of(argv, argv + argc, [](const char* argument) { return std::string_view(argument) == "--json"; });
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   // A limit on file sizes (ulimit -f) is an error to report, not a reason to die.
@@ -25,6 +37,11 @@ int main(int argc, char** argv) {
     app.parse(argc, argv);
     return std::fflush(stdout) == 0 ? outcome.exit_code : 2;
   } catch (const CLI::ParseError& error) {
+    if (WantsJson(argc, argv) && error.get_exit_code() != 0) {
+      std::printf("%s\n",
+                  signalbox::cli::Dump(signalbox::cli::ErrorJson(absl::InvalidArgumentError(error.what()))).c_str());
+      return 1;
+    }
     // CLI11 has a number above 100 for each kind of mistake; ours are in commands.h.
     return app.exit(error) == 0 ? 0 : 1;
   } catch (const std::exception& error) {

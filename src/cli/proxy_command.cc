@@ -307,7 +307,8 @@ void AddProxy(CLI::App& app, Outcome& outcome) {
   CLI::App* command = app.add_subcommand("proxy", "Carry requests to models: the in-path data plane");
   command->add_option("--listen", options->proxy.listen, "HOST:PORT for gRPC; port 0 takes a free one")->required();
   command->add_option("--workers", options->proxy.workers, "Threads; 0: one for each core")->capture_default_str();
-  command->add_option("--rules", options->rule_files, "Rule files (.js), read again when they change");
+  command->add_option("--rules", options->rule_files,
+                      "Rule files (.js), or folders of them, read again when they change");
   command->add_option("--placement", options->placement_file, "Placement file (.json), read again when it changes");
   command->add_option("--namespace", options->namespace_name, "Namespace of the rule files")->capture_default_str();
   command->add_option("--control", options->subscriber.control,

@@ -4,6 +4,7 @@
 #include <pwd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 
 #include "absl/time/time.h"
@@ -50,7 +51,11 @@ void AddOptions(CLI::App& command, PublishedRulesOptions& options) {
 
 absl::StatusOr<std::unique_ptr<store::Store>> OpenExisting(const PublishedRulesOptions& options) {
   RETURN_IF_ERROR(store::CheckNamespace(options.namespace_name));
-  absl::StatusOr<std::unique_ptr<store::Store>> store = store::OpenStore(options.store, store::OpenMode::kExisting);
+  return Open(options.store, store::OpenMode::kExisting);
+}
+
+absl::StatusOr<std::unique_ptr<store::Store>> Open(const std::string& spec, store::OpenMode mode) {
+  absl::StatusOr<std::unique_ptr<store::Store>> store = store::OpenStore(spec, mode);
   // Elsewhere NOT_FOUND is a namespace or a version: an answer, and no trouble with the environment.
   if (absl::IsNotFound(store.status())) return absl::UnavailableError(store.status().message());
   return store;
@@ -63,9 +68,7 @@ std::string DefaultAuthor() {
 
 int Fail(std::string_view command, const absl::Status& status, bool json) {
   if (json) {
-    fmt::print("{}\n", Dump({{"ok", false},
-                             {"code", absl::StatusCodeToString(status.code())},
-                             {"error", std::string(Message(status))}}));
+    fmt::print("{}\n", Dump(ErrorJson(status)));
   } else if (absl::IsInvalidArgument(status)) {
     // Each line begins with a file, line and column that editors understand.
     fmt::print(stderr, "{}\nsignalbox {}: refused; nothing was written\n", Message(status), command);
@@ -74,6 +77,17 @@ int Fail(std::string_view command, const absl::Status& status, bool json) {
   }
   // A namespace or a version that is not there is an answer.
   return absl::IsNotFound(status) ? 1 : ExitCodeOf(status);
+}
+
+nlohmann::ordered_json ErrorJson(const absl::Status& status) {
+  const std::string text(Message(status));
+  nlohmann::ordered_json errors = nlohmann::ordered_json::array();
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    if (end > begin) errors.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return {{"ok", false}, {"code", absl::StatusCodeToString(status.code())}, {"error", text}, {"errors", errors}};
 }
 
 std::string TimeText(int64_t unix_ms) {

@@ -25,10 +25,17 @@ void AddOptions(CLI::App& command, PublishedRulesOptions& options);
 // The store, which must be there, and a namespace that can be one.
 absl::StatusOr<std::unique_ptr<store::Store>> OpenExisting(const PublishedRulesOptions& options);
 
+// NOT_FOUND is no answer here: what `spec` names cannot be opened is UNAVAILABLE.
+absl::StatusOr<std::unique_ptr<store::Store>> Open(const std::string& spec, store::OpenMode mode);
+
 // Of the user who runs this.
 std::string DefaultAuthor();
 
-// Prints what went wrong (with `json`: {"ok": false, "code", "error"} to standard output) and gives the exit code.
+// {"ok": false, "code", "error", "errors": [one a line]}: of every command with --json that could not do what it was
+// asked to.
+nlohmann::ordered_json ErrorJson(const absl::Status& status);
+
+// Prints what went wrong (with `json`: ErrorJson to standard output) and gives the exit code.
 int Fail(std::string_view command, const absl::Status& status, bool json);
 
 // "2026-11-21 12:04:56Z".

@@ -1,5 +1,4 @@
 // `signalbox resolve`: what would happen to this request, and why; or to these ten million.
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <unistd.h>
@@ -21,6 +20,8 @@
 #include "base/unix_time.h"
 #include "cli/commands.h"
 #include "cli/decision_json.h"
+#include "cli/line_reader.h"
+#include "cli/published_rules.h"
 #include "cli/resolve_batch.h"
 #include "cli/snapshot_from_files.h"
 #include "decide/explain.h"
@@ -58,8 +59,12 @@ struct GivenContext {
   std::vector<decide::CellName> remote_cells;
 };
 
-int RefuseWith(const absl::Status& error) {
-  fmt::print(stderr, "{}\n", Message(error));
+int RefuseWith(const absl::Status& error, bool json) {
+  if (json) {
+    fmt::print("{}\n", Dump(ErrorJson(error)));
+  } else {
+    fmt::print(stderr, "{}\n", Message(error));
+  }
   return ExitCodeOf(error);
 }
 
@@ -153,13 +158,9 @@ std::string ExplanationJson(const decide::Snapshot& snapshot, const decide::Expl
   return json.dump(2, ' ', /*ensure_ascii=*/false, nlohmann::json::error_handler_t::replace);
 }
 
-std::string ErrorJson(std::string_view message) {
-  return nlohmann::json({{"error", message}}).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
-
 int ExplainOne(const decide::Snapshot& snapshot, const ResolveOptions& options) {
   GivenContext given;
-  if (const absl::Status status = ReadContext(options, given); !status.ok()) return RefuseWith(status);
+  if (const absl::Status status = ReadContext(options, given); !status.ok()) return RefuseWith(status, options.json);
   const decide::RequestContext& context = given.context;
   const decide::Explanation explanation = decide::ExplainSteps(snapshot, context);
   const bool has_answer = explanation.decision.answer != nullptr;
@@ -168,23 +169,17 @@ int ExplainOne(const decide::Snapshot& snapshot, const ResolveOptions& options) 
   } else if (has_answer) {
     fmt::print("{}\n", ExplanationJson(snapshot, explanation));
   } else {
-    fmt::print("{}\n", ErrorJson(decide::WhyNoAnswer(snapshot, context.objective)));
+    return RefuseWith(absl::InvalidArgumentError(decide::WhyNoAnswer(snapshot, context.objective)), options.json);
   }
   return has_answer ? 0 : 1;
 }
 
 int RunBatch(const decide::Snapshot& snapshot, const ResolveOptions& options) {
-  int input = STDIN_FILENO;
-  if (!options.batch_file.empty() && options.batch_file != "-") {
-    input = open(options.batch_file.c_str(), O_RDONLY | O_CLOEXEC);
-    if (input < 0) {
-      fmt::print(stderr, "{}: {}\n", options.batch_file, std::strerror(errno));
-      return 2;
-    }
-  }
-  const absl::StatusOr<BatchCounts> counts = ResolveBatch(snapshot, input, STDOUT_FILENO);
-  if (input != STDIN_FILENO) close(input);
-  if (!counts.ok()) return RefuseWith(counts.status());
+  const absl::StatusOr<int> input = OpenLines(options.batch_file.empty() ? "-" : options.batch_file);
+  if (!input.ok()) return RefuseWith(input.status(), options.json);
+  const absl::StatusOr<BatchCounts> counts = ResolveBatch(snapshot, *input, STDOUT_FILENO);
+  CloseLines(*input);
+  if (!counts.ok()) return RefuseWith(counts.status(), options.json);
   if (counts->failed == 0) return 0;
   fmt::print(stderr, "{} of {} lines have errors; their answers say which\n", counts->failed, counts->lines);
   return 1;
@@ -192,7 +187,7 @@ int RunBatch(const decide::Snapshot& snapshot, const ResolveOptions& options) {
 
 int Resolve(const ResolveOptions& options) {
   const auto snapshot = SnapshotFromFiles(options.rules, options.placement, options.namespace_name);
-  if (!snapshot.ok()) return RefuseWith(snapshot.status());
+  if (!snapshot.ok()) return RefuseWith(snapshot.status(), options.json);
   return options.is_batch ? RunBatch(**snapshot, options) : ExplainOne(**snapshot, options);
 }
 
@@ -251,7 +246,8 @@ void AddResolve(CLI::App& app, Outcome& outcome) {
       "   \"remote_cells\":{\"777\":\"1\"}}\n"
       "of which only the Objective must be there; without a time nothing that depends on time is in effect. Exit code "
       "1 when a request, a line or the rules have errors.");
-  resolve->add_option("--rules", options->rules, "Rule files (.js); together they are one rule set")->required();
+  resolve->add_option("--rules", options->rules, "Rule files (.js), or folders of them; together they are one rule set")
+      ->required();
   resolve->add_option("--placement", options->placement, "Placement file (.json): where models are");
   resolve->add_option("--namespace", options->namespace_name, "Namespace of the rules")->capture_default_str();
   CLI::Option* explain = resolve->add_flag("--explain", options->explain,
@@ -263,7 +259,7 @@ void AddResolve(CLI::App& app, Outcome& outcome) {
           ->type_name("[FILE]")
           ->expected(0, 1)
           ->excludes(explain);
-  resolve->add_flag("--json", options->json, "Print the explanation as JSON")->excludes(batch);
+  resolve->add_flag("--json", options->json, "Print the explanation as JSON, also for errors")->excludes(batch);
   AddContextOptions(*resolve, *options);
   resolve->callback([options, batch, &outcome] {
     options->is_batch = batch->count() > 0;

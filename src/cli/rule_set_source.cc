@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
-#include <filesystem>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -16,6 +15,7 @@
 #include "base/unix_time.h"
 #include "cli/commands.h"
 #include "cli/published_rules.h"
+#include "cli/rule_folder.h"
 #include "rules/rules.h"
 #include "store/store.h"
 
@@ -23,7 +23,6 @@ namespace signalbox::cli {
 namespace {
 
 constexpr std::string_view kNewest = "newest";
-constexpr std::string_view kTestSuffix = ".test.js";
 
 struct VersionName {
   std::optional<int64_t> number;  // unset: the newest
@@ -39,38 +38,19 @@ std::optional<VersionName> ParseVersionName(std::string_view name) {
   return VersionName{number};
 }
 
-absl::StatusOr<std::vector<std::string>> RuleFilesIn(const std::string& folder) {
-  std::vector<std::string> files;
-  std::error_code error;
-  for (std::filesystem::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
-    const std::string path = entry->path().string();
-    if (path.ends_with(".js") && !path.ends_with(kTestSuffix)) files.push_back(path);
+// "a.js,b.js" are two.
+std::vector<std::string> PathsIn(std::string_view name) {
+  std::vector<std::string> paths;
+  while (!name.empty()) {
+    const size_t comma = std::min(name.find(','), name.size());
+    paths.emplace_back(name.substr(0, comma));
+    name.remove_prefix(std::min(comma + 1, name.size()));
   }
-  if (error) return absl::UnavailableError(fmt::format("{}: {}", folder, error.message()));
-  if (files.empty()) return absl::InvalidArgumentError(fmt::format("{}: there are no rule files (.js) in it", folder));
-  std::sort(files.begin(), files.end());
-  return files;
-}
-
-absl::StatusOr<std::vector<std::string>> FilesOf(const std::string& name) {
-  std::vector<std::string> files;
-  for (std::string_view rest = name; !rest.empty();) {
-    const size_t comma = std::min(rest.find(','), rest.size());
-    const std::string path(rest.substr(0, comma));
-    rest.remove_prefix(std::min(comma + 1, rest.size()));
-    std::error_code error;
-    if (!std::filesystem::is_directory(path, error)) {
-      files.push_back(path);
-      continue;
-    }
-    ASSIGN_OR_RETURN(const std::vector<std::string> in_folder, RuleFilesIn(path));
-    files.insert(files.end(), in_folder.begin(), in_folder.end());
-  }
-  return files;
+  return paths;
 }
 
 absl::StatusOr<v1::RuleSet> ReadFiles(const RuleSetSources& sources, const std::string& name) {
-  ASSIGN_OR_RETURN(const std::vector<std::string> paths, FilesOf(name));
+  ASSIGN_OR_RETURN(const std::vector<std::string> paths, RuleFilesOf(PathsIn(name)));
   const absl::StatusOr<std::vector<rules::SourceFile>> files = rules::ReadSourceFiles(paths);
   if (absl::IsNotFound(files.status()) && ParseVersionName(name).has_value())
     return absl::InvalidArgumentError(fmt::format("{}: a published version needs --store sqlite:PATH", name));
@@ -127,9 +107,7 @@ absl::StatusOr<std::shared_ptr<const decide::Snapshot>> Compile(v1::PublishedRul
 
 int FailToCompare(const absl::Status& status, bool json) {
   if (json) {
-    fmt::print("{}\n", Dump({{"ok", false},
-                             {"code", absl::StatusCodeToString(status.code())},
-                             {"error", std::string(Message(status))}}));
+    fmt::print("{}\n", Dump(ErrorJson(status)));
   } else {
     fmt::print(stderr, "{}\n", Message(status));
   }

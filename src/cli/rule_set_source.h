@@ -28,7 +28,7 @@ absl::StatusOr<v1::PublishedRuleSet> ReadRuleSet(const RuleSetSources& sources, 
 // The rule set alone, placed nowhere.
 absl::StatusOr<std::shared_ptr<const decide::Snapshot>> Compile(v1::PublishedRuleSet rule_set);
 
-// Prints why a command that compares could not (with `json`: {"ok": false, "code", "error"} to the standard output),
+// Prints why a command that compares could not (with `json`: ErrorJson to the standard output),
 // and gives its exit code.
 int FailToCompare(const absl::Status& status, bool json);
 

@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <filesystem>
 #include <system_error>
+#include <utility>
 
 #include "base/status.h"
+#include "cli/rule_folder.h"
 
 namespace signalbox::cli {
 namespace {
@@ -33,21 +35,9 @@ bool IsFile(const std::string& path) {
   return fs::is_regular_file(path, error);
 }
 
-absl::StatusOr<TestTarget> InFolder(const std::string& folder) {
-  TestTarget target;
-  std::error_code error;
-  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
-    const std::string path = entry->path().string();
-    if (IsTest(path)) {
-      target.test_files.push_back(path);
-    } else if (path.ends_with(kRuleEnding)) {
-      target.rule_files.push_back(path);
-    }
-  }
-  if (error) return absl::InternalError(fmt::format("list {}: {}", folder, error.message()));
-  std::sort(target.rule_files.begin(), target.rule_files.end());
-  std::sort(target.test_files.begin(), target.test_files.end());
-  return target;
+absl::StatusOr<TestTarget> InFolder(const std::string& path) {
+  ASSIGN_OR_RETURN(RuleFolder folder, ListRuleFolder(path));
+  return TestTarget{std::move(folder.rule_files), std::move(folder.test_files)};
 }
 
 absl::StatusOr<TestTarget> ForTest(const std::string& test) {

@@ -12,6 +12,7 @@
 #include "base/canonical_json.h"
 #include "base/status.h"
 #include "cli/commands.h"
+#include "cli/rule_folder.h"
 #include "cli/rule_set_source.h"
 #include "cli/rule_set_text.h"
 #include "cli/rules_subcommands.h"
@@ -80,17 +81,13 @@ std::string CheckAsJson(const std::string& namespace_name, const rules::Evaluati
 }
 
 int Check(const CheckOptions& options) {
-  absl::StatusOr<std::vector<rules::SourceFile>> files = rules::ReadSourceFiles(options.files);
-  if (!files.ok()) {
-    fmt::print(stderr, "{}\n", Message(files.status()));
-    return ExitCodeOf(files.status());
-  }
+  const absl::StatusOr<std::vector<std::string>> given = RuleFilesOf(options.files);
+  if (!given.ok()) return FailToCompare(given.status(), options.json);
+  absl::StatusOr<std::vector<rules::SourceFile>> files = rules::ReadSourceFiles(*given);
+  if (!files.ok()) return FailToCompare(files.status(), options.json);
   rules::Evaluation evaluation = rules::EvaluateWithDiagnostics(options.sources.namespace_name, *files);
   absl::StatusOr<std::string> json = CanonicalJson(evaluation.rule_set);
-  if (!json.ok()) {
-    fmt::print(stderr, "{}\n", Message(json.status()));
-    return 2;
-  }
+  if (!json.ok()) return FailToCompare(json.status(), options.json);
   std::vector<effect::Warning> warnings;
   if (evaluation.diagnostics.empty()) {
     absl::StatusOr<std::vector<effect::Warning>> found = WarningsOf(options, evaluation.rule_set);
@@ -123,7 +120,9 @@ int Check(const CheckOptions& options) {
 void AddCheck(CLI::App& rules, Outcome& outcome) {
   auto options = std::make_shared<CheckOptions>();
   CLI::App* check = rules.add_subcommand("check", "Evaluate rule files and report everything that is wrong with them");
-  check->add_option("FILE", options->files, "Rule files (.js); together they are the rule set of one namespace")
+  check
+      ->add_option("FILE", options->files,
+                   "Rule files (.js), or folders of them; together they are the rule set of one namespace")
       ->required();
   AddOptions(*check, options->sources);
   check->add_option(
@@ -131,7 +130,7 @@ void AddCheck(CLI::App& rules, Outcome& outcome) {
       "Rules that run, as in `rules diff` (files, a folder, v3, newest): warn of what moves their users back");
   check->add_option("--at", options->at, "The time that counts as now, such as 2026-11-01T00:00:00Z");
   check->add_flag("--strict", options->strict, "Fail where there are warnings, too");
-  check->add_flag("--json", options->json, "Print the diagnostics, or the rule set, as JSON");
+  check->add_flag("--json", options->json, "Print the diagnostics, or the rule set, as JSON, also for errors");
   check->callback([options, &outcome] { outcome.exit_code = Check(*options); });
 }
 

@@ -6,6 +6,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "base/rfc3339.h"
 #include "base/status.h"
@@ -13,6 +14,7 @@
 #include "cli/rule_set_source.h"
 #include "cli/rule_set_text.h"
 #include "cli/rules_subcommands.h"
+#include "control/traffic_settings.h"
 #include "effect/effect.h"
 #include "effect/effect_text.h"
 
@@ -66,6 +68,20 @@ nlohmann::ordered_json ToJson(const effect::ObjectiveEffect& effect) {
   return json;
 }
 
+// Where who reads the rules would expect something else: what operators have set goes before them.
+std::vector<std::string> TrafficNotes(const v1::PublishedRuleSet& after) {
+  std::vector<std::string> notes;
+  for (const v1::ShiftSetting& setting : after.traffic().shifts()) {
+    const v1::TrafficShift* shift = control::FindShift(after.rule_set(), setting.shift());
+    if (shift == nullptr || (setting.has_delay_ms() && !shift->has_schedule())) continue;
+    notes.push_back(fmt::format("traffic shift {} {} {}: {}", shift->id(), setting.has_delay_ms() ? "is" : "stays",
+                                control::SettingText(setting),
+                                setting.has_delay_ms() ? "its steps come as much later than these rules say"
+                                                       : "what these rules say of its share is not in effect"));
+  }
+  return notes;
+}
+
 absl::Status Diff(const DiffOptions& options) {
   ASSIGN_OR_RETURN(const int64_t at, ReadTime(options.at));
   ASSIGN_OR_RETURN(const v1::PublishedRuleSet before, ReadRuleSet(options.sources, options.before));
@@ -74,16 +90,19 @@ absl::Status Diff(const DiffOptions& options) {
   ASSIGN_OR_RETURN(const auto new_snapshot, Compile(after));
   const effect::Effect effect = effect::EffectOf(*old_snapshot, *new_snapshot, at);
   const std::vector<std::string> rules = DescribeChanges(before.rule_set(), after.rule_set());
+  const std::vector<std::string> notes = TrafficNotes(after);
   if (options.json) {
     nlohmann::ordered_json json = {{"ok", true}, {"at", Rfc3339(at)}, {"rules", rules}};
     json["objectives"] = nlohmann::ordered_json::array();
     for (const effect::ObjectiveEffect& each : effect.objectives) json["objectives"].push_back(ToJson(each));
     json["unchanged_objectives"] = effect.unchanged;
+    json["notes"] = notes;
     fmt::print("{}\n", Dump(json));
     return absl::OkStatus();
   }
   for (const std::string& rule : rules) fmt::print("{}\n", rule);
   fmt::print("{}{}", rules.empty() ? "" : "\n", effect::DescribeEffect(effect));
+  for (const std::string& note : notes) fmt::print("note: {}\n", note);
   return absl::OkStatus();
 }
 

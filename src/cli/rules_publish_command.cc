@@ -5,6 +5,7 @@
 
 #include "base/status.h"
 #include "cli/published_rules.h"
+#include "cli/rule_folder.h"
 #include "cli/rules_subcommands.h"
 #include "rules/rules.h"
 #include "rules/source_folder.h"
@@ -22,7 +23,8 @@ struct PublishOptions {
 
 absl::StatusOr<control::PublishedRules> Publish(const PublishOptions& options) {
   RETURN_IF_ERROR(store::CheckNamespace(options.common.namespace_name));
-  absl::StatusOr<std::vector<rules::SourceFile>> files = rules::ReadSourceFiles(options.files);
+  ASSIGN_OR_RETURN(const std::vector<std::string> given, RuleFilesOf(options.files));
+  absl::StatusOr<std::vector<rules::SourceFile>> files = rules::ReadSourceFiles(given);
   // Elsewhere NOT_FOUND is a namespace or a version: an answer, and no trouble with the environment.
   if (absl::IsNotFound(files.status())) return absl::UnavailableError(files.status().message());
   RETURN_IF_ERROR(files.status());
@@ -31,7 +33,7 @@ absl::StatusOr<control::PublishedRules> Publish(const PublishOptions& options) {
   for (const rules::SourceFile& file : *files) paths.push_back(file.path);
   rules::NameSourcesBelowTheirFolder(rule_set, paths);
   // Only now: rules with errors leave no trace, not even an empty store.
-  ASSIGN_OR_RETURN(auto store, store::OpenStore(options.common.store, store::OpenMode::kCreateIfMissing));
+  ASSIGN_OR_RETURN(auto store, Open(options.common.store, store::OpenMode::kCreateIfMissing));
   return control::PublishRules(*store,
                                {std::move(rule_set), options.author, options.message, options.expected_version});
 }
@@ -42,7 +44,9 @@ void AddRulesPublish(CLI::App& rules, Outcome& outcome) {
   auto options = std::make_shared<PublishOptions>();
   CLI::App* command =
       rules.add_subcommand("publish", "Check rule files and publish them as the namespace's newest version");
-  command->add_option("FILE", options->files, "Rule files (.js); together they replace all rules of the namespace")
+  command
+      ->add_option("FILE", options->files,
+                   "Rule files (.js), or folders of them; together they replace all rules of the namespace")
       ->required();
   AddOptions(*command, options->common);
   command->add_option("--author", options->author, "Who publishes")->capture_default_str();

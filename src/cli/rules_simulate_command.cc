@@ -1,11 +1,7 @@
 // `signalbox rules simulate`: a decision log against other rules.
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -78,8 +74,7 @@ void ReplayLine(const LineReader::Line& line, ContextReader& reader, effect::Rep
 }
 
 absl::Status ReplayLog(const std::string& path, effect::Replay& replay, LineCounts& counts) {
-  const int fd = path == "-" ? STDIN_FILENO : open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return absl::UnavailableError(fmt::format("{}: {}", path, std::strerror(errno)));
+  ASSIGN_OR_RETURN(const int fd, OpenLines(path));
   LineReader lines(fd, ContextReader::kBytesMax, [] { return absl::OkStatus(); });
   ContextReader reader;
   absl::Status status;
@@ -89,7 +84,7 @@ absl::Status ReplayLog(const std::string& path, effect::Replay& replay, LineCoun
     if (!status.ok() || !line->has_value()) break;
     ReplayLine(**line, reader, replay, counts);
   }
-  if (fd != STDIN_FILENO) close(fd);
+  CloseLines(fd);
   return status;
 }
 
@@ -97,8 +92,13 @@ double PercentOf(uint64_t part, uint64_t whole) {
   return whole == 0 ? 0 : 100 * static_cast<double>(part) / static_cast<double>(whole);
 }
 
+// An empty log is none that cannot be replayed.
+bool IsGood(const effect::Replay& replay, const LineCounts& counts) {
+  return replay.replayed() > 0 || counts.lines == 0;
+}
+
 nlohmann::ordered_json ToJson(const effect::Replay& replay, const LineCounts& counts) {
-  nlohmann::ordered_json json = {{"ok", true},
+  nlohmann::ordered_json json = {{"ok", IsGood(replay, counts)},
                                  {"lines", counts.lines},
                                  {"replayed", replay.replayed()},
                                  {"not_replayed",
@@ -107,6 +107,7 @@ nlohmann::ordered_json ToJson(const effect::Replay& replay, const LineCounts& co
                                    {"no_objective", counts.no_objective},
                                    {"no_model", counts.no_model}}},
                                  {"problems", counts.problems}};
+  if (!IsGood(replay, counts)) json["errors"] = {"no record of the log could be replayed"};
   if (replay.first_unix_ms() != 0) json["from"] = Rfc3339(replay.first_unix_ms());
   if (replay.first_unix_ms() != 0) json["to"] = Rfc3339(replay.last_unix_ms());
   json["models"] = nlohmann::ordered_json::array();
@@ -189,7 +190,7 @@ absl::StatusOr<bool> Simulate(const SimulateOptions& options) {
     PrintMore(replay);
     PrintMoves(replay);
   }
-  return replay.replayed() > 0 || counts.lines == 0;
+  return IsGood(replay, counts);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "cli/rule_set_source.h"
 #include "cli/rule_test_report.h"
 #include "cli/rule_test_targets.h"
 #include "cli/rules_subcommands.h"
@@ -52,10 +53,7 @@ absl::Status RunTarget(const TestTarget& target, const TestOptions& options, Tes
 
 int Test(const TestOptions& options) {
   const absl::StatusOr<std::vector<TestTarget>> targets = FindTestTargets(options.paths);
-  if (!targets.ok()) {
-    fmt::print(stderr, "{}\n", Message(targets.status()));
-    return ExitCodeOf(targets.status());
-  }
+  if (!targets.ok()) return FailToCompare(targets.status(), options.json);
   TestReport report(options.run.seed);
   int environment = 0;
   for (const TestTarget& target : *targets) {
@@ -79,7 +77,7 @@ void AddRulesTest(CLI::App& rules, Outcome& outcome) {
   command->add_option("--users", options->run.users, "Users of every distribution, instead of what the tests say")
       ->check(CLI::Range(uint32_t{1}, rules::kUsersMax));
   command->add_option("--seed", options->run.seed, "Other numbers make other generated users")->capture_default_str();
-  command->add_flag("--json", options->json, "Print the results as JSON");
+  command->add_flag("--json", options->json, "Print the results as JSON, also for errors");
   command->footer(
       "Which rules are tested:\n"
       "  rules/home.js        together with all other rule files given, as one rule set; by home.test.js beside it\n"

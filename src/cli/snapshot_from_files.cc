@@ -2,10 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/file.h"
 #include "base/status.h"
+#include "cli/rule_folder.h"
 #include "decide/placement_file.h"
 #include "rules/rules.h"
 
@@ -14,10 +17,13 @@ namespace {
 
 absl::StatusOr<v1::RuleSet> ReadRules(const std::vector<std::string>& paths, const std::string& namespace_name,
                                       std::vector<std::string>* files_read) {
-  ASSIGN_OR_RETURN(const std::vector<rules::SourceFile> files, rules::ReadSourceFiles(paths));
+  ASSIGN_OR_RETURN(const std::vector<std::string> given, RuleFilesOf(paths));
+  ASSIGN_OR_RETURN(const std::vector<rules::SourceFile> files, rules::ReadSourceFiles(given));
   if (files_read != nullptr) {
     files_read->clear();
     for (const rules::SourceFile& file : files) files_read->push_back(file.path);
+    // A folder changes when a file is added to it.
+    std::copy_if(paths.begin(), paths.end(), std::back_inserter(*files_read), IsFolder);
   }
   return rules::Evaluate(namespace_name, files);
 }

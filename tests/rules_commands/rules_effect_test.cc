@@ -7,6 +7,7 @@ namespace signalbox {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 
 class RulesEffectTest : public testing::Test {
  protected:
@@ -59,6 +60,18 @@ TEST_F(RulesEffectTest, DiffComparesPublishedVersionsAndFiles) {
   EXPECT_EQ(change.at("where"), "country in {CA, US}");
   EXPECT_EQ(change.at("example").at("country"), "CA");
   EXPECT_EQ(json.at("objectives").at(0).at("exact"), true);
+}
+
+TEST_F(RulesEffectTest, DiffSaysWhichShiftsOperatorsHaveSet) {
+  const std::string rules = WriteCanary("rules.js", 1);
+  ASSERT_EQ(folder_.Run("publish " + rules).exit_code, 0);
+  EXPECT_THAT(folder_.Run("diff newest " + rules).output, Not(HasSubstr("note:")));
+  ASSERT_EQ(
+      RunShell(fmt::format("'{}' traffic set canary 20 --store '{}'", SignalboxProgram(), folder_.Spec())).exit_code,
+      0);
+  const std::string note = "traffic shift canary stays set to 20 %: what these rules say of its share is not in effect";
+  EXPECT_THAT(folder_.Run("diff newest " + WriteCanary("rules.js", 4)).output, HasSubstr("note: " + note + "\n"));
+  EXPECT_EQ(folder_.RunJson("diff newest " + rules).at("notes").at(0), note);
 }
 
 TEST_F(RulesEffectTest, DiffRefusesWhatItCannotRead) {
