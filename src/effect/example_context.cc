@@ -10,15 +10,13 @@ namespace signalbox::effect {
 namespace {
 
 std::vector<bool> SignatureOf(const FieldTests& tests, std::string_view field, std::string_view value) {
-  std::vector<bool> holds(tests.size());
-  for (size_t test = 0; test < tests.size(); ++test) {
-    std::string_view rest = value;
-    while (field == "segments" && !rest.empty() && !holds[test]) {
-      const size_t space = std::min(rest.find(' '), rest.size());
-      holds[test] = tests.Holds(test, rest.substr(0, space));
-      rest.remove_prefix(std::min(space + 1, rest.size()));
-    }
-    if (field != "segments") holds[test] = tests.Holds(test, value);
+  if (field != "segments") return tests.AllOf(value);
+  std::vector<bool> holds = tests.AllOf("");
+  for (std::string_view rest = value; !rest.empty();) {
+    const size_t space = std::min(rest.find(' '), rest.size());
+    const std::vector<bool> of_item = tests.AllOf(rest.substr(0, space));
+    for (size_t test = 0; test < holds.size(); ++test) holds[test] = holds[test] || of_item[test];
+    rest.remove_prefix(std::min(space + 1, rest.size()));
   }
   return holds;
 }

@@ -267,7 +267,10 @@ class TestRun {
 
 absl::StatusOr<std::shared_ptr<const decide::Snapshot>> CompileForTests(v1::RuleSet rule_set) {
   constexpr uint32_t kEveryRequestPpm = 1'000'000;
-  for (v1::Shadow& shadow : *rule_set.mutable_shadows()) shadow.set_share_ppm(kEveryRequestPpm);
+  for (v1::Shadow& shadow : *rule_set.mutable_shadows()) {
+    // One that is drawn for no request is drawn for no test.
+    if (shadow.share_ppm() > 0) shadow.set_share_ppm(kEveryRequestPpm);
+  }
   v1::Snapshot proto;
   *proto.add_rule_sets()->mutable_rule_set() = std::move(rule_set);
   return decide::Snapshot::Compile(std::move(proto));

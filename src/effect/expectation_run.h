@@ -49,8 +49,9 @@ struct TestOutcome {
   bool passed = false;
 };
 
-// The rules as tests meet them: without a placement, and every shadow has all requests of which its condition holds, so
-// that what is expected of one does not depend on a draw. INVALID_ARGUMENT as of Snapshot::Compile.
+// The rules as tests meet them: without a placement, and every shadow with a sample rate above 0 has all requests of
+// which its condition holds, so that what is expected of one does not depend on a draw. INVALID_ARGUMENT as of
+// Snapshot::Compile.
 absl::StatusOr<std::shared_ptr<const decide::Snapshot>> CompileForTests(v1::RuleSet rule_set);
 
 // `snapshot` is one of CompileForTests. Thread-safe. Takes about a microsecond for each user of a distribution.

@@ -91,6 +91,17 @@ TEST(ExpectationRun, EveryKindOfExpectationFailsWithItsOwnWords) {
                   ".policy('p') | p | none", ".override('o') | o | none", ".staticAnswer() | a static answer | none"));
 }
 
+TEST(ExpectationRun, AShadowThatIsNeverDrawnIsNotExpected) {
+  const auto rules = [](const std::string& rate) {
+    return "export default [{objective: Objectives.Home, defaultModel: {name: 'home'}}, {shadowId: 's', "
+           "targetObjectives: Objectives.Home, model: {name: 'next'}, sampleRate: " +
+           rate + "}];";
+  };
+  const std::string body = "expect({objective: 'Home'}).shadow('s');";
+  EXPECT_THAT(FailuresOf(body, {}, rules("0.0001")), IsEmpty());
+  EXPECT_THAT(FailuresOf(body, {}, rules("0")), ElementsAre(".shadow('s') | s | none"));
+}
+
 TEST(ExpectationRun, WhatNoRuleNamesIsToldSoThatNoTestPassesForEver) {
   EXPECT_THAT(FailuresOf("expect({objective: 'Home'}).model('hom@1').noCell('1234');"),
               ElementsAre(HasSubstr("no rule names hom@1, did you mean \"home@1\"?"),

@@ -13,7 +13,21 @@ FieldTests::FieldTests(const std::vector<v1::FieldTest>& tests) : compiler_(memo
     protos_.back().mutable_field()->set_field("user");
     const auto compiled = compiler_.Compile(protos_.back(), memory_);
     conditions_.push_back(compiled.ok() ? *compiled : nullptr);
+    const v1::FieldTest& own = protos_.back().field();
+    if (!own.has_in() || !compiled.ok()) others_.push_back(conditions_.size() - 1);
+    if (!own.has_in() || !compiled.ok()) continue;
+    for (const std::string& text : own.in().texts()) listing_[text].push_back(conditions_.size() - 1);
   }
+}
+
+std::vector<bool> FieldTests::AllOf(std::string_view value) const {
+  std::vector<bool> holds(conditions_.size(), false);
+  for (const size_t test : others_) holds[test] = Holds(test, value);
+  // A request does not have a field that is empty.
+  const auto listing = value.empty() ? listing_.end() : listing_.find(value);
+  if (listing == listing_.end()) return holds;
+  for (const size_t test : listing->second) holds[test] = true;
+  return holds;
 }
 
 bool FieldTests::Holds(size_t test, std::string_view value) const {

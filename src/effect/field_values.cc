@@ -194,12 +194,6 @@ class Candidates {
   std::vector<Candidate> all_;
 };
 
-std::vector<bool> Signature(const FieldTests& tests, std::string_view value) {
-  std::vector<bool> holds;
-  for (size_t test = 0; test < tests.size(); ++test) holds.push_back(tests.Holds(test, value));
-  return holds;
-}
-
 // Kinds by what tells them apart.
 class KindTable {
  public:
@@ -258,7 +252,7 @@ FieldValues KindsOfText(std::string_view field, const std::vector<v1::FieldTest>
   const FieldTests compiled(tests);
   KindTable table;
   for (const Candidate& candidate : candidates.all()) {
-    const std::vector<bool> holds = Signature(compiled, candidate.value);
+    const std::vector<bool> holds = compiled.AllOf(candidate.value);
     const bool is_own = is_unit && candidate.is_named && named <= kNamedUnitsMax;
     ValueKind& kind = table.At(holds, is_own ? candidate.value : "");
     GiveExample(kind, candidate.value);

@@ -3,218 +3,81 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
 #include <set>
 #include <string_view>
 #include <tuple>
 #include <utility>
 
 #include "api/rule_set.h"
+#include "base/nearest_name.h"
+#include "base/percent.h"
 #include "base/rfc3339.h"
-#include "decide/objective.h"
-#include "effect/context_space.h"
-#include "effect/exploration.h"
-#include "effect/possible_walk.h"
+#include "decide/bucket.h"
+#include "effect/condition_tree.h"
+#include "effect/reach.h"
 
 namespace signalbox::effect {
 namespace {
 
-// Later times at which rules are looked at again: more than these do not change what can be reached in practice.
-constexpr size_t kTimesMax = 64;
-// Less than a diff may take: a check is run at every save.
-constexpr size_t kLintClassesMax = 1U << 10;
-constexpr size_t kLintPathsMax = 1U << 14;
-constexpr int64_t kMinuteMs = 60'000;
-constexpr int64_t kWeekMs = 7 * 24 * 60 * kMinuteMs;
+// To look for a name that is near means to compare with all.
+constexpr int kSuggestionsMax = 100;
 
-template <typename Callback>
-void ForEachCondition(const v1::Condition& condition, const Callback& callback) {
-  callback(condition);
-  for (const v1::Condition& each : condition.all().conditions()) ForEachCondition(each, callback);
-  for (const v1::Condition& each : condition.any().conditions()) ForEachCondition(each, callback);
-  if (condition.has_not_()) ForEachCondition(condition.not_(), callback);
-}
-
-// The times after `now` at which the rules may do something else than just before.
-class Times {
- public:
-  explicit Times(int64_t now_unix_ms) : now_(now_unix_ms) {}
-
-  void Add(int64_t time) {
-    if (time > now_) times_.insert(time);
-  }
-
-  void Add(const v1::Condition& condition) {
-    ForEachCondition(condition, [&](const v1::Condition& each) {
-      Add(each.time().from_unix_ms());
-      Add(each.time().to_unix_ms());
-      if (each.has_weekly()) AddWeek(each.weekly());
-    });
-  }
-
-  std::vector<int64_t> All() const {
-    std::vector<int64_t> all = {now_};
-    for (const int64_t time : times_) {
-      if (all.size() < kTimesMax) all.push_back(time);
+// What rules refer to, found once: there may be a hundred thousand of them.
+struct UsedNames {
+  explicit UsedNames(const v1::RuleSet& rules) {
+    for (const v1::Objective& each : rules.objectives()) {
+      policies.insert(each.policy());
+      AddModel(each.default_model());
+      for (const v1::ModelRef& model : each.fallback_models()) AddModel(model);
     }
-    return all;
+    for (const v1::ContextRule& each : rules.context_rules()) {
+      policies.insert(each.policy());
+      AddModel(each.model());
+    }
+    for (const v1::Experiment& each : rules.experiments()) {
+      layers.insert(each.layer());
+      for (const v1::Cell& cell : each.cells()) AddModel(cell.model());
+    }
+    for (const v1::TrafficShift& each : rules.traffic_shifts()) {
+      AddModel(each.to());
+      AddModel(each.from());
+    }
+    for (const v1::Shadow& each : rules.shadows()) AddModel(each.model());
+    for (const v1::Policy& each : rules.policies()) {
+      for (const v1::ModelRef& model : each.fallback_models()) AddModel(model);
+    }
+    for (const v1::Ensemble& each : rules.ensembles()) {
+      for (const v1::EnsembleMember& member : each.members()) AddModel(member.model());
+    }
+    for (const v1::Override& each : rules.overrides()) {
+      overridden_objectives.insert(each.objectives().begin(), each.objectives().end());
+      for (const v1::ModelRef& model : each.models()) ensembles.insert(model.ensemble());
+    }
   }
+
+  std::set<std::string_view> layers;
+  std::set<std::string_view> policies;
+  std::set<std::string_view> ensembles;
+  // But for those that only overrides name.
+  std::set<std::string_view> models;
+  std::set<std::string_view> overridden_objectives;
 
  private:
-  // 1970 began on a Thursday; which day a minute is on does not matter where all seven are added.
-  void AddWeek(const v1::WeeklyWindow& window) {
-    constexpr int64_t kDayMs = kWeekMs / 7;
-    for (const int64_t minute : {window.from_minute(), window.to_minute()}) {
-      const int64_t first = (now_ / kDayMs) * kDayMs + (minute - window.utc_offset_minutes()) * kMinuteMs;
-      for (int64_t day = 0; day <= 8; ++day) Add(first + day * kDayMs);
-    }
+  void AddModel(const v1::ModelRef& model) {
+    if (!model.name().empty()) models.insert(model.name());
+    if (!model.ensemble().empty()) ensembles.insert(model.ensemble());
   }
-
-  const int64_t now_;
-  std::set<int64_t> times_;
-};
-
-std::vector<int64_t> TimesOf(const decide::Objective& objective, int64_t now_unix_ms) {
-  Times times(now_unix_ms);
-  const auto add_conditions = [&](const auto& rules) {
-    for (const auto& each : rules) {
-      if (each.condition != nullptr) times.Add(*each.condition->proto);
-    }
-  };
-  add_conditions(objective.context_rules);
-  add_conditions(objective.experiments);
-  add_conditions(objective.holdouts);
-  add_conditions(objective.shifts);
-  add_conditions(objective.shadows);
-  for (const decide::CompiledExperiment& experiment : objective.experiments) {
-    times.Add(experiment.start_unix_ms);
-    times.Add(experiment.end_unix_ms);
-  }
-  for (const decide::CompiledShift& shift : objective.shifts) {
-    for (const auto& step : shift.ramp.steps) times.Add(step.from_unix_ms);
-  }
-  return times.All();
-}
-
-// What is found out of all Objectives together: a rule may be for several.
-struct Reach {
-  // Rules that give something to somebody, and rules of Objectives that were too much to follow.
-  std::set<const void*> rules;
-  // Conditions of rules that can hold at all.
-  std::set<const void*> can_hold;
-  // An experiment with models that was passed by for another one.
-  std::set<std::pair<const v1::Experiment*, const v1::Experiment*>> competing;
-  // Of Objectives whose rules were not followed, why.
-  std::map<const v1::Objective*, std::string> not_followed;
-};
-
-class ObjectiveReach {
- public:
-  ObjectiveReach(const decide::Objective& objective, int64_t now_unix_ms, Reach& reach)
-      : objective_(objective), now_unix_ms_(now_unix_ms), reach_(reach) {
-    AddQuestions(objective, space_);
-    space_.Finish();
-  }
-
-  void Follow() {
-    if (const std::string why = space_.WhyTooLarge(); !why.empty()) return GiveUp(why);
-    // "Can never apply" is to be true.
-    if (const std::string why = space_.WhyApproximate(); !why.empty()) return GiveUp(why);
-    Exploration exploration(space_, kLintClassesMax, kLintPathsMax);
-    PossibleWalk walk(objective_, now_unix_ms_, exploration);
-    const std::string too_many =
-        fmt::format("more than {} classes of requests, or {} ways that they can go", kLintClassesMax, kLintPathsMax);
-    for (const int64_t time : TimesOf(objective_, now_unix_ms_)) {
-      walk.SetTime(time);
-      if (!FollowAll(exploration, walk) || !FollowConditions(exploration, walk)) return GiveUp(too_many);
-      if (AllAreReached()) return;
-    }
-  }
-
- private:
-  bool FollowAll(Exploration& exploration, PossibleWalk& walk) {
-    return exploration.Follow({.run = [&] { walk.Walk(); },
-                               .on_path =
-                                   [&](const PathState&) {
-                                     reach_.rules.insert(walk.hits().begin(), walk.hits().end());
-                                     reach_.competing.insert(walk.competing().begin(), walk.competing().end());
-                                   },
-                               .on_class = [](const ContextClass&) {},
-                               .on_restart = [] {}});
-  }
-
-  // Each by itself, whatever comes before it.
-  bool FollowConditions(Exploration& exploration, PossibleWalk& walk) {
-    return FollowConditionsOf(objective_.context_rules, exploration, walk) &&
-           FollowConditionsOf(objective_.experiments, exploration, walk) &&
-           FollowConditionsOf(objective_.shifts, exploration, walk) &&
-           FollowConditionsOf(objective_.shadows, exploration, walk);
-  }
-
-  template <typename Rules>
-  bool FollowConditionsOf(const Rules& rules, Exploration& exploration, PossibleWalk& walk) {
-    for (const auto& rule : rules) {
-      if (reach_.can_hold.contains(rule.rule) || reach_.rules.contains(rule.rule)) continue;
-      if (cannot_hold_.contains(rule.rule)) continue;
-      bool holds = false;
-      const bool is_done = exploration.Follow({.run = [&] { holds = walk.Holds(rule.condition); },
-                                               .on_path =
-                                                   [&](const PathState&) {
-                                                     if (holds) reach_.can_hold.insert(rule.rule);
-                                                   },
-                                               .on_class = [](const ContextClass&) {},
-                                               .on_restart = [] {}});
-      if (!is_done) return false;
-      if (!reach_.can_hold.contains(rule.rule) && !DependsOnTime(*rule.condition)) cannot_hold_.insert(rule.rule);
-    }
-    return true;
-  }
-
-  static bool DependsOnTime(const decide::Condition& condition) {
-    bool depends = false;
-    ForEachCondition(*condition.proto,
-                     [&](const v1::Condition& each) { depends = depends || each.has_time() || each.has_weekly(); });
-    return depends;
-  }
-
-  // But for those that no time changes.
-  bool AllAreReached() const {
-    const auto are_reached = [&](const auto& rules) {
-      return std::all_of(rules.begin(), rules.end(), [&](const auto& each) {
-        return reach_.rules.contains(each.rule) || cannot_hold_.contains(each.rule);
-      });
-    };
-    return reach_.rules.contains(objective_.rule) && are_reached(objective_.context_rules) &&
-           are_reached(objective_.experiments) && are_reached(objective_.shifts) && are_reached(objective_.shadows);
-  }
-
-  // Nothing can be said of its rules.
-  void GiveUp(const std::string& why) {
-    reach_.not_followed[objective_.rule] = why;
-    const auto add = [&](const auto& rules) {
-      for (const auto& each : rules) reach_.rules.insert(each.rule);
-    };
-    reach_.rules.insert(objective_.rule);
-    add(objective_.context_rules);
-    add(objective_.experiments);
-    add(objective_.shifts);
-    add(objective_.shadows);
-  }
-
-  const decide::Objective& objective_;
-  const int64_t now_unix_ms_;
-  Reach& reach_;
-  ContextSpace space_;
-  // Rules whose conditions hold at no time.
-  std::set<const void*> cannot_hold_;
 };
 
 class Linter {
  public:
   Linter(const v1::RuleSet& rules, int64_t now_unix_ms, const Reach& reach, std::vector<Warning>& warnings)
-      : rules_(rules), now_unix_ms_(now_unix_ms), reach_(reach), warnings_(warnings) {}
+      : rules_(rules), now_unix_ms_(now_unix_ms), reach_(reach), warnings_(warnings), used_(rules) {}
 
   void Lint() {
+    for (const v1::Policy& each : rules_.policies()) {
+      if (each.fallback_models_size() > 0 || each.has_static_answer()) policies_with_fallback_.insert(each.name());
+    }
     for (const v1::Objective& each : rules_.objectives()) LintObjective(each);
     for (const v1::ContextRule& each : rules_.context_rules()) {
       LintWindows("context rule", each.id(), each);
@@ -223,23 +86,25 @@ class Linter {
     for (const v1::Experiment& each : rules_.experiments()) LintExperiment(each);
     for (const v1::TrafficShift& each : rules_.traffic_shifts()) {
       LintWindows("traffic shift", each.id(), each);
+      LintSchedule(each);
       if (HasShare(each)) LintReach("traffic shift", each.id(), each);
     }
     for (const v1::Shadow& each : rules_.shadows()) {
       LintWindows("shadow", each.id(), each);
-      if (each.share_ppm() > 0) LintReach("shadow", each.id(), each);
+      if (each.share_ppm() > 0) {
+        LintReach("shadow", each.id(), each);
+      } else {
+        Warn(each.source(), "shadow {}: its sampleRate is 0: {} gets no request", each.id(),
+             rule_set::ModelId(each.model()));
+      }
     }
+    LintOverrides();
     for (const v1::Holdout& each : rules_.holdouts()) LintHoldout(each);
     for (const v1::Layer& each : rules_.layers()) LintLayer(each);
     for (const v1::Ensemble& each : rules_.ensembles()) LintEnsemble(each);
     for (const v1::Policy& each : rules_.policies()) LintPolicy(each);
-    for (const auto& [later, first] : reach_.competing) {
-      if (later->layer() == first->layer() || !IsOfThis(*later)) continue;
-      Warn(later->source(),
-           "experiment {}: competes with experiment {} for the model: both have models, so that this one "
-           "gets only users whom that one leaves, in whichever layers they are",
-           later->id(), first->id());
-    }
+    LintCompeting();
+    LintHashes();
   }
 
  private:
@@ -247,18 +112,46 @@ class Linter {
   void Warn(const v1::SourceLocation& place, fmt::format_string<Arguments...> format, Arguments&&... arguments) {
     warnings_.push_back({place, fmt::format(format, std::forward<Arguments>(arguments)...)});
   }
+  template <typename... Arguments>
+  void Note(const v1::SourceLocation& place, fmt::format_string<Arguments...> format, Arguments&&... arguments) {
+    warnings_.push_back({place, fmt::format(format, std::forward<Arguments>(arguments)...), /*is_note=*/true});
+  }
 
-  bool IsOfThis(const v1::Experiment& experiment) const {
-    return std::any_of(rules_.experiments().begin(), rules_.experiments().end(),
-                       [&](const v1::Experiment& each) { return &each == &experiment; });
+  void LintCompeting() {
+    std::set<const v1::Experiment*> of_this;
+    for (const v1::Experiment& each : rules_.experiments()) of_this.insert(&each);
+    for (const auto& [later, first] : reach_.competing) {
+      if (later->layer() == first->layer() || !of_this.contains(later)) continue;
+      Warn(later->source(),
+           "experiment {}: competes with experiment {} for the model: both have models, so that this one "
+           "gets only users whom that one leaves, in whichever layers they are",
+           later->id(), first->id());
+    }
+  }
+
+  // Who comes from GrowthBook with users in cells keeps them, so that this is only worth a note.
+  void LintHashes() {
+    for (const v1::Experiment& each : rules_.experiments()) {
+      const auto other = reach_.dependent_experiments.find(&each);
+      if (other == reach_.dependent_experiments.end()) continue;
+      Note(each.source(),
+           "experiment {}: its cells depend on those of experiment {}, in another layer, because both have hashVersion "
+           "1; those with hashVersion 2 are independent",
+           each.id(), other->second->id());
+    }
+    for (const v1::Layer& each : rules_.layers()) {
+      const auto other = reach_.dependent_layers.find(&each);
+      if (other == reach_.dependent_layers.end()) continue;
+      Note(each.source(),
+           "layer {}: who is in which part of it depends on layer {}, because both have hashVersion 1; those with "
+           "hashVersion 2 are independent",
+           each.id(), other->second->id());
+    }
   }
 
   void LintObjective(const v1::Objective& objective) {
-    const auto policy = std::find_if(rules_.policies().begin(), rules_.policies().end(),
-                                     [&](const v1::Policy& each) { return each.name() == objective.policy(); });
-    const bool has_policy = policy != rules_.policies().end();
     const bool has_fallback = objective.fallback_models_size() > 0 || objective.has_static_answer() ||
-                              (has_policy && (policy->fallback_models_size() > 0 || policy->has_static_answer()));
+                              policies_with_fallback_.contains(objective.policy());
     if (!has_fallback) {
       Warn(objective.source(),
            "Objective {}: has no fallback: requests fail when their model cannot be reached; add "
@@ -266,15 +159,22 @@ class Linter {
            objective.name());
     }
     if (const auto why = reach_.not_followed.find(&objective); why != reach_.not_followed.end()) {
-      warnings_.push_back(
-          {objective.source(),
-           fmt::format("Objective {}: too much to follow, not checked for rules that nobody reaches: {}",
-                       objective.name(), why->second),
-           /*is_note=*/true});
+      Note(objective.source(), "Objective {}: too much to follow, not checked for rules that nobody reaches: {}",
+           objective.name(), why->second);
+    }
+    const std::string default_model = rule_set::ModelId(objective.default_model());
+    const bool only_itself =
+        objective.fallback_models_size() > 0 && !objective.has_static_answer() &&
+        std::all_of(objective.fallback_models().begin(), objective.fallback_models().end(),
+                    [&](const v1::ModelRef& model) { return rule_set::ModelId(model) == default_model; });
+    if (only_itself) {
+      Warn(objective.source(),
+           "Objective {}: its only fallback is its default model {}: requests fail when that cannot be reached",
+           objective.name(), default_model);
     }
     if (!reach_.rules.contains(&objective)) {
       Warn(objective.source(), "Objective {}: nobody gets its default model {}: other rules take every request",
-           objective.name(), rule_set::ModelId(objective.default_model()));
+           objective.name(), default_model);
     }
   }
 
@@ -308,6 +208,58 @@ class Linter {
       return;
     }
     LintReach("experiment", experiment.id(), experiment);
+    LintCells(experiment);
+  }
+
+  // Whether testers may choose a cell of it with `sb-override`.
+  bool CanBeOverridden(const v1::Experiment& experiment) const {
+    return std::any_of(experiment.objectives().begin(), experiment.objectives().end(),
+                       [&](const std::string& each) { return used_.overridden_objectives.contains(each); });
+  }
+
+  void LintCells(const v1::Experiment& experiment) {
+    if (experiment.has_remote() || CanBeOverridden(experiment)) return;
+    std::set<std::string_view> forced;
+    for (const auto& [unit, cell] : experiment.forced_cells()) forced.insert(cell);
+    for (const v1::Cell& cell : experiment.cells()) {
+      if (forced.contains(cell.name())) continue;
+      const std::string what = cell.has_model() ? "its model " + rule_set::ModelId(cell.model()) : "it";
+      if (reach_.without_bucket.contains(&cell)) {
+        Warn(experiment.source(),
+             "experiment {}: no bucket of its hash falls into cell {}, so that nobody gets {}: hashVersion {} tells "
+             "apart no less than {}",
+             experiment.id(), cell.name(), what, experiment.hash_version(),
+             Percent(rule_set::kEverybodyPpm /
+                     decide::BucketCount(static_cast<decide::HashVersion>(experiment.hash_version()))));
+      } else if (cell.weight_ppm() == 0 && cell.weight() == 0) {
+        Warn(experiment.source(), "experiment {}: the weight of cell {} is 0: nobody gets {}", experiment.id(),
+             cell.name(), what);
+      }
+    }
+  }
+
+  void LintSchedule(const v1::TrafficShift& shift) {
+    for (int i = 1; i < shift.schedule().steps_size(); ++i) {
+      const uint32_t before = shift.schedule().steps(i - 1).share_ppm();
+      const uint32_t after = shift.schedule().steps(i).share_ppm();
+      if (after >= before) continue;
+      Warn(shift.source(), "traffic shift {}: its schedule falls from {} to {} in step {}: users move back from {}",
+           shift.id(), Percent(before), Percent(after), i + 1, rule_set::ModelId(shift.to()));
+    }
+  }
+
+  // By name: a version that testers alone get is what overrides are for.
+  void LintOverrides() {
+    for (const v1::Override& rule : rules_.overrides()) {
+      for (const v1::ModelRef& model : rule.models()) {
+        if (model.name().empty() || used_.models.contains(model.name())) continue;
+        std::string_view near;
+        if (--suggestions_left_ >= 0)
+          near = NearestName(model.name(), std::vector<std::string_view>(used_.models.begin(), used_.models.end()));
+        Warn(rule.source(), "override {}: no other rule names any version of {}{}", rule.id(), rule_set::ModelId(model),
+             near.empty() ? "" : fmt::format(", did you mean \"{}\"?", near));
+      }
+    }
   }
 
   static bool HasShare(const v1::TrafficShift& shift) {
@@ -316,10 +268,7 @@ class Linter {
                        [](const v1::RampStep& step) { return step.share_ppm() > 0; });
   }
 
-  bool HasExperimentIn(const std::string& layer) const {
-    return std::any_of(rules_.experiments().begin(), rules_.experiments().end(),
-                       [&](const v1::Experiment& each) { return each.layer() == layer; });
-  }
+  bool HasExperimentIn(const std::string& layer) const { return used_.layers.contains(layer); }
 
   void LintHoldout(const v1::Holdout& holdout) {
     LintWindows("holdout", holdout.id(), holdout);
@@ -335,18 +284,7 @@ class Linter {
   }
 
   void LintEnsemble(const v1::Ensemble& ensemble) {
-    bool is_used = false;
-    const auto use = [&](const v1::ModelRef& model) { is_used = is_used || model.ensemble() == ensemble.name(); };
-    for (const v1::Objective& each : rules_.objectives()) use(each.default_model());
-    for (const v1::ContextRule& each : rules_.context_rules()) use(each.model());
-    for (const v1::TrafficShift& each : rules_.traffic_shifts()) use(each.to());
-    for (const v1::Experiment& each : rules_.experiments()) {
-      for (const v1::Cell& cell : each.cells()) use(cell.model());
-    }
-    for (const v1::Override& each : rules_.overrides()) {
-      for (const v1::ModelRef& model : each.models()) use(model);
-    }
-    if (is_used) return;
+    if (used_.ensembles.contains(ensemble.name())) return;
     std::string members;
     for (const v1::EnsembleMember& member : ensemble.members())
       members += fmt::format("{}{}", members.empty() ? "" : ", ", rule_set::ModelId(member.model()));
@@ -369,14 +307,21 @@ class Linter {
   }
 
   void LintPolicy(const v1::Policy& policy) {
-    // One that only targets has done so when the rules were read.
-    if (!policy.has_limits() && policy.fallback_models().empty() && !policy.has_static_answer()) return;
-    const auto refers = [&](const auto& rule) { return rule.policy() == policy.name(); };
-    const bool is_used = std::any_of(rules_.objectives().begin(), rules_.objectives().end(), refers) ||
-                         std::any_of(rules_.context_rules().begin(), rules_.context_rules().end(), refers) ||
-                         std::any_of(rules_.policies().begin(), rules_.policies().end(), [&](const v1::Policy& each) {
-                           return &each != &policy && MayExtend(each, policy);
-                         });
+    const bool is_named = used_.policies.contains(policy.name());
+    if (!policy.has_limits() && policy.fallback_models().empty() && !policy.has_static_answer()) {
+      // One that only targets has done so when the rules were read: by experiments and traffic shifts.
+      if (is_named) {
+        Warn(policy.source(),
+             "policy {}: has no limits, fallbacks or static answer: rules that refer to it get nothing", policy.name());
+      }
+      return;
+    }
+    if (policy.limits().burst() > 0 && policy.limits().requests_per_second() == 0) {
+      Warn(policy.source(), "policy {}: limits.burst without limits.requestsPerSecond limits nothing", policy.name());
+    }
+    const bool is_used =
+        is_named || std::any_of(rules_.policies().begin(), rules_.policies().end(),
+                                [&](const v1::Policy& each) { return &each != &policy && MayExtend(each, policy); });
     if (!is_used) Warn(policy.source(), "policy {}: no rule refers to it", policy.name());
   }
 
@@ -384,15 +329,17 @@ class Linter {
   const int64_t now_unix_ms_;
   const Reach& reach_;
   std::vector<Warning>& warnings_;
+  const UsedNames used_;
+  std::set<std::string_view> policies_with_fallback_;
   std::set<const void*> warned_past_;
+  int suggestions_left_ = kSuggestionsMax;
 };
 
 }  // namespace
 
 std::vector<Warning> Lint(const decide::Snapshot& snapshot, int64_t now_unix_ms) {
   Reach reach;
-  for (const decide::Objective* objective : snapshot.objectives())
-    ObjectiveReach(*objective, now_unix_ms, reach).Follow();
+  for (const decide::Objective* objective : snapshot.objectives()) AddReach(*objective, now_unix_ms, reach);
   std::vector<Warning> warnings;
   for (const v1::PublishedRuleSet& published : snapshot.proto().rule_sets())
     Linter(published.rule_set(), now_unix_ms, reach, warnings).Lint();

@@ -14,7 +14,7 @@ namespace signalbox::effect {
 struct Warning {
   v1::SourceLocation place;
   std::string message;  // "experiment 12345: nobody reaches it: ..."
-  // What was not looked at: nothing is wrong with the rules.
+  // What was not looked at, or is worth knowing: nothing is wrong with the rules.
   bool is_note = false;
 };
 

@@ -4,19 +4,35 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
+#include <string_view>
+#include <unordered_map>
 
 #include "api/rule_set.h"
 #include "base/percent.h"
 #include "decide/traffic_share.h"
 #include "effect/lint.h"
+#include "effect/possible_condition.h"
 
 namespace signalbox::effect {
 namespace {
 
-template <typename Rules>
-auto FindById(const Rules& rules, const std::string& id) {
-  return std::find_if(rules.begin(), rules.end(), [&](const auto& each) { return each.id() == id; });
-}
+// Rules by id: there may be a hundred thousand.
+template <typename Rule>
+class ById {
+ public:
+  explicit ById(const google::protobuf::RepeatedPtrField<Rule>& rules) {
+    for (const Rule& rule : rules) rules_.try_emplace(rule.id(), &rule);
+  }
+  // nullptr: there is none.
+  const Rule* Find(const std::string& id) const {
+    const auto found = rules_.find(id);
+    return found == rules_.end() ? nullptr : found->second;
+  }
+
+ private:
+  std::unordered_map<std::string_view, const Rule*> rules_;
+};
 
 template <typename Names>
 std::string Joined(const Names& names) {
@@ -31,19 +47,23 @@ class MoveFinder {
       : before_(before), after_(after), now_unix_ms_(now_unix_ms) {}
 
   std::vector<Warning> Find() {
+    for (const v1::Objective& each : after_.rule_set().objectives()) objectives_.emplace(each.name(), &each);
+    const ById experiments(before_.rule_set().experiments());
     for (const v1::Experiment& now : after_.rule_set().experiments()) {
-      const auto was = FindById(before_.rule_set().experiments(), now.id());
-      if (was != before_.rule_set().experiments().end() && Runs(*was)) CompareExperiment(*was, now);
+      if (const v1::Experiment* was = experiments.Find(now.id()); was != nullptr && Runs(*was))
+        CompareExperiment(*was, now);
     }
+    const ById layers(before_.rule_set().layers());
     for (const v1::Layer& now : after_.rule_set().layers()) {
-      const auto was = FindById(before_.rule_set().layers(), now.id());
-      if (was == before_.rule_set().layers().end()) continue;
+      const v1::Layer* was = layers.Find(now.id());
+      if (was == nullptr) continue;
       CompareDraws("layer", "everybody is drawn anew in it", *was, now);
       CompareHash("layer", *was, now);
     }
+    const ById shifts(after_.rule_set().traffic_shifts());
     for (const v1::TrafficShift& was : before_.rule_set().traffic_shifts()) {
-      const auto now = FindById(after_.rule_set().traffic_shifts(), was.id());
-      if (now == after_.rule_set().traffic_shifts().end())
+      const v1::TrafficShift* now = shifts.Find(was.id());
+      if (now == nullptr)
         CompareWithNone(was);
       else
         CompareShift(was, *now);
@@ -82,7 +102,30 @@ class MoveFinder {
     return true;
   }
 
+  // Objectives that `was` is for and `now` is not, and that are still there.
+  template <typename Rule>
+  std::vector<const v1::Objective*> ObjectivesLeft(const Rule& was, const Rule& now) const {
+    const std::set<std::string_view> kept(now.objectives().begin(), now.objectives().end());
+    std::vector<const v1::Objective*> left;
+    for (const std::string& name : was.objectives()) {
+      const auto objective = objectives_.find(name);
+      if (!kept.contains(name) && objective != objectives_.end()) left.push_back(objective->second);
+    }
+    return left;
+  }
+
+  template <typename Rule>
+  void CompareConditions(const char* kind, std::string_view consequence, const Rule& was, const Rule& now) {
+    if (!now.has_condition() || was.condition().SerializeAsString() == now.condition().SerializeAsString()) return;
+    const std::string who = WhoIsLeftOut(was.condition(), now.condition(), now_unix_ms_);
+    if (!who.empty()) Warn(now.source(), "{} {}: {}: {}", kind, now.id(), who, consequence);
+  }
+
   void CompareExperiment(const v1::Experiment& was, const v1::Experiment& now) {
+    for (const v1::Objective* objective : ObjectivesLeft(was, now))
+      Warn(now.source(), "experiment {}: is not for Objective {} any more: its users there leave it", now.id(),
+           objective->name());
+    CompareConditions("experiment", "its users there leave it", was, now);
     if (CompareDraws("experiment", "everybody in it gets a cell anew", was, now) || CompareHash("experiment", was, now))
       return;
     if (const uint32_t moved_ppm = MovedPpm(was, now); moved_ppm > 0)
@@ -135,19 +178,32 @@ class MoveFinder {
     if (old_ppm == 0) return;
     if (old_ppm < rule_set::kEverybodyPpm && CompareDraws("traffic shift", "who is shifted is drawn anew", was, now))
       return;
+    const std::string from = rule_set::ModelId(was.to());
     if (new_ppm < old_ppm)
       Warn(now.source(), "traffic shift {}: is lowered from {} to {}: users move back from {}", now.id(),
-           Percent(old_ppm), Percent(new_ppm), rule_set::ModelId(was.to()));
+           Percent(old_ppm), Percent(new_ppm), from);
+    if (const std::string to = rule_set::ModelId(now.to()); to != from)
+      Warn(now.source(), "traffic shift {}: its model was {} and is {}: its users, {}, move", now.id(), from, to,
+           Percent(std::min(old_ppm, new_ppm)));
+    CompareConditions("traffic shift", fmt::format("users there move back from {}", from), was, now);
+    for (const v1::Objective* objective : ObjectivesLeft(was, now)) {
+      const std::string to = rule_set::ModelId(objective->default_model());
+      if (to == from) continue;
+      Warn(now.source(),
+           "traffic shift {}: is not for Objective {} any more, where it was at {}: users move back from {} to {}",
+           now.id(), objective->name(), Percent(old_ppm), from, to);
+    }
   }
 
   void CompareWithNone(const v1::TrafficShift& was) {
     const uint32_t share_ppm = ShareOf(before_, was);
     if (share_ppm == 0) return;
-    for (const v1::Objective& objective : after_.rule_set().objectives()) {
-      const bool is_for_it =
-          std::find(was.objectives().begin(), was.objectives().end(), objective.name()) != was.objectives().end();
-      const std::string to = rule_set::ModelId(was.to());
-      if (!is_for_it || rule_set::ModelId(objective.default_model()) == to) continue;
+    const std::string to = rule_set::ModelId(was.to());
+    for (const std::string& name : was.objectives()) {
+      const auto found = objectives_.find(name);
+      if (found == objectives_.end()) continue;
+      const v1::Objective& objective = *found->second;
+      if (rule_set::ModelId(objective.default_model()) == to) continue;
       Warn(objective.source(), "Objective {}: traffic shift {}, at {}, is gone: users move back from {} to {}",
            objective.name(), was.id(), Percent(share_ppm), to, rule_set::ModelId(objective.default_model()));
     }
@@ -156,6 +212,7 @@ class MoveFinder {
   const v1::PublishedRuleSet& before_;
   const v1::PublishedRuleSet& after_;
   const int64_t now_unix_ms_;
+  std::unordered_map<std::string_view, const v1::Objective*> objectives_;  // after
   std::vector<Warning> warnings_;
 };
 

@@ -1,7 +1,10 @@
 #include "effect/lint.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <google/protobuf/text_format.h>
+
+#include <chrono>
 
 #include "base/status.h"
 
@@ -17,7 +20,7 @@ constexpr int64_t kNow = 1'772'366'400'000;  // 2026-03-01T12:00:00Z
 v1::PublishedRuleSet Parse(const std::string& rules) {
   v1::PublishedRuleSet published;
   EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString("rule_set { namespace: 'home' " + rules + " }", &published))
-      << rules;
+      << rules.substr(0, 1000);
   return published;
 }
 
@@ -115,7 +118,7 @@ TEST(Lint, WhatNobodyRefersToIsNamed) {
           kObjective +
           "layers { id: 'spare' seed: 'spare' unit: 'user' } "
           "holdouts { id: 'h' seed: 'h' unit: 'user' share_ppm: 10000 } "
-          "policies { name: 'spare' limits { burst: 1 } } "
+          "policies { name: 'spare' limits { requests_per_second: 1 } } "
           "ensembles { name: 'mix' mode: MEAN members { model { name: 'a' } } members { model { name: 'b' } } } "),
       testing::UnorderedElementsAre("layer spare: no experiment is in it",
                                     "holdout h: there is no experiment to hold anybody out of",
@@ -126,6 +129,117 @@ TEST(Lint, WhatNobodyRefersToIsNamed) {
 TEST(Lint, AnObjectiveWithoutFallbackIsNamed) {
   EXPECT_THAT(WarningsOf("objectives { name: 'Ranking' default_model { name: 'ranker' } } "),
               ElementsAre(HasSubstr("Objective Ranking: has no fallback")));
+}
+
+TEST(Lint, AFallbackThatIsTheDefaultModelIsNamed) {
+  const std::string objective = "objectives { name: 'Ranking' default_model { name: 'ranker' } ";
+  EXPECT_THAT(WarningsOf(objective + "fallback_models { name: 'ranker' } } "),
+              ElementsAre("Objective Ranking: its only fallback is its default model ranker: requests fail when that "
+                          "cannot be reached"));
+  EXPECT_THAT(WarningsOf(objective + "fallback_models { name: 'ranker' } fallback_models { name: 'popular' } } "),
+              IsEmpty());
+  EXPECT_THAT(WarningsOf(objective + "fallback_models { name: 'popular' } } "), IsEmpty());
+}
+
+TEST(Lint, AScheduleThatFallsIsNamed) {
+  const auto ramp = [](const std::string& last) {
+    return Shift(0, "schedule { start_unix_ms: 1000 steps { share_ppm: 500000 hold_ms: 1000 } steps { share_ppm: " +
+                        last + " } } ");
+  };
+  EXPECT_THAT(WarningsOf(kObjective + ramp("100000")),
+              ElementsAre("traffic shift canary: its schedule falls from 50 % to 10 % in step 2: users move back from "
+                          "ranker@2"));
+  EXPECT_THAT(WarningsOf(kObjective + ramp("500000")), IsEmpty());
+}
+
+TEST(Lint, ACellWithoutWeightIsNamedUnlessSomebodyCanGetIt) {
+  EXPECT_THAT(WarningsOf(kObjective + Experiment("1", "", 1'000'000)),
+              ElementsAre("experiment 1: the weight of cell 2 is 0: nobody gets its model ranker@9"));
+  EXPECT_THAT(WarningsOf(kObjective + Experiment("1", "forced_cells { key: 'u1' value: '2' } ", 1'000'000)), IsEmpty());
+  EXPECT_THAT(WarningsOf(kObjective + Experiment("1", "", 1'000'000) +
+                         "overrides { id: 'qa' objectives: 'Ranking' users: 'alice' } "),
+              IsEmpty());
+}
+
+TEST(Lint, ACellBelowOneBucketOfGrowthBooksHashIsNamed) {
+  const auto cells = [](int hash_version, uint32_t small_ppm) {
+    const auto cell = [](const std::string& name, uint32_t ppm) {
+      return fmt::format("cells {{ name: '{}' weight_ppm: {} weight: {} {} }} ", name, ppm, ppm / 1e6, kModel);
+    };
+    return kObjective + "experiments { id: 'gb' objectives: 'Ranking' allocation_ppm: 1000000 hash_version: " +
+           std::to_string(hash_version) + " " + cell("1", 1'000'000 - small_ppm) + cell("2", small_ppm) + "} ";
+  };
+  EXPECT_THAT(
+      WarningsOf(cells(2, 40)),
+      ElementsAre("experiment gb: no bucket of its hash falls into cell 2, so that nobody gets its model ranker@9: "
+                  "hashVersion 2 tells apart no less than 0.01 %"));
+  EXPECT_THAT(WarningsOf(cells(2, 400)), IsEmpty());
+  EXPECT_THAT(WarningsOf(cells(1, 400)), ElementsAre(HasSubstr("hashVersion 1 tells apart no less than 0.1 %")));
+}
+
+TEST(Lint, LayersAndExperimentsOfHashVersion1DependOnOneAnother) {
+  const auto layer = [](const std::string& id, const std::string& hash) {
+    return fmt::format("layers {{ id: '{}' seed: '{}' unit: 'user' hash_version: {} }} ", id, id, hash);
+  };
+  const auto experiment = [](const std::string& id, const std::string& in_layer, const std::string& hash) {
+    return fmt::format(
+        "experiments {{ id: '{}' objectives: 'Ranking' allocation_ppm: 1000000 unit: 'user' layer: '{}' hash_version: "
+        "{} "
+        "layer_end_ppm: 500000 cells {{ name: '1' weight_ppm: 500000 weight: 0.5 }} cells {{ name: '2' weight_ppm: "
+        "500000 weight: 0.5 parameters {{ key: '{}' value: '1' }} }} }} ",
+        id, in_layer, hash, id);
+  };
+  EXPECT_THAT(
+      WarningsOf(kObjective + layer("a", "1") + layer("b", "1") + experiment("x", "a", "0") +
+                 experiment("y", "b", "0")),
+      ElementsAre("layer b: who is in which part of it depends on layer a, because both have hashVersion 1; those with "
+                  "hashVersion 2 are independent"));
+  EXPECT_THAT(
+      WarningsOf(kObjective + layer("a", "0") + layer("b", "2") + experiment("x", "a", "1") +
+                 experiment("y", "b", "1")),
+      ElementsAre("experiment y: its cells depend on those of experiment x, in another layer, because both have "
+                  "hashVersion 1; those with hashVersion 2 are independent"));
+  EXPECT_THAT(WarningsOf(kObjective + layer("a", "1") + layer("b", "2") + experiment("x", "a", "1") +
+                         experiment("y", "b", "2")),
+              IsEmpty());
+}
+
+TEST(Lint, AShadowThatIsNeverDrawnIsNamed) {
+  EXPECT_THAT(WarningsOf(kObjective + "shadows { id: 's' objectives: 'Ranking' model { name: 'next' } } "),
+              ElementsAre("shadow s: its sampleRate is 0: next gets no request"));
+}
+
+TEST(Lint, AModelThatOnlyAnOverrideNamesIsNamedUnlessItIsAnotherVersion) {
+  const auto rule = [](const std::string& model) {
+    return "overrides { id: 'qa' objectives: 'Ranking' users: 'alice' models { " + model + " } } ";
+  };
+  EXPECT_THAT(WarningsOf(kObjective + rule("name: 'rankr'")),
+              ElementsAre("override qa: no other rule names any version of rankr, did you mean \"ranker\"?"));
+  EXPECT_THAT(WarningsOf(kObjective + rule("name: 'ranker' version: '77'")), IsEmpty());
+}
+
+TEST(Lint, APolicyWithoutEffectIsNamed) {
+  const std::string objective =
+      "objectives { name: 'Ranking' default_model { name: 'ranker' } fallback_models { name: 'popular' } policy: 'p' "
+      "} ";
+  EXPECT_THAT(WarningsOf(objective + "policies { name: 'p' } "),
+              ElementsAre("policy p: has no limits, fallbacks or static answer: rules that refer to it get nothing"));
+  EXPECT_THAT(WarningsOf(objective + "policies { name: 'p' limits { burst: 5 } } "),
+              ElementsAre("policy p: limits.burst without limits.requestsPerSecond limits nothing"));
+}
+
+TEST(Lint, TensOfThousandsOfForcedCellsTakeNoTime) {
+  std::string rules = kObjective;
+  for (int experiment = 0; experiment < 10; ++experiment) {
+    std::string forced;
+    for (int unit = 0; unit < 5'000; ++unit)
+      forced += "forced_cells { key: 'u" + std::to_string(experiment * 5'000 + unit) + "' value: '2' } ";
+    rules += Experiment(std::to_string(experiment), forced);
+  }
+  const auto begin = std::chrono::steady_clock::now();
+  WarningsOf(rules);
+  // A tenth of a second; with every name compared with every test it took four.
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(2));
 }
 
 TEST(Lint, WhatIsTooMuchToFollowIsNoted) {
@@ -172,6 +286,57 @@ TEST(LintAgainst, AnExperimentThatDoesNotRunMovesNobody) {
   const std::string later = "start_unix_ms: " + std::to_string(kNow + 1000);
   EXPECT_THAT(MovesOf(kObjective + Experiment("1", later), kObjective + Experiment("1", later + " seed: 'x'")),
               IsEmpty());
+}
+
+TEST(LintAgainst, WhoIsNotMeantAnyMoreMovesBack) {
+  const std::string us = "condition { " + In("country", "US") + "} ";
+  const std::string both = "condition { field { field: 'country' in { texts: 'CA' texts: 'US' } } } ";
+  EXPECT_THAT(
+      MovesOf(kObjective + Shift(100'000), kObjective + Shift(100'000, us)),
+      ElementsAre("traffic shift canary: does not apply any more where country is not US: users there move back "
+                  "from ranker@2"));
+  EXPECT_THAT(MovesOf(kObjective + Experiment("1", both), kObjective + Experiment("1", us)),
+              ElementsAre("experiment 1: does not apply any more where country is CA: its users there leave it"));
+  EXPECT_THAT(MovesOf(kObjective + Experiment("1", us), kObjective + Experiment("1", both)), IsEmpty());
+  EXPECT_THAT(MovesOf(kObjective + Shift(100'000, us), kObjective + Shift(100'000)), IsEmpty());
+}
+
+TEST(LintAgainst, AConditionOfTimeIsLookedAtAsItIsNow) {
+  const auto until = [](int64_t time) { return "condition { time { to_unix_ms: " + std::to_string(time) + " } } "; };
+  EXPECT_THAT(MovesOf(kObjective + Shift(100'000), kObjective + Shift(100'000, until(kNow + 1))), IsEmpty());
+  EXPECT_THAT(MovesOf(kObjective + Shift(100'000), kObjective + Shift(100'000, until(kNow))),
+              ElementsAre("traffic shift canary: does not apply any more at this time: users there move back from "
+                          "ranker@2"));
+}
+
+TEST(LintAgainst, ConditionsThatAreTooMuchToFollowMayLeaveSomebodyOut) {
+  const auto surfaces = [](const std::string& begin) {
+    std::string all;
+    for (int i = 0; i < 7; ++i)
+      all += "conditions { field { field: 'surface' regex: '^" + begin + std::to_string(i) + "-' } } ";
+    return "condition { any { " + all + "} } ";
+  };
+  EXPECT_THAT(MovesOf(kObjective + Shift(100'000, surfaces("a")), kObjective + Shift(100'000, surfaces("b"))),
+              ElementsAre(HasSubstr("may not apply any more to some requests")));
+}
+
+TEST(LintAgainst, AnObjectiveThatARuleIsNoLongerForIsNamed) {
+  const std::string both =
+      kObjective +
+      "objectives { name: 'Search' default_model { name: 'ranker' } fallback_models { name: 'popular' } } ";
+  EXPECT_THAT(MovesOf(both + Experiment("1", "objectives: 'Search' "), both + Experiment("1", "")),
+              ElementsAre("experiment 1: is not for Objective Search any more: its users there leave it"));
+  EXPECT_THAT(
+      MovesOf(both + Shift(100'000, "objectives: 'Search' "), both + Shift(100'000)),
+      ElementsAre("traffic shift canary: is not for Objective Search any more, where it was at 10 %: users move "
+                  "back from ranker@2 to ranker"));
+}
+
+TEST(LintAgainst, AShiftToAnotherModelMovesItsUsers) {
+  std::string to_3 = Shift(100'000);
+  to_3.replace(to_3.find("'2'"), 3, "'3'");
+  EXPECT_THAT(MovesOf(kObjective + Shift(100'000), kObjective + to_3),
+              ElementsAre("traffic shift canary: its model was ranker@2 and is ranker@3: its users, 10 %, move"));
 }
 
 }  // namespace

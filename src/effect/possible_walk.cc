@@ -4,9 +4,6 @@
 
 #include <algorithm>
 #include <map>
-#include <memory_resource>
-
-#include "decide/condition.h"
 
 namespace signalbox::effect {
 namespace {
@@ -36,15 +33,6 @@ std::map<std::string, std::vector<std::string>> ForcedUnits(const v1::Experiment
   for (const auto& [unit, cell] : experiment.forced_cells()) units[cell].push_back(unit);
   for (auto& [cell, of_cell] : units) std::sort(of_cell.begin(), of_cell.end());
   return units;
-}
-
-// Whether a condition that asks for nothing but the time holds.
-bool HoldsAt(const v1::Condition& condition, int64_t now_unix_ms) {
-  std::pmr::monotonic_buffer_resource memory;
-  decide::ConditionCompiler compiler(memory);
-  const auto compiled = compiler.Compile(condition, memory);
-  uint32_t notes = 0;
-  return compiled.ok() && (*compiled == nullptr || decide::Holds(**compiled, {.now_unix_ms = now_unix_ms}, notes));
 }
 
 void AddConditionOf(const decide::Condition* condition, ContextSpace& space) {
@@ -98,7 +86,7 @@ std::set<std::string> DependentDraws(const std::vector<const decide::Objective*>
 }
 
 PossibleWalk::PossibleWalk(const decide::Objective& objective, int64_t now_unix_ms, Exploration& exploration)
-    : objective_(objective), now_unix_ms_(now_unix_ms), exploration_(exploration) {
+    : objective_(objective), exploration_(exploration), condition_(exploration, now_unix_ms) {
   for (const decide::Unit& unit : objective.units) units_.push_back(NamesOf(unit));
   for (const decide::CompiledExperiment& experiment : objective.experiments) {
     std::vector<ForcedTest>& tests = forced_.emplace_back();
@@ -134,30 +122,7 @@ bool PossibleWalk::Bucket::In(uint32_t begin, uint32_t end) const {
 std::optional<size_t> PossibleWalk::UnitField(uint8_t unit) { return exploration_.UnitOf(units_[unit]); }
 
 bool PossibleWalk::Holds(const decide::Condition* condition) {
-  return condition == nullptr || Holds(*condition->proto);
-}
-
-// In order, and no further than the answer needs: what is not asked divides no class.
-bool PossibleWalk::Holds(const v1::Condition& condition) {
-  switch (condition.test_case()) {
-    case v1::Condition::kAll:
-      return std::all_of(condition.all().conditions().begin(), condition.all().conditions().end(),
-                         [&](const v1::Condition& each) { return Holds(each); });
-    case v1::Condition::kAny:
-      return std::any_of(condition.any().conditions().begin(), condition.any().conditions().end(),
-                         [&](const v1::Condition& each) { return Holds(each); });
-    case v1::Condition::kNot:
-      return !Holds(condition.not_());
-    case v1::Condition::kField:
-      return exploration_.Holds(condition.field());
-    case v1::Condition::kTime:
-    case v1::Condition::kWeekly:
-      if (const auto known = holds_now_.find(&condition); known != holds_now_.end()) return known->second;
-      return holds_now_[&condition] = HoldsAt(condition, now_unix_ms_);
-    case v1::Condition::TEST_NOT_SET:
-      return true;
-  }
-  return true;
+  return condition == nullptr || condition_.Holds(*condition->proto);
 }
 
 int32_t PossibleWalk::ForcedCell(const decide::CompiledExperiment& experiment) {

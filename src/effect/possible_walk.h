@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -13,6 +12,7 @@
 #include "decide/walk.h"
 #include "effect/context_space.h"
 #include "effect/exploration.h"
+#include "effect/possible_condition.h"
 #include "signalbox/v1/rules.pb.h"
 
 namespace signalbox::effect {
@@ -35,10 +35,7 @@ class PossibleWalk {
 
   decide::Decision Walk();
   // From the next walk on.
-  void SetTime(int64_t now_unix_ms) {
-    now_unix_ms_ = now_unix_ms;
-    holds_now_.clear();
-  }
+  void SetTime(int64_t now_unix_ms) { condition_.SetTime(now_unix_ms); }
 
   // Of the last walk. Shadows whatever is drawn for them; and the rules that gave something, as the addresses of their
   // messages in the snapshot.
@@ -54,7 +51,7 @@ class PossibleWalk {
     const decide::Draw* draw = nullptr;  // nullptr: the request's, which is taken to fall anywhere
     bool In(uint32_t begin, uint32_t end) const;
   };
-  int64_t now_unix_ms() const { return now_unix_ms_; }
+  int64_t now_unix_ms() const { return condition_.now_unix_ms(); }
   bool Holds(const decide::Condition* condition);
   bool HasUnit(uint8_t unit) { return UnitField(unit).has_value(); }
   Bucket Draw(const decide::Draw& draw) { return {this, &draw}; }
@@ -78,17 +75,14 @@ class PossibleWalk {
   };
 
   std::optional<size_t> UnitField(uint8_t unit);
-  bool Holds(const v1::Condition& condition);
 
   const decide::Objective& objective_;
-  int64_t now_unix_ms_;
   Exploration& exploration_;
+  PossibleCondition condition_;
   // By unit of the Objective: names of its fields.
   std::vector<std::vector<std::string>> units_;
   // By experiment, as in the Objective.
   std::vector<std::vector<ForcedTest>> forced_;
-  // Conditions that ask for nothing but the time.
-  std::map<const v1::Condition*, bool> holds_now_;
   std::vector<const decide::CompiledShadow*> shadows_;
   std::vector<const void*> hits_;
   Competing competing_;

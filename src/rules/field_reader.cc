@@ -79,6 +79,18 @@ Field FieldReader::Key(const Field& object, std::string_view key) const {
   return field;
 }
 
+Field FieldReader::Property(const Field& object, size_t index) const {
+  const auto& [name, value] = (*object.AsObject())[index];
+  Field field{&value, nullptr, object.place, object.path.empty() ? name : fmt::format("{}.{}", object.path, name)};
+  if (object.node != nullptr) {
+    // Most keys stand where they are written.
+    const std::vector<SourceKey>& keys = object.node->keys;
+    field.node = index < keys.size() && keys[index].name == name ? &keys[index].node : object.node->Find(name);
+  }
+  if (field.node != nullptr && field.node->place.line != 0) field.place = field.node->place;
+  return field;
+}
+
 Field FieldReader::Item(const Field& array, size_t index) const {
   Field field{&(*array.AsArray())[index], nullptr, array.place, fmt::format("{}[{}]", array.path, index)};
   if (array.node != nullptr) field.node = array.node->ItemAt(index, array.AsArray()->size());

@@ -53,6 +53,8 @@ class FieldReader {
 
   Field Rule() const;
   Field Key(const Field& object, std::string_view key) const;
+  // The key that stands at `index`: for objects with more keys than can each be searched for.
+  Field Property(const Field& object, size_t index) const;
   Field Item(const Field& array, size_t index) const;
 
   void Error(const Field& field, std::string_view what);

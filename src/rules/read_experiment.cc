@@ -122,8 +122,9 @@ class ExperimentReader {
     if (field.AsObject() == nullptr)
       return reader_.ErrorExpected(field, "an object of units and their cells: {'user-1': '2'}");
     if (reader_.HasTooManyKeys(field, kForcedCellsMax)) return;
-    for (const auto& [unit, value] : *field.AsObject()) {
-      Field cell = reader_.Key(field, unit);
+    for (size_t i = 0; i < field.AsObject()->size(); ++i) {
+      const std::string& unit = (*field.AsObject())[i].name;
+      Field cell = reader_.Property(field, i);
       if (unit.empty() || unit.size() > kUnitBytesMax) {
         reader_.Error(cell, fmt::format("a unit of {} bytes, expected 1 to {}", unit.size(), kUnitBytesMax));
       } else if (std::any_of(unit.begin(), unit.end(),
