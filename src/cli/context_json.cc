@@ -15,6 +15,7 @@
 
 #include "base/rfc3339.h"
 #include "base/status.h"
+#include "decide/snapshot.h"
 #include "telemetry/utf8.h"
 
 namespace signalbox::cli {
@@ -43,6 +44,7 @@ enum class Field : size_t {
   kRemoteCells,
   // Of the log alone.
   kModel,
+  kReason,
   kStaticAnswer,
   kTruncated,
   kCount
@@ -74,6 +76,7 @@ constexpr KnownField kContextFields[] = {{"objective", Field::kObjective, &decid
 constexpr KnownField kLogFields[] = {{"time", Field::kNow, nullptr},
                                      {"decision", Field::kRandom, nullptr},
                                      {"model", Field::kModel, nullptr},
+                                     {"reason", Field::kReason, nullptr},
                                      {"static_answer", Field::kStaticAnswer, nullptr},
                                      {"truncated", Field::kTruncated, nullptr}};
 
@@ -226,6 +229,12 @@ absl::Status ContextReader::Parser::ReadValue(const KnownField& field, const sim
       return ReadCells(field.name, value, remote_cells, request.context.remote_cells);
     case Field::kModel:
       return ReadText(field.name, value, request.model);
+    case Field::kReason: {
+      std::string_view reason;
+      const absl::Status status = ReadText(field.name, value, reason);
+      request.is_fallback = reason == decide::Name(decide::Reason::kFallback);
+      return status;
+    }
     case Field::kStaticAnswer:
       request.is_static_answer = value.is_bool() && value.get_bool().value_unsafe();
       return absl::OkStatus();

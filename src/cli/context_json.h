@@ -16,6 +16,8 @@ struct LoggedRequest {
   std::string_view model;
   // No model answered, the answer that rules declare did.
   bool is_static_answer = false;
+  // Another model was chosen, and could not be reached.
+  bool is_fallback = false;
   // Something of it was cut when it was logged: the decision cannot be made again.
   bool is_truncated = false;
 };

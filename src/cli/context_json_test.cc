@@ -74,7 +74,7 @@ TEST(ContextJson, ALineOfTheDecisionLogIsAContext) {
   ContextReader reader;
   const std::string json =
       R"({"time":"2026-03-01T12:00:00.000001Z","decision":"00ff00ff00ff00ff","snapshot":"01","objective":"A","user":"u1",)"
-      R"("experiment":"","cell":"","model":"ranker@2","reason":"default","traffic_type":"live","tenant":"","host":"h:1",)"
+      R"("experiment":"","cell":"","model":"ranker@2","reason":"fallback","traffic_type":"live","tenant":"","host":"h:1",)"
       R"("country":"US","segments":["kids"],"cells":{"1":"2"},"notes":["missing_unit"],"truncated":true,"outcome":"OK",)"
       R"("latency_us":12})";
   const std::string storage = json + std::string(64, '"');
@@ -86,6 +86,7 @@ TEST(ContextJson, ALineOfTheDecisionLogIsAContext) {
   EXPECT_EQ(logged->context.random, 0x00ff00ff00ff00ffu);
   EXPECT_EQ(logged->model, "ranker@2");
   EXPECT_TRUE(logged->is_truncated);
+  EXPECT_TRUE(logged->is_fallback);
 }
 
 TEST(ContextJson, NothingOfOneLineIsLeftInTheNext) {

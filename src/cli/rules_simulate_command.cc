@@ -58,7 +58,8 @@ void ReplayLine(const LineReader::Line& line, ContextReader& reader, effect::Rep
   } else if (request->is_truncated) {
     ++counts.truncated;
   } else {
-    switch (replay.Add(request->context, request->is_static_answer ? effect::Replay::kStaticAnswer : request->model)) {
+    switch (replay.Add(request->context, request->is_static_answer ? effect::Replay::kStaticAnswer : request->model,
+                       request->is_fallback || request->is_static_answer)) {
       case effect::Replay::Result::kReplayed:
         return;
       case effect::Replay::Result::kNoObjective:
@@ -122,8 +123,11 @@ nlohmann::ordered_json ToJson(const effect::Replay& replay, const LineCounts& co
     nlohmann::ordered_json moves = nlohmann::ordered_json::array();
     for (const auto& [move, count] : objective.moves)
       moves.push_back({{"from", move.first}, {"to", move.second}, {"requests", count}});
-    json["objectives"].push_back(
-        {{"objective", name}, {"requests", objective.requests}, {"moved", objective.moved}, {"moves", moves}});
+    json["objectives"].push_back({{"objective", name},
+                                  {"requests", objective.requests},
+                                  {"moved", objective.moved},
+                                  {"fell_back", objective.fell_back},
+                                  {"moves", moves}});
   }
   return json;
 }
@@ -168,6 +172,9 @@ void PrintMoves(const effect::Replay& replay) {
                PercentOf(objective.moved, objective.requests));
     for (const auto& [move, count] : objective.moves)
       fmt::print("  {:>12}  from {} to {}\n", count, move.first, move.second);
+    if (objective.fell_back > 0)
+      fmt::print("  {:>12}  were answered by a fallback that these rules have, too: not counted as moved\n",
+                 objective.fell_back);
   }
 }
 

@@ -3,6 +3,15 @@
 #include <algorithm>
 
 namespace signalbox::effect {
+namespace {
+
+bool CanFallBackTo(const decide::Decision& decision, std::string_view model) {
+  if (model == Replay::kStaticAnswer) return decision.static_answer != nullptr;
+  return std::any_of(decision.fallbacks.begin(), decision.fallbacks.end(),
+                     [&](const decide::Answer* fallback) { return fallback->model->id == model; });
+}
+
+}  // namespace
 
 Load& Replay::LoadOf(std::string_view model) {
   const auto known = loads_.find(model);
@@ -15,7 +24,26 @@ void Replay::AddMore(const decide::Decision& decision, uint64_t Load::*count) {
   for (const decide::Shadow* shadow : decision.shadows) ++(LoadOf(shadow->answer->model->id).*count);
 }
 
-Replay::Result Replay::Add(const decide::RequestContext& context, std::string_view logged_model) {
+Replay::ObjectiveMoves& Replay::MovesOf(std::string_view objective) {
+  const auto known = objectives_.find(objective);
+  return known != objectives_.end() ? known->second : objectives_.try_emplace(std::string(objective)).first->second;
+}
+
+void Replay::CountMove(std::string_view from, std::string_view to, ObjectiveMoves& moves) {
+  ++moves.moved;
+  std::pair<std::string, std::string> move(from, to);
+  auto known = moves.moves.find(move);
+  if (known == moves.moves.end()) {
+    if (move_kinds_ >= kNamesMax)
+      move.first = std::string(kOthers);
+    else
+      ++move_kinds_;
+    known = moves.moves.try_emplace(std::move(move), 0).first;
+  }
+  ++known->second;
+}
+
+Replay::Result Replay::Add(const decide::RequestContext& context, std::string_view logged_model, bool fell_back) {
   const decide::Decision after = decide::Decide(after_, context);
   if (after.answer == nullptr) return Result::kNoObjective;
   std::string_view from = logged_model;
@@ -34,21 +62,14 @@ Replay::Result Replay::Add(const decide::RequestContext& context, std::string_vi
     first_unix_ms_ = first_unix_ms_ == 0 ? context.now_unix_ms : std::min(first_unix_ms_, context.now_unix_ms);
     last_unix_ms_ = std::max(last_unix_ms_, context.now_unix_ms);
   }
-  auto objective = objectives_.find(context.objective);
-  if (objective == objectives_.end()) objective = objectives_.try_emplace(std::string(context.objective)).first;
-  ++objective->second.requests;
+  ObjectiveMoves& moves = MovesOf(context.objective);
+  ++moves.requests;
   if (from == to) return Result::kReplayed;
-  ++objective->second.moved;
-  std::pair<std::string, std::string> move(from, to);
-  auto known = objective->second.moves.find(move);
-  if (known == objective->second.moves.end()) {
-    if (move_kinds_ >= kNamesMax)
-      move.first = std::string(kOthers);
-    else
-      ++move_kinds_;
-    known = objective->second.moves.try_emplace(std::move(move), 0).first;
+  if (before_ == nullptr && fell_back && CanFallBackTo(after, from)) {
+    ++moves.fell_back;
+  } else {
+    CountMove(from, to, moves);
   }
-  ++known->second;
   return Result::kReplayed;
 }
 

@@ -40,11 +40,15 @@ class Replay {
     kNoObjective,  // the new rules do not have it
     kNoModel,      // the log does not say who answered, or the old rules do not have the Objective
   };
-  Result Add(const decide::RequestContext& context, std::string_view logged_model);
+  // `fell_back`: the log says that another model was chosen, and could not be reached. Which one it does not say, so
+  // that the request moves only where by the new rules it could not be answered by the same fallback.
+  Result Add(const decide::RequestContext& context, std::string_view logged_model, bool fell_back = false);
 
   struct ObjectiveMoves {
     uint64_t requests = 0;
     uint64_t moved = 0;
+    // Answered by a fallback which the new rules have too: not moved.
+    uint64_t fell_back = 0;
     std::map<std::pair<std::string, std::string>, uint64_t> moves;  // from, to
   };
 
@@ -57,6 +61,8 @@ class Replay {
   int64_t last_unix_ms() const { return last_unix_ms_; }
 
  private:
+  ObjectiveMoves& MovesOf(std::string_view objective);
+  void CountMove(std::string_view from, std::string_view to, ObjectiveMoves& moves);
   Load& LoadOf(std::string_view model);
   void AddMore(const decide::Decision& decision, uint64_t Load::*count);
 

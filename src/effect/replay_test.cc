@@ -70,6 +70,34 @@ TEST(Replay, WhoGotAStaticAnswerIsReplayedAsWhoGotNoModel) {
   EXPECT_EQ(replay.loads().at("ranker@2").after, 1u);
 }
 
+TEST(Replay, WhoWasAnsweredByAFallbackMovesOnlyWhereTheNewRulesHaveAnotherOne) {
+  const auto rules = [](const std::string& fallback) {
+    v1::Snapshot proto;
+    EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(
+        "rule_sets { rule_set { namespace: 'home' objectives { name: 'Ranking' default_model { name: 'ranker' } " +
+            fallback + " } } }",
+        &proto));
+    return *decide::Snapshot::Compile(std::move(proto));
+  };
+  const decide::RequestContext context = {.objective = "Ranking", .user = "u1"};
+  const auto same = rules("fallback_models { name: 'popular' } static_answer { message: 'x' }");
+  Replay replay(nullptr, *same);
+  replay.Add(context, "popular", /*fell_back=*/true);
+  replay.Add(context, Replay::kStaticAnswer, /*fell_back=*/true);
+  EXPECT_EQ(replay.objectives().at("Ranking").moved, 0u);
+  EXPECT_EQ(replay.objectives().at("Ranking").fell_back, 2u);
+  EXPECT_EQ(replay.loads().at("popular").before, 1u);
+  EXPECT_EQ(replay.loads().at("ranker").after, 2u);
+  // It was the model that was chosen.
+  replay.Add(context, "popular");
+  EXPECT_EQ(replay.objectives().at("Ranking").moved, 1u);
+
+  const auto other = rules("fallback_models { name: 'another' }");
+  Replay to_another(nullptr, *other);
+  to_another.Add(context, "popular", /*fell_back=*/true);
+  EXPECT_EQ(to_another.objectives().at("Ranking").moves.at({"popular", "ranker"}), 1u);
+}
+
 TEST(Replay, OldRulesDecideAnewWhereTheyAreGiven) {
   const auto before = Canary(0);
   const auto after = Canary(250'000);
