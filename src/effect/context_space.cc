@@ -100,9 +100,9 @@ void ContextSpace::AddRemote(const v1::Experiment& experiment) {
   }
 }
 
-void ContextSpace::Finish() {
+void ContextSpace::Finish(size_t named_units_max) {
   for (SpaceField& field : fields_) {
-    if (!field.is_remote) field.values = WorkOutKinds(field.name, field.tests, field.is_unit);
+    if (!field.is_remote) field.values = WorkOutKinds(field.name, field.tests, field.is_unit, named_units_max);
   }
 }
 

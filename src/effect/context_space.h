@@ -50,7 +50,8 @@ class ContextSpace {
   // The first of `fields` that a request has is a unit.
   void AddUnit(std::span<const std::string> fields);
   void AddRemote(const v1::Experiment& experiment);
-  void Finish();
+  // Where rules name more units of a field than `named_units_max`, they are not told apart.
+  void Finish(size_t named_units_max = kNamedUnitsMax);
 
   const std::vector<SpaceField>& fields() const { return fields_; }
   // Which field has more kinds of values than can be looked at; empty: none has.

@@ -1,8 +1,6 @@
 #include "effect/effect.h"
 
 #include <fmt/format.h>
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
 #include <algorithm>
 #include <memory>
@@ -15,46 +13,12 @@
 #include "effect/class_words.h"
 #include "effect/context_space.h"
 #include "effect/example_context.h"
+#include "effect/objective_parts.h"
 #include "effect/possible_walk.h"
+#include "effect/rule_identity.h"
 
 namespace signalbox::effect {
 namespace {
-
-template <typename Rule>
-std::string TextOf(Rule rule) {
-  rule.clear_source();
-  std::string text;
-  {
-    google::protobuf::io::StringOutputStream stream(&text);
-    google::protobuf::io::CodedOutputStream coded(&stream);
-    coded.SetSerializationDeterministic(true);
-    rule.SerializeToCodedStream(&coded);
-  }
-  // Its length first, so that two rules are never taken for two others.
-  return fmt::format("{}:{}", text.size(), text);
-}
-
-// All that an Objective's decisions are made from. Equal texts: equal decisions.
-std::string RulesText(const decide::Objective& objective) {
-  std::string text = TextOf(*objective.rule);
-  const auto add_all = [&](const auto& rules) {
-    text += fmt::format("{} ", rules.size());
-    for (const auto& each : rules) {
-      if (each.rule != nullptr) text += TextOf(*each.rule);
-    }
-  };
-  add_all(objective.overrides);
-  add_all(objective.context_rules);
-  add_all(objective.experiments);
-  add_all(objective.shifts);
-  add_all(objective.shadows);
-  add_all(objective.layers);
-  add_all(objective.holdouts);
-  for (const v1::Policy& policy : objective.rule_set->rule_set().policies()) text += TextOf(policy);
-  for (const v1::Ensemble& ensemble : objective.rule_set->rule_set().ensembles()) text += TextOf(ensemble);
-  for (const v1::ShiftSetting& setting : objective.rule_set->traffic().shifts()) text += setting.SerializeAsString();
-  return text;
-}
 
 // Results as they come up, each once, so that paths can be told apart by where their results lie.
 class Results {
@@ -97,47 +61,66 @@ void NoteDifferences(std::string_view what, const Rules& before, const Rules& af
   }
 }
 
-class ObjectiveComparison {
+// What is found of one part of an Objective's rules.
+struct PartEffect {
+  size_t classes = 0;
+  size_t paths = 0;
+  std::map<Aspect, std::vector<Movement>> movements;
+  std::vector<std::string> notes;
+  bool may_be_incomplete = false;
+  // Set: it was too much, and nothing above counts but the paths.
+  std::string why_not;
+};
+
+class PartComparison {
  public:
-  ObjectiveComparison(const decide::Snapshot& before, const decide::Snapshot& after, const decide::Objective& old_rules,
-                      const decide::Objective& new_rules, int64_t now_unix_ms, const Limits& limits)
-      : before_(before),
-        after_(after),
-        old_rules_(old_rules),
-        new_rules_(new_rules),
-        now_unix_ms_(now_unix_ms),
-        limits_(limits) {
-    AddQuestions(old_rules, space_);
-    AddQuestions(new_rules, space_);
-    space_.Finish();
-    dependent_draws_ = DependentDraws({&old_rules, &new_rules});
+  using Parts = std::vector<std::unique_ptr<ObjectivePart>>;
+
+  PartComparison(const Parts& parts, const ObjectivePart& part, int64_t now_unix_ms, const Limits& limits,
+                 size_t named_units_max)
+      : parts_(parts), part_(part), now_unix_ms_(now_unix_ms), limits_(limits) {
+    AddQuestions(part.before, space_);
+    AddQuestions(part.after, space_);
+    space_.Finish(named_units_max);
+    dependent_draws_ = DependentDraws({&part.before, &part.after});
   }
 
-  // Returns how many paths were followed.
-  size_t Compare(ObjectiveEffect& effect) {
-    if (const std::string why = space_.WhyTooLarge(); !why.empty()) {
-      Sample(why, effect);
-      return 0;
-    }
+  // Whether there are so many named units that it could be done in less detail.
+  bool HasManyNamedUnits() const {
+    return std::any_of(space_.fields().begin(), space_.fields().end(), [](const SpaceField& field) {
+      return field.is_unit && field.values.kinds.size() > kNamedUnitsMax;
+    });
+  }
+
+  PartEffect Compare() {
+    PartEffect effect;
+    effect.why_not = space_.WhyTooLarge();
+    if (!effect.why_not.empty()) return effect;
     if (!Explore(effect)) {
-      const size_t followed = effect.paths;
-      Sample(fmt::format("more than {} classes of requests, or {} ways that they can go", limits_.classes_max,
-                         limits_.paths_max),
-             effect);
-      return followed;
+      effect.why_not = fmt::format("more than {} classes of requests, or {} ways that they can go", limits_.classes_max,
+                                   limits_.paths_max);
+      return effect;
     }
     std::set<Aspect> aspects;
     for (const Shares& shares : changes_) {
       for (const auto& [change, share] : shares) aspects.insert(change.aspect);
     }
-    for (const Aspect& aspect : aspects) AddMovements(aspect, effect.movements);
+    for (const Aspect& aspect : aspects) AddMovements(aspect, effect.movements[aspect]);
     if (const std::string why = space_.WhyApproximate(); !why.empty()) {
       effect.notes.push_back(why);
       effect.may_be_incomplete = true;
     }
+    AddNotes(effect);
+    return effect;
+  }
+
+ private:
+  void AddNotes(PartEffect& effect) const {
     const auto has = [&](bool Movement::*what) {
-      return std::any_of(effect.movements.begin(), effect.movements.end(),
-                         [&](const Movement& movement) { return movement.*what; });
+      return std::any_of(effect.movements.begin(), effect.movements.end(), [&](const auto& of_aspect) {
+        return std::any_of(of_aspect.second.begin(), of_aspect.second.end(),
+                           [&](const Movement& movement) { return movement.*what; });
+      });
     };
     if (has(&Movement::is_counted))
       effect.notes.push_back(fmt::format(
@@ -149,24 +132,23 @@ class ObjectiveComparison {
     for (const SpaceField& field : space_.fields()) {
       if (field.values.has_units_together && !effect.movements.empty())
         effect.notes.push_back(
-            fmt::format("the rules name more than {} values of {}: where a line names them, its share is that of many "
-                        "units, not worked out for each of them",
-                        kNamedUnitsMax, field.name));
+            fmt::format("the rules name so many values of {} that they are told together: where a line names them, its "
+                        "share is that "
+                        "of many units, not worked out for each of them",
+                        field.name));
       if (field.is_remote && !effect.movements.empty())
         effect.notes.push_back(
             fmt::format("experiment {} is allocated by a platform: what is said of it is said for each "
                         "cell that the platform may give; how many get which, only it knows",
                         field.name));
     }
-    return effect.paths;
   }
 
- private:
-  bool Explore(ObjectiveEffect& effect) {
+  bool Explore(PartEffect& effect) {
     Exploration exploration(space_, limits_.classes_max, limits_.paths_max);
     exploration.CountDraws(dependent_draws_);
-    PossibleWalk old_walk(old_rules_, now_unix_ms_, exploration);
-    PossibleWalk new_walk(new_rules_, now_unix_ms_, exploration);
+    PossibleWalk old_walk(part_.before, now_unix_ms_, exploration);
+    PossibleWalk new_walk(part_.after, now_unix_ms_, exploration);
     Results results;
     std::map<std::pair<const PathResult*, const PathResult*>, Share> of_class;
     const PathResult* from = nullptr;
@@ -191,8 +173,9 @@ class ObjectiveComparison {
                                      Shares shares;
                                      for (const auto& [results_of_path, share] : of_class) {
                                        for (const Change& change :
-                                            ChangesOf(*results_of_path.first, *results_of_path.second))
-                                         shares[change] += share;
+                                            ChangesOf(*results_of_path.first, *results_of_path.second)) {
+                                         if (Decides(parts_, part_, change.aspect)) shares[change] += share;
+                                       }
                                      }
                                      of_class.clear();
                                      if (shares.empty()) return;
@@ -237,6 +220,73 @@ class ObjectiveComparison {
     for (Movement& movement : found) movements.push_back(std::move(movement));
   }
 
+  const Parts& parts_;
+  const ObjectivePart& part_;
+  const int64_t now_unix_ms_;
+  const Limits limits_;
+  ContextSpace space_;
+  std::set<std::string> dependent_draws_;
+  // Classes in which something changes, and what.
+  std::vector<ContextClass> classes_;
+  std::vector<Shares> changes_;
+};
+
+class ObjectiveComparison {
+ public:
+  ObjectiveComparison(const decide::Snapshot& before, const decide::Snapshot& after, const decide::Objective& old_rules,
+                      const decide::Objective& new_rules, int64_t now_unix_ms, const Limits& limits)
+      : before_(before),
+        after_(after),
+        old_rules_(old_rules),
+        new_rules_(new_rules),
+        now_unix_ms_(now_unix_ms),
+        limits_(limits) {}
+
+  // Returns how many paths were followed.
+  size_t Compare(ObjectiveEffect& effect) {
+    const std::vector<std::unique_ptr<ObjectivePart>> parts = PartsOf(old_rules_, new_rules_);
+    std::map<Aspect, std::vector<Movement>> movements;
+    std::string why_not;
+    for (const auto& part : parts) {
+      PartEffect found = ComparePart(parts, *part);
+      paths_ += found.paths;
+      effect.paths += found.paths;
+      effect.classes += found.classes;
+      effect.may_be_incomplete = effect.may_be_incomplete || found.may_be_incomplete;
+      for (std::string& note : found.notes) {
+        if (std::find(effect.notes.begin(), effect.notes.end(), note) == effect.notes.end())
+          effect.notes.push_back(std::move(note));
+      }
+      movements.merge(found.movements);
+      if (!found.why_not.empty()) why_not = std::move(found.why_not);
+      if (!why_not.empty()) break;
+    }
+    if (!why_not.empty()) {
+      Sample(why_not, effect);
+      return paths_;
+    }
+    for (auto& [aspect, of_aspect] : movements) {
+      for (Movement& movement : of_aspect) effect.movements.push_back(std::move(movement));
+    }
+    return paths_;
+  }
+
+ private:
+  // Each unit that rules name by itself; where that is too much, those that they do not tell apart together.
+  PartEffect ComparePart(const std::vector<std::unique_ptr<ObjectivePart>>& parts, const ObjectivePart& part) {
+    PartComparison in_detail(parts, part, now_unix_ms_, Left(), kNamedUnitsApartMax);
+    PartEffect effect = in_detail.Compare();
+    if (effect.why_not.empty() || !in_detail.HasManyNamedUnits()) return effect;
+    paths_ += effect.paths;
+    return PartComparison(parts, part, now_unix_ms_, Left(), kNamedUnitsMax).Compare();
+  }
+
+  Limits Left() const {
+    Limits left = limits_;
+    left.paths_max -= std::min(left.paths_max, paths_);
+    return left;
+  }
+
   void Sample(const std::string& why, ObjectiveEffect& effect) const {
     effect.why_sampled = why;
     effect.may_be_incomplete = true;
@@ -247,10 +297,14 @@ class ObjectiveComparison {
     effect.paths = 0;
     // The same requests every time.
     std::mt19937_64 random(1);
+    ContextSpace space;
+    AddQuestions(old_rules_, space);
+    AddQuestions(new_rules_, space);
+    space.Finish();
     std::map<Change, size_t> counts;
     std::map<Change, std::map<std::string, std::string>> examples;
     for (size_t i = 0; i < kSampledRequests; ++i) {
-      ExampleContext example = RandomExample(space_, random);
+      ExampleContext example = RandomExample(space, random);
       const decide::RequestContext context = example.Context(new_rules_.name, now_unix_ms_);
       const PathResult from = ResultOf(decide::Decide(before_, context), {});
       const PathResult to = ResultOf(decide::Decide(after_, context), {});
@@ -273,11 +327,7 @@ class ObjectiveComparison {
   const decide::Objective& new_rules_;
   const int64_t now_unix_ms_;
   const Limits limits_;
-  ContextSpace space_;
-  std::set<std::string> dependent_draws_;
-  // Classes in which something changes, and what.
-  std::vector<ContextClass> classes_;
-  std::vector<Shares> changes_;
+  size_t paths_ = 0;
 };
 
 std::vector<std::string> NotesOf(const decide::Objective& before, const decide::Objective& after) {
@@ -301,18 +351,33 @@ Effect EffectOf(const decide::Snapshot& before, const decide::Snapshot& after, i
   for (const decide::Objective* objective : after.objectives())
     objectives[std::string(objective->name)].second = objective;
   Effect effect;
+  RuleIdentity identity;
+  // Objectives with the same rules before, and the same after, change alike: where in the effect the first of them is.
+  std::map<std::pair<std::vector<size_t>, std::vector<size_t>>, size_t> known;
   size_t paths_left = limits.paths_of_all_max;
   for (const auto& [name, both] : objectives) {
     const auto& [old_rules, new_rules] = both;
-    if (old_rules != nullptr && new_rules != nullptr && RulesText(*old_rules) == RulesText(*new_rules)) {
+    const auto numbers_of = [&](const decide::Objective* rules) {
+      return rules == nullptr ? std::vector<size_t>() : identity.Of(*rules);
+    };
+    std::pair numbers(numbers_of(old_rules), numbers_of(new_rules));
+    if (numbers.first == numbers.second) {
       ++effect.unchanged;
       continue;
     }
+    const auto [same, is_new] = known.try_emplace(std::move(numbers), effect.objectives.size());
     ObjectiveEffect& of_objective = effect.objectives.emplace_back();
     of_objective.objective = name;
     of_objective.namespace_name = (new_rules != nullptr ? new_rules : old_rules)->rule_set->rule_set().namespace_();
     if (old_rules == nullptr || new_rules == nullptr) {
       of_objective.kind = old_rules == nullptr ? ObjectiveEffect::Kind::kAdded : ObjectiveEffect::Kind::kRemoved;
+      continue;
+    }
+    if (!is_new) {
+      const std::string namespace_name = of_objective.namespace_name;
+      of_objective = effect.objectives[same->second];
+      of_objective.objective = name;
+      of_objective.namespace_name = namespace_name;
       continue;
     }
     of_objective.notes = NotesOf(*old_rules, *new_rules);

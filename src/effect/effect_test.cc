@@ -1,9 +1,11 @@
 #include "effect/effect.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <google/protobuf/text_format.h>
 
 #include "base/status.h"
+#include "decide/decide.h"
 #include "effect/effect_text.h"
 
 namespace signalbox::effect {
@@ -99,8 +101,81 @@ TEST(Effect, OfManyNamedUnitsItIsSaidThatTheyAreToldTogether) {
     for (int i = 0; i < count; ++i) texts += "texts: 'u" + std::to_string(i) + "' ";
     return kObjective + Experiment("condition { field { field: 'user' in { " + texts + "} } } ");
   };
-  EXPECT_THAT(Diff(kObjective, users(33)), HasSubstr("note: the rules name more than 32 values of user"));
+  EXPECT_THAT(Diff(kObjective, users(2'001)),
+              HasSubstr("note: the rules name so many values of user that they are told"));
   EXPECT_THAT(Diff(kObjective, users(3)), testing::Not(HasSubstr("note:")));
+}
+
+// Whoever is in cell 1 by the hash stays there, so that just those of cell 2 move.
+TEST(Effect, HundredsOfNamedUnitsAreEachWorkedOut) {
+  constexpr int kUsers = 500;
+  std::string forced;
+  for (int i = 0; i < kUsers; ++i) forced += "forced_cells { key: 'u" + std::to_string(i) + "' value: '1' } ";
+  const auto before = Compile(kObjective + Experiment(""));
+  const Effect effect = EffectOf(*before, *Compile(kObjective + Experiment(forced)), kNow);
+  size_t moved = 0;
+  for (int i = 0; i < kUsers; ++i) {
+    const std::string user = "u" + std::to_string(i);
+    const auto decision = decide::Decide(*before, {.objective = "Ranking", .user = user, .now_unix_ms = kNow});
+    moved += decision.enrolments[0].cell == "2" ? 1U : 0U;
+  }
+  ASSERT_EQ(effect.objectives.at(0).why_sampled, "");
+  ASSERT_EQ(effect.objectives[0].movements.size(), 2U);
+  const Movement& movement = effect.objectives[0].movements[0];
+  EXPECT_EQ(movement.share, Share::Whole());
+  EXPECT_THAT(movement.where, HasSubstr(fmt::format("... {} more}}", moved - 12)));
+  EXPECT_THAT(effect.objectives[0].notes, testing::IsEmpty());
+}
+
+TEST(Effect, LayersThatSetParametersOnlyAreAddedUp) {
+  const auto layers = [](int cells_of_layer_7) {
+    std::string rules = kObjective + Shift(100'000);
+    for (int i = 0; i < 15; ++i) {
+      const std::string id = "l" + std::to_string(i);
+      rules += fmt::format("layers {{ id: '{}' seed: '{}' unit: 'user' }} ", id, id);
+      rules += fmt::format(
+          "experiments {{ id: 'e{}' seed: 'e{}' objectives: 'Ranking' unit: 'user' layer: '{}' layer_end_ppm: 500000 "
+          "allocation_ppm: 200000 ",
+          i, i, id);
+      const int count = i == 7 ? cells_of_layer_7 : 2;
+      for (int cell = 0; cell < count; ++cell)
+        rules += fmt::format("cells {{ name: '{}' weight_ppm: {} parameters {{ key: 'p{}' value: '{}' }} }} ", cell,
+                             1'000'000 / count, i, cell);
+      rules += "} ";
+    }
+    return rules;
+  };
+  EXPECT_EQ(Diff(layers(2), layers(4)),
+            "2.50 % of Ranking moves in experiment e7 from cell 0 to cell 1\n"
+            "2.50 % of Ranking moves in experiment e7 from cell 1 to cell 2\n"
+            "2.50 % of Ranking moves in experiment e7 from cell 1 to cell 3\n"
+            "2.50 % of Ranking gets parameter p7=1 instead of 0\n"
+            "2.50 % of Ranking gets parameter p7=2 instead of 1\n"
+            "2.50 % of Ranking gets parameter p7=3 instead of 1\n"
+            "nothing else changes\n");
+  const Effect all = EffectOf(*Compile(kObjective + Shift(100'000)), *Compile(layers(2)), kNow);
+  EXPECT_EQ(all.objectives.at(0).why_sampled, "");
+  EXPECT_EQ(all.objectives[0].movements.size(), 60U);
+  EXPECT_LT(all.objectives[0].paths, 200U);
+}
+
+TEST(Effect, ObjectivesWithTheSameRulesAreWorkedOutOnce) {
+  const auto rules = [](uint32_t share_ppm) {
+    std::string shift = Shift(share_ppm);
+    std::string all = kObjective;
+    for (int i = 0; i < 50; ++i) {
+      all += fmt::format("objectives {{ name: 'Other{}' default_model {{ name: 'ranker' version: '1' }} }} ", i);
+      shift.insert(shift.find("to {"), fmt::format("objectives: 'Other{}' ", i));
+    }
+    return all + shift;
+  };
+  const Effect effect = EffectOf(*Compile(rules(0)), *Compile(rules(500'000)), kNow, {.paths_of_all_max = 5});
+  ASSERT_EQ(effect.objectives.size(), 51U);
+  for (const ObjectiveEffect& each : effect.objectives) {
+    EXPECT_EQ(each.why_sampled, "") << each.objective;
+    EXPECT_EQ(each.movements.size(), 1U) << each.objective;
+  }
+  EXPECT_EQ(effect.objectives[1].objective, "Other1");
 }
 
 TEST(Effect, RequestsWithoutAUnitAreAClass) {
@@ -157,8 +232,10 @@ TEST(Effect, WhatIsNotCountedIsNotDenied) {
 TEST(Effect, AllObjectivesTogetherHaveAsManyPathsAsTheyMay) {
   const std::string other = "objectives { name: 'Search' default_model { name: 'ranker' version: '1' } } ";
   const auto both = [&](uint32_t share_ppm) {
-    std::string shift = Shift(share_ppm);
-    return kObjective + other + shift.insert(shift.find("to {"), "objectives: 'Search' ");
+    std::string shift = Shift(share_ppm, "unit: 'account'");
+    shift.replace(shift.find("'Ranking'"), 9, "'Search'");
+    shift.replace(shift.find("'canary'"), 8, "'search-canary'");
+    return kObjective + other + Shift(share_ppm) + shift;
   };
   const std::string text = Diff(both(0), both(500'000), {.classes_max = 100, .paths_max = 100, .paths_of_all_max = 5});
   EXPECT_THAT(text, HasSubstr("50.00 % of Ranking moves"));

@@ -242,7 +242,8 @@ ValueKind AbsentKind(size_t tests) {
   return absent;
 }
 
-FieldValues KindsOfText(std::string_view field, const std::vector<v1::FieldTest>& tests, bool is_unit) {
+FieldValues KindsOfText(std::string_view field, const std::vector<v1::FieldTest>& tests, bool is_unit,
+                        size_t named_units_max) {
   FieldValues values;
   const std::vector<size_t> regexes = RegexesOf(tests);
   const bool has_too_many_regexes = regexes.size() > kRegexesMax;
@@ -253,7 +254,7 @@ FieldValues KindsOfText(std::string_view field, const std::vector<v1::FieldTest>
   KindTable table;
   for (const Candidate& candidate : candidates.all()) {
     const std::vector<bool> holds = compiled.AllOf(candidate.value);
-    const bool is_own = is_unit && candidate.is_named && named <= kNamedUnitsMax;
+    const bool is_own = is_unit && candidate.is_named && named <= named_units_max;
     ValueKind& kind = table.At(holds, is_own ? candidate.value : "");
     GiveExample(kind, candidate.value);
     if (candidate.is_named) {
@@ -271,14 +272,14 @@ FieldValues KindsOfText(std::string_view field, const std::vector<v1::FieldTest>
   const bool has_order = std::any_of(tests.begin(), tests.end(),
                                      [](const v1::FieldTest& test) { return test.has_number() || test.has_version(); });
   values.is_approximate = has_text && has_order;
-  values.has_units_together = is_unit && named > kNamedUnitsMax;
+  values.has_units_together = is_unit && named > named_units_max;
   values.is_too_many = has_too_many_regexes || values.kinds.size() > kKindsMax;
   return values;
 }
 
 // Lists of items: a test holds when it holds for one of them, so the kinds are what items give together.
 FieldValues KindsOfList(const std::vector<v1::FieldTest>& tests) {
-  FieldValues items = KindsOfText("segments", tests, /*is_unit=*/false);
+  FieldValues items = KindsOfText("segments", tests, /*is_unit=*/false, 0);
   FieldValues lists;
   lists.is_approximate = items.is_approximate;
   lists.is_too_many = items.is_too_many;
@@ -319,8 +320,9 @@ FieldValues KindsOfList(const std::vector<v1::FieldTest>& tests) {
 
 }  // namespace
 
-FieldValues WorkOutKinds(std::string_view field, const std::vector<v1::FieldTest>& tests, bool is_unit) {
-  return field == "segments" ? KindsOfList(tests) : KindsOfText(field, tests, is_unit);
+FieldValues WorkOutKinds(std::string_view field, const std::vector<v1::FieldTest>& tests, bool is_unit,
+                         size_t named_units_max) {
+  return field == "segments" ? KindsOfList(tests) : KindsOfText(field, tests, is_unit, named_units_max);
 }
 
 }  // namespace signalbox::effect

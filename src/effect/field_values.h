@@ -31,7 +31,7 @@ struct FieldValues {
   std::vector<ValueKind> kinds;
   // Tests of text and of numbers or versions on one field, or many regular expressions: some kinds may be missing.
   bool is_approximate = false;
-  // Rules name more than kNamedUnitsMax units: those of a kind are told as if they were many.
+  // Rules name more units than are told apart: those of a kind are told as if they were many.
   bool has_units_together = false;
   // There are more kinds than kKindsMax: `kinds` are some of them.
   bool is_too_many = false;
@@ -39,11 +39,14 @@ struct FieldValues {
 
 // Of one field; beyond it nobody reads what would be said.
 inline constexpr size_t kKindsMax = 4096;
-// A unit that rules name is a kind of its own, since its buckets are known; where they name more than so many, those
-// that the rules do not tell apart are one kind.
+// A unit that rules name is a kind of its own, since its buckets are known; where they name more than so many (or what
+// is asked for), those that the rules do not tell apart are one kind.
 inline constexpr size_t kNamedUnitsMax = 32;
+// What a diff tries first.
+inline constexpr size_t kNamedUnitsApartMax = 2'000;
 
 // `tests` are all of one field. `is_unit`: something is drawn by the field.
-FieldValues WorkOutKinds(std::string_view field, const std::vector<v1::FieldTest>& tests, bool is_unit);
+FieldValues WorkOutKinds(std::string_view field, const std::vector<v1::FieldTest>& tests, bool is_unit,
+                         size_t named_units_max = kNamedUnitsMax);
 
 }  // namespace signalbox::effect

@@ -77,8 +77,10 @@ std::set<std::string> DependentDraws(const std::vector<const decide::Objective*>
     if (draw.hash == decide::HashVersion::kGrowthBook1) ids.insert(DrawId(draw));
   };
   for (const decide::Objective* objective : objectives) {
-    for (const decide::CompiledExperiment& each : objective->experiments) add(each.cell);
-    for (const auto& each : objective->layers) add(each.draw);
+    for (const decide::CompiledExperiment& each : objective->experiments) {
+      add(each.cell);
+      if (each.has_layer_range) add(objective->layers[each.layer].draw);
+    }
     for (const decide::CompiledHoldout& each : objective->holdouts) add(each.draw);
     for (const decide::CompiledShift& each : objective->shifts) add(each.draw);
   }
