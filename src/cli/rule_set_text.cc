@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
 
 #include "api/rule_set.h"
 #include "cli/rule_text.h"
@@ -10,33 +13,57 @@
 namespace signalbox::cli {
 namespace {
 
+// The rules that are for each Objective, in their order. Found once: ten thousand Objectives have a hundred thousand.
 template <typename Rule>
-bool Targets(const Rule& rule, const std::string& objective) {
-  return std::find(rule.objectives().begin(), rule.objectives().end(), objective) != rule.objectives().end();
-}
+class ByObjective {
+ public:
+  explicit ByObjective(const google::protobuf::RepeatedPtrField<Rule>& rules) {
+    for (const Rule& rule : rules) {
+      for (const std::string& objective : rule.objectives()) {
+        std::vector<const Rule*>& of_objective = rules_[objective];
+        if (of_objective.empty() || of_objective.back() != &rule) of_objective.push_back(&rule);
+      }
+    }
+  }
 
-std::string ObjectiveText(const v1::Objective& objective, const v1::RuleSet& rules) {
+  const std::vector<const Rule*>& Of(const v1::Objective& objective) const {
+    static const std::vector<const Rule*> kNone;
+    const auto found = rules_.find(objective.name());
+    return found == rules_.end() ? kNone : found->second;
+  }
+
+ private:
+  std::unordered_map<std::string_view, std::vector<const Rule*>> rules_;
+};
+
+struct RulesByObjective {
+  explicit RulesByObjective(const v1::RuleSet& rules)
+      : overrides(rules.overrides()),
+        context_rules(rules.context_rules()),
+        experiments(rules.experiments()),
+        shifts(rules.traffic_shifts()),
+        shadows(rules.shadows()) {}
+
+  ByObjective<v1::Override> overrides;
+  ByObjective<v1::ContextRule> context_rules;
+  ByObjective<v1::Experiment> experiments;
+  ByObjective<v1::TrafficShift> shifts;
+  ByObjective<v1::Shadow> shadows;
+};
+
+std::string ObjectiveText(const v1::Objective& objective, const RulesByObjective& rules) {
   std::string text = objective.name();
   const v1::SourceLocation& source = objective.source();
   if (!source.file().empty()) text += fmt::format("   {}:{}", source.file(), source.line());
   text += "\n";
-  for (const v1::Override& rule : rules.overrides()) {
-    if (Targets(rule, objective.name())) text += OverrideText(rule);
-  }
-  for (const v1::ContextRule& rule : rules.context_rules()) {
-    if (Targets(rule, objective.name())) text += ContextRuleText(rule);
-  }
+  for (const v1::Override* rule : rules.overrides.Of(objective)) text += OverrideText(*rule);
+  for (const v1::ContextRule* rule : rules.context_rules.Of(objective)) text += ContextRuleText(*rule);
   // As they are asked: by priority, then as declared.
-  std::vector<const v1::Experiment*> experiments;
-  for (const v1::Experiment& experiment : rules.experiments()) {
-    if (Targets(experiment, objective.name())) experiments.push_back(&experiment);
-  }
+  std::vector<const v1::Experiment*> experiments = rules.experiments.Of(objective);
   std::stable_sort(experiments.begin(), experiments.end(),
                    [](const auto* a, const auto* b) { return a->priority() < b->priority(); });
   for (const v1::Experiment* experiment : experiments) text += ExperimentText(*experiment, objective);
-  for (const v1::TrafficShift& shift : rules.traffic_shifts()) {
-    if (Targets(shift, objective.name())) text += ShiftText(shift);
-  }
+  for (const v1::TrafficShift* shift : rules.shifts.Of(objective)) text += ShiftText(*shift);
   text += fmt::format("  default     {}\n", rule_set::ModelId(objective.default_model()));
   for (const v1::ModelRef& fallback : objective.fallback_models()) {
     text += fmt::format("  fallback    {}\n", rule_set::ModelId(fallback));
@@ -47,9 +74,7 @@ std::string ObjectiveText(const v1::Objective& objective, const v1::RuleSet& rul
   if (!objective.policy().empty()) text += fmt::format("  policy      {}\n", objective.policy());
   if (!objective.parameters().empty())
     text += fmt::format("  parameters  {}\n", ParametersText(objective.parameters()));
-  for (const v1::Shadow& shadow : rules.shadows()) {
-    if (Targets(shadow, objective.name())) text += ShadowText(shadow);
-  }
+  for (const v1::Shadow* shadow : rules.shadows.Of(objective)) text += ShadowText(*shadow);
   return text;
 }
 
@@ -74,9 +99,10 @@ std::string CountsText(const v1::RuleSet& rules) {
 
 std::string DescribeRules(const v1::RuleSet& rules) {
   std::string text;
+  const RulesByObjective by_objective(rules);
   for (const v1::Objective& objective : rules.objectives()) {
     if (!text.empty()) text += "\n";
-    text += ObjectiveText(objective, rules);
+    text += ObjectiveText(objective, by_objective);
   }
   std::string shared;
   for (const v1::Layer& layer : rules.layers()) shared += LayerText(layer);

@@ -86,7 +86,7 @@ int Check(const CheckOptions& options) {
   absl::StatusOr<std::vector<rules::SourceFile>> files = rules::ReadSourceFiles(*given);
   if (!files.ok()) return FailToCompare(files.status(), options.json);
   rules::Evaluation evaluation = rules::EvaluateWithDiagnostics(options.sources.namespace_name, *files);
-  absl::StatusOr<std::string> json = CanonicalJson(evaluation.rule_set);
+  absl::StatusOr<std::string> json = options.json ? CanonicalJson(evaluation.rule_set) : "";
   if (!json.ok()) return FailToCompare(json.status(), options.json);
   std::vector<effect::Warning> warnings;
   if (evaluation.diagnostics.empty()) {
