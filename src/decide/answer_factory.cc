@@ -44,8 +44,10 @@ const Answer* AnswerFactory::MakeAnswer(const v1::Objective& objective, const v1
   return answer;
 }
 
-const Overlay* AnswerFactory::MakeOverlay(const v1::ObjectiveConfig& config) {
-  return AddOverlay(Keep(SerialiseObjectiveConfig(config)), Keep(OpenInferenceOverlay(config)));
+const Overlay* AnswerFactory::MakeOverlay(const v1::ObjectiveConfig& config, bool is_of_choosing_cell) {
+  Overlay* overlay = AddOverlay(Keep(SerialiseObjectiveConfig(config)), Keep(OpenInferenceOverlay(config)));
+  overlay->is_of_choosing_cell = is_of_choosing_cell;
+  return overlay;
 }
 
 AnswerFactory::Pair AnswerFactory::MakeOverlays(const v1::ObjectiveConfig& config, const v1::ObjectiveConfig& more) {
@@ -59,7 +61,7 @@ AnswerFactory::Pair AnswerFactory::MakeOverlays(const v1::ObjectiveConfig& confi
           .with = AddOverlay(whole_config, whole_open_inference)};
 }
 
-const Overlay* AnswerFactory::AddOverlay(std::string_view objective_config, std::string_view open_inference_suffix) {
+Overlay* AnswerFactory::AddOverlay(std::string_view objective_config, std::string_view open_inference_suffix) {
   auto* overlay = New<Overlay>(snapshot_.memory_->texts);
   overlay->index = static_cast<uint32_t>(snapshot_.overlays_.size());
   overlay->objective_config = objective_config;

@@ -26,7 +26,9 @@ class AnswerFactory {
   // `named` is where ensembles are looked up.
   const Answer* MakeAnswer(const v1::Objective& objective, const v1::ModelRef& ref, const NamedRules& named,
                            const Because& because);
-  const Overlay* MakeOverlay(const v1::ObjectiveConfig& config);
+  const Overlay* MakeOverlay(const v1::ObjectiveConfig& config) { return MakeOverlay(config, false); }
+  // Of a cell with a model: Overlay::is_of_choosing_cell.
+  const Overlay* MakeOverlayOfChoosingCell(const v1::ObjectiveConfig& config) { return MakeOverlay(config, true); }
   // Two: that of `config`, and that of `config` with `more` behind it. They share their texts.
   struct Pair {
     const Overlay* without = nullptr;
@@ -35,7 +37,8 @@ class AnswerFactory {
   Pair MakeOverlays(const v1::ObjectiveConfig& config, const v1::ObjectiveConfig& more);
 
  private:
-  const Overlay* AddOverlay(std::string_view objective_config, std::string_view open_inference_suffix);
+  const Overlay* MakeOverlay(const v1::ObjectiveConfig& config, bool is_of_choosing_cell);
+  Overlay* AddOverlay(std::string_view objective_config, std::string_view open_inference_suffix);
   const Model* FindOrMakeModel(const v1::ModelRef& ref);
   std::vector<const Shard*> ShardsOf(const std::string& id, const std::string& name) const;
   std::string_view Keep(std::string_view text);

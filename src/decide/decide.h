@@ -56,7 +56,8 @@ struct Decision {
   std::string_view override_rule;
   // Of Note.
   uint32_t notes = kNoNote;
-  // In the order in which they are appended behind what the answer has (enrichment.h), whichever answer it becomes.
+  // In the order in which they are appended behind what the answer has (enrichment.h), whichever answer it becomes; but
+  // Overlay::is_of_choosing_cell goes with the answer above and the members of its ensemble alone.
   FixedList<const Overlay*, kOverlaysMax> overlays;
   // Every experiment that the request takes part in, in the order in which they were asked.
   FixedList<Enrolment, kEnrolmentsMax> enrolments;

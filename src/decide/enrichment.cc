@@ -70,6 +70,16 @@ void AppendObjectiveConfig(const ObjectiveConfig& config, bool with_empty_fields
     AppendField(ObjectiveConfig::kCellsFieldNumber, MapEntry(experiment, cell), out);
 }
 
+// Calls `append` with each overlay of the decision that goes to `answering`.
+template <typename Append>
+void ForEachOverlay(const Decision& decision, const Answer& answering, const Append& append) {
+  // Fallbacks and shadows are no choice of the experiment, and have none.
+  const bool is_of_experiment = !answering.experiment.empty();
+  for (const Overlay* overlay : decision.overlays) {
+    if (is_of_experiment || !overlay->is_of_choosing_cell) append(*overlay);
+  }
+}
+
 // What is a map in ObjectiveConfig.
 void AppendMaps(const ObjectiveConfig& config, std::string& out) {
   for (const auto& [experiment, cell] : Sorted(config.cells()))
@@ -117,7 +127,7 @@ std::string ServeSuffix(const ObjectiveConfig& config) {
 std::string_view OpenInferenceSuffix(const Decision& decision, const Answer& answering, std::string& buffer) {
   if (decision.overlays.empty()) return answering.open_inference_suffix;
   buffer.assign(answering.open_inference_suffix);
-  for (const Overlay* overlay : decision.overlays) buffer.append(overlay->open_inference_suffix);
+  ForEachOverlay(decision, answering, [&](const Overlay& each) { buffer.append(each.open_inference_suffix); });
   return buffer;
 }
 
@@ -126,9 +136,9 @@ std::string_view ServeSuffix(const Decision& decision, const Answer& answering, 
   // A second objective_config behind the first is merged with it, field by field.
   buffer.assign(answering.serve_suffix);
   size_t bytes = 0;
-  for (const Overlay* overlay : decision.overlays) bytes += overlay->objective_config.size();
+  ForEachOverlay(decision, answering, [&](const Overlay& each) { bytes += each.objective_config.size(); });
   AppendTag(v1::ServeRequest::kObjectiveConfigFieldNumber, bytes, buffer);
-  for (const Overlay* overlay : decision.overlays) buffer.append(overlay->objective_config);
+  ForEachOverlay(decision, answering, [&](const Overlay& each) { buffer.append(each.objective_config); });
   return buffer;
 }
 
@@ -143,7 +153,7 @@ std::string_view ObjectiveConfigBase64(const Decision& decision, const Answer& a
     bytes += part.size();
   };
   append(answering.objective_config);
-  for (const Overlay* overlay : decision.overlays) append(overlay->objective_config);
+  ForEachOverlay(decision, answering, [&](const Overlay& each) { append(each.objective_config); });
   absl::Base64Escape(absl::string_view(whole.data(), bytes), &buffer);
   return buffer;
 }

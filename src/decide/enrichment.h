@@ -29,7 +29,8 @@ std::string OpenInferenceOverlay(const v1::ObjectiveConfig& config);
 std::string ServeSuffix(const v1::ObjectiveConfig& config);
 
 // What goes with a request to `answering`, which is the decision's answer, one of its fallbacks, a member of its
-// ensemble or a shadow's: the answer's own bytes with the decision's overlays behind them. Where there are none, the
+// ensemble or a shadow's: the answer's own bytes with the decision's overlays behind them, but that of the cell that
+// chose the model only behind what the cell chose, and not behind fallbacks and shadows. Where there are none, the
 // answer's own text is returned; else it is put together in `buffer`, which the caller keeps, so that nothing is
 // allocated once it has grown.
 std::string_view OpenInferenceSuffix(const Decision& decision, const Answer& answering, std::string& buffer);

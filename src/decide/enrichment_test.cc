@@ -3,8 +3,11 @@
 #include <google/protobuf/util/message_differencer.h>
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <random>
+#include <string>
 
+#include "absl/strings/escaping.h"
 #include "decide/decide.h"
 #include "decide/test_snapshot.h"
 #include "inference/open_inference.pb.h"
@@ -145,6 +148,61 @@ TEST(Enrichment, TheConfigIsTheSameMessageThatProtobufWrites) {
     EXPECT_EQ(SerialiseObjectiveConfig(config), answer->objective_config);
     EXPECT_EQ(config.ByteSizeLong(), answer->objective_config.size());
   }
+}
+
+// --- Who gets what of a cell that chose the model, where a context rule sets the same parameter.
+
+// A cell of `n`, or what stands there; fallback f, shadow s. Both rules set `p`; `q` is the cell's alone.
+Decision DecideForCell(std::shared_ptr<const Snapshot>& snapshot, const std::string& model) {
+  snapshot = CompileOrDie(ParseSnapshot(R"(rule_sets { rule_set { namespace: 'test'
+    objectives { name: 'Home' default_model { name: 'm' } fallback_models { name: 'f' }
+      parameters { key: 'p' value: 'objective' } parameters { key: 'q' value: 'objective' } }
+    ensembles { name: 'mix' mode: FIRST members { model { name: 'a' } } members { model { name: 'b' } } }
+    context_rules { id: 'c' objectives: 'Home' condition { all {} } parameters { key: 'p' value: 'context' } }
+    experiments { id: 'e' objectives: 'Home' allocation_ppm: 1000000 cells { name: 'x' weight_ppm: 1000000
+      model { )" + model + R"( } parameters { key: 'p' value: 'cell' } parameters { key: 'q' value: 'cell' } } }
+    shadows { id: 's' objectives: 'Home' model { name: 's' } share_ppm: 1000000 } } })"));
+  return Decide(*snapshot, {.objective = "Home", .user = "u1"});
+}
+
+// `p` and `q` as every kind of request carries them.
+void ExpectParameters(const Decision& decision, const Answer& answering, const std::string& p, const std::string& q) {
+  SCOPED_TRACE(answering.model->id);
+  std::string buffer;
+  ModelInferRequest infer;
+  ASSERT_TRUE(infer.ParseFromString(std::string(OpenInferenceSuffix(decision, answering, buffer))));
+  EXPECT_EQ(infer.parameters().at("p").string_param(), p);
+  EXPECT_EQ(infer.parameters().at("q").string_param(), q);
+  EXPECT_EQ(infer.parameters().at("sb_cell").string_param(), answering.cell);
+  v1::ServeRequest serve;
+  ASSERT_TRUE(serve.ParseFromString(std::string(ServeSuffix(decision, answering, buffer))));
+  EXPECT_EQ(serve.objective_config().parameters().at("p"), p);
+  EXPECT_EQ(serve.objective_config().parameters().at("q"), q);
+  std::string bytes;
+  ASSERT_TRUE(absl::Base64Unescape(std::string(ObjectiveConfigBase64(decision, answering, buffer)), &bytes));
+  v1::ObjectiveConfig config;
+  ASSERT_TRUE(config.ParseFromString(bytes));
+  EXPECT_EQ(config.parameters().at("p"), p);
+  EXPECT_EQ(config.parameters().at("q"), q);
+}
+
+TEST(Enrichment, AFallbackOrAShadowGetsNothingOfTheCellThatChoseTheModel) {
+  std::shared_ptr<const Snapshot> snapshot;
+  const Decision decision = DecideForCell(snapshot, "name: 'n'");
+  ExpectParameters(decision, *decision.answer, "cell", "cell");
+  ASSERT_EQ(decision.fallbacks.size(), 1u);
+  ExpectParameters(decision, *decision.fallbacks[0], "context", "objective");
+  ASSERT_EQ(decision.shadows.size(), 1u);
+  ExpectParameters(decision, *decision.shadows[0]->answer, "context", "objective");
+}
+
+TEST(Enrichment, EveryMemberOfTheEnsembleOfACellGetsWhatTheCellSays) {
+  std::shared_ptr<const Snapshot> snapshot;
+  const Decision decision = DecideForCell(snapshot, "ensemble: 'mix'");
+  ASSERT_EQ(decision.answer->members.size(), 2u);
+  for (const Answer::Member& member : decision.answer->members)
+    ExpectParameters(decision, *member.answer, "cell", "cell");
+  ExpectParameters(decision, *decision.fallbacks[0], "context", "objective");
 }
 
 }  // namespace

@@ -91,8 +91,8 @@ struct alignas(64) CompiledCell {
   // request's experiment.
   const Overlay* overlay = nullptr;
   const Overlay* main_overlay = nullptr;
-  // Of a cell with a model: those of its parameters that another rule's overlay may set as well; they are laid over it.
-  // nullptr: none.
+  // Of a cell with a model: those of its parameters that another rule's overlay may set as well; they are laid over it,
+  // but not where a fallback or a shadow is asked (Overlay::is_of_choosing_cell). nullptr: none.
   const Overlay* over_others = nullptr;
   const v1::Cell* rule = nullptr;
 };

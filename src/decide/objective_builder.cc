@@ -267,7 +267,7 @@ CompiledCell ObjectiveBuilder::BuildCell(Draft& draft, const v1::Experiment& rul
       if (draft.context_parameters.contains(key) || draft.experiment_parameters[key] > 1)
         (*config.mutable_parameters())[key] = value;
     }
-    if (!config.parameters().empty()) built.over_others = answers_.MakeOverlay(config);
+    if (!config.parameters().empty()) built.over_others = answers_.MakeOverlayOfChoosingCell(config);
     return built;
   }
   *config.mutable_parameters() = cell.parameters();

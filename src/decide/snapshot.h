@@ -66,6 +66,8 @@ struct Answer {
 struct Overlay {
   // Dense from 0 in its snapshot, for tables beside it.
   uint32_t index = 0;
+  // What it says is that of the cell that chose the model, so that it goes with the answers of its experiment alone.
+  bool is_of_choosing_cell = false;
   std::string_view objective_config;
   std::string_view open_inference_suffix;
 };

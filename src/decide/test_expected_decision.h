@@ -29,6 +29,8 @@ struct ExpectedDecision {
   std::string override_rule;
   std::vector<std::pair<std::string, std::string>> cells;
   std::map<std::string, std::string> parameters;
+  // What models get that the cell did not choose: fallbacks and shadows.
+  std::map<std::string, std::string> parameters_of_others;
   std::vector<std::string> shadows;
 
   friend bool operator==(const ExpectedDecision&, const ExpectedDecision&) = default;
@@ -39,6 +41,7 @@ struct ExpectedDecision {
     for (const auto& each : decision.fallbacks) *out << " " << each;
     for (const auto& [experiment, cell] : decision.cells) *out << ", cell " << experiment << "=" << cell;
     for (const auto& [key, value] : decision.parameters) *out << ", " << key << "=" << value;
+    for (const auto& [key, value] : decision.parameters_of_others) *out << ", others " << key << "=" << value;
     for (const auto& each : decision.shadows) *out << ", shadow " << each;
   }
 };
@@ -52,6 +55,7 @@ class RuleReading {
     ExpectedDecision decision;
     std::map<std::string, std::string> by_context;
     std::map<std::string, std::string> by_experiment;
+    std::map<std::string, std::string> by_cells_without_model;
     std::set<std::string> layers;
     bool model_experiment = false;
     bool ended = false;
@@ -66,7 +70,8 @@ class RuleReading {
       layers.insert(experiment.layer());
       if (HasModel(experiment)) model_experiment = true;
       if (cell.has_model()) choose(cell.model(), "experiment");
-      for (const auto& [key, value] : cell.parameters()) by_experiment.emplace(key, value);
+      by_experiment.insert(cell.parameters().begin(), cell.parameters().end());
+      if (!cell.has_model()) by_cells_without_model.insert(cell.parameters().begin(), cell.parameters().end());
     };
 
     const v1::Override* allowing = Allowing();
@@ -121,7 +126,9 @@ class RuleReading {
 
     decision.parameters = {objective_.parameters().begin(), objective_.parameters().end()};
     for (const auto& [key, value] : by_context) decision.parameters[key] = value;
+    decision.parameters_of_others = decision.parameters;
     for (const auto& [key, value] : by_experiment) decision.parameters[key] = value;
+    for (const auto& [key, value] : by_cells_without_model) decision.parameters_of_others[key] = value;
     AddPolicy(policy, decision);
     for (const v1::Shadow& shadow : rules_.shadows()) {
       if (!Targets(shadow) || context_.traffic_type == TrafficType::kShadow) continue;

@@ -5,20 +5,46 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
+#include "absl/strings/escaping.h"
 #include "base/allocation_count.h"
 #include "decide/decide.h"
+#include "decide/enrichment.h"
 #include "decide/explain.h"
 #include "decide/remote_questions.h"
 #include "decide/test_expected_decision.h"
 #include "decide/test_random_vocabulary.h"
 #include "decide/test_snapshot.h"
+#include "inference/open_inference.pb.h"
+#include "signalbox/v1/serving.pb.h"
 
 namespace signalbox::decide {
 namespace {
 
 constexpr uint64_t kRuleSets = 200;
 constexpr int kContexts = 150;
+
+// What goes to `answering` with a request of the Open Inference Protocol, and the same with every other kind.
+std::map<std::string, std::string> ParametersFor(const Decision& decision, const Answer& answering) {
+  std::string buffer;
+  inference::ModelInferRequest infer;
+  EXPECT_TRUE(infer.ParseFromString(std::string(OpenInferenceSuffix(decision, answering, buffer))));
+  std::map<std::string, std::string> parameters;
+  for (const auto& [key, value] : infer.parameters()) {
+    if (!key.starts_with("sb_")) parameters[key] = value.string_param();
+  }
+  v1::ServeRequest serve;
+  EXPECT_TRUE(serve.ParseFromString(std::string(ServeSuffix(decision, answering, buffer))));
+  const auto& of_serve = serve.objective_config().parameters();
+  EXPECT_EQ((std::map<std::string, std::string>{of_serve.begin(), of_serve.end()}), parameters);
+  std::string bytes;
+  v1::ObjectiveConfig config;
+  EXPECT_TRUE(absl::Base64Unescape(std::string(ObjectiveConfigBase64(decision, answering, buffer)), &bytes));
+  EXPECT_TRUE(config.ParseFromString(bytes));
+  EXPECT_EQ(config.SerializeAsString().size(), serve.objective_config().SerializeAsString().size());
+  return parameters;
+}
 
 ExpectedDecision InWords(const Decision& decision) {
   ExpectedDecision words;
@@ -31,9 +57,18 @@ ExpectedDecision InWords(const Decision& decision) {
   words.override_rule = decision.override_rule;
   for (const Enrolment& each : decision.enrolments) words.cells.emplace_back(each.experiment, each.cell);
   for (const Shadow* shadow : decision.shadows) words.shadows.emplace_back(shadow->id);
-  const v1::ObjectiveConfig config = ConfigOf(decision);
-  words.parameters = {config.parameters().begin(), config.parameters().end()};
+  words.parameters = ParametersFor(decision, *decision.answer);
   return words;
+}
+
+// The first cell of an experiment, where it has a model, sets a parameter that context rules set as well.
+void SetWhatContextRulesSet(v1::Snapshot& proto) {
+  for (v1::PublishedRuleSet& published : *proto.mutable_rule_sets()) {
+    for (v1::Experiment& experiment : *published.mutable_rule_set()->mutable_experiments()) {
+      v1::Cell& cell = *experiment.mutable_cells(0);
+      if (cell.has_model()) (*cell.mutable_parameters())["depth"] = "cell " + cell.name();
+    }
+  }
 }
 
 // Runs `property(proto, snapshot, published, objective, context)` for each Objective and many contexts of every seed.
@@ -42,7 +77,8 @@ void ForAllDecisions(Property property) {
   for (uint64_t seed = 1; seed <= kRuleSets; ++seed) {
     SCOPED_TRACE("rule set of seed " + std::to_string(seed));
     RandomVocabulary random(seed);
-    const v1::Snapshot proto = random.WholeSnapshot();
+    v1::Snapshot proto = random.WholeSnapshot();
+    SetWhatContextRulesSet(proto);
     const auto snapshot = CompileOrDie(proto);
     for (int i = 0; i < kContexts; ++i) {
       RandomContext context = random.Context(proto);
@@ -60,14 +96,24 @@ TEST(VocabularyProperty, ADecisionIsWhatTheRulesSayReadOneByOne) {
   std::map<std::string, int> seen;
   ForAllDecisions([&](const Snapshot& snapshot, const auto& published, const auto& objective, const auto& context) {
     const Decision decision = Decide(snapshot, context);
-    ASSERT_EQ(InWords(decision), RuleReading(published, objective, context).Decide()) << Explain(snapshot, context);
+    ExpectedDecision expected = RuleReading(published, objective, context).Decide();
+    const auto of_others = std::exchange(expected.parameters_of_others, {});
+    ASSERT_EQ(InWords(decision), expected) << Explain(snapshot, context);
+    for (const Answer* fallback : decision.fallbacks)
+      ASSERT_EQ(ParametersFor(decision, *fallback), of_others) << Explain(snapshot, context);
+    for (const Shadow* shadow : decision.shadows)
+      ASSERT_EQ(ParametersFor(decision, *shadow->answer), of_others) << Explain(snapshot, context);
+    // Where the chosen cell sets what another rule sets as well.
+    seen["overlaid cells"] += !decision.fallbacks.empty() && of_others.contains("depth") &&
+                              of_others.at("depth") != expected.parameters.at("depth");
     ++seen[std::string(Name(decision.answer->reason))];
     seen["several cells"] += decision.enrolments.size() > 1;
     seen["shadows"] += !decision.shadows.empty();
     for (size_t i = 0; i < kNoteNames.size(); ++i) seen[std::string(kNoteNames[i])] += decision.notes >> i & 1;
   });
-  for (const char* what : {"default", "experiment", "traffic_shift", "context_rule", "override", "several cells",
-                           "shadows", "missing_unit", "wrong_type", "override_refused", "remote_fallback"})
+  for (const char* what :
+       {"default", "experiment", "traffic_shift", "context_rule", "override", "several cells", "overlaid cells",
+        "shadows", "missing_unit", "wrong_type", "override_refused", "remote_fallback"})
     EXPECT_GT(seen[what], 300) << what;
 }
 
@@ -91,6 +137,7 @@ TEST(VocabularyProperty, ADecisionNeverAllocates) {
   ForAllDecisions([&](const Snapshot& snapshot, const auto&, const auto&, const auto& context) {
     // Regular expressions build their automata while they are used.
     Decide(snapshot, context);
+    FindRemoteQuestions(snapshot, context);
     const uint64_t before = AllocationCount();
     Decide(snapshot, context);
     FindRemoteQuestions(snapshot, context);

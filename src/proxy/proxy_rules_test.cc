@@ -199,6 +199,34 @@ TEST_F(ProxyRulesTest, OverlaysGoWithEveryMessageOfAStreamAndWithFallbacks) {
   EXPECT_EQ(reply.header("sb-reason"), "fallback");
 }
 
+TEST_F(ProxyRulesTest, AFallbackGetsNoParameterOfTheCellWhoseModelCannotBeReached) {
+  Route(R"(
+    context_rules { id: 'all' objectives: 'Home' parameters { key: 'depth' value: '60' } condition { all {} } }
+    experiments { id: '100' objectives: 'Home' allocation_ppm: 1000000 cells { name: 'b' weight_ppm: 1000000
+      model { name: 'away' } parameters { key: 'depth' value: '80' } parameters { key: 'rows' value: '7' } } })",
+        "fallback_models { name: 'two' }");
+  const Headers headers = {{"sb-user", "u1"}};
+
+  inference::ModelInferRequest infer;
+  ASSERT_TRUE(infer.ParseFromString(Call(headers, kInfer, infer.SerializeAsString()).message));
+  EXPECT_EQ(infer.model_name(), "two");
+  EXPECT_EQ(infer.parameters().at("depth").string_param(), "60");
+  EXPECT_FALSE(infer.parameters().contains("rows"));
+
+  v1::ServeRequest serve;
+  ASSERT_TRUE(
+      serve.ParseFromString(Call(headers, "/signalbox.v1.ModelServing/Serve", serve.SerializeAsString()).message));
+  EXPECT_EQ(serve.objective_config().model_name(), "two");
+  EXPECT_EQ(serve.objective_config().parameters().at("depth"), "60");
+  EXPECT_FALSE(serve.objective_config().parameters().contains("rows"));
+
+  v1::ObjectiveConfig config;
+  ASSERT_TRUE(config.ParseFromString(Call(headers).trailer("got-sb-objective-config-bin")));
+  EXPECT_EQ(config.model_name(), "two");
+  EXPECT_EQ(config.parameters().at("depth"), "60");
+  EXPECT_FALSE(config.parameters().contains("rows"));
+}
+
 constexpr char kTwoExperiments[] = R"(
     layers { id: 'ranking' } layers { id: 'page' }
     experiments { id: '100' objectives: 'Home' layer: 'ranking' layer_end_ppm: 1000000 allocation_ppm: 1000000
