@@ -1,21 +1,18 @@
-// Workers that ask, and platforms over HTTP: good ones, and bad ones of every kind.
+// Workers that ask, platforms over HTTP that answer, and what is remembered of it.
 #include "allocate/allocator.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <httplib.h>
-#include <sys/socket.h>
 
 #include <atomic>
-#include <condition_variable>
 #include <fstream>
+#include <memory>
 #include <mutex>
-#include <set>
 #include <string>
-#include <thread>
+#include <vector>
 
 #include "allocate/platform.h"
-#include "allocate/test_platform.h"
+#include "allocate/test_http_platform.h"
 #include "allocate/test_worker.h"
 #include "base/allocation_count.h"
 #include "base/test_folder.h"
@@ -24,108 +21,9 @@
 namespace signalbox::allocate {
 namespace {
 
-using ::signalbox::testing::RawListener;
-using ::signalbox::testing::ReadToEnd;
 using ::signalbox::testing::UnusedPort;
-using std::chrono::milliseconds;
 using std::chrono::seconds;
 using Found = WorkerCells::Found;
-
-constexpr const char* kCellTwo = R"({"key":"f","value":"x","variant":"2","reason":"SPLIT"})";
-
-Question For(std::string_view unit, std::string_view platform = "p") {
-  return {.platform = platform,
-          .flag = "f",
-          .unit = unit,
-          .context = {},
-          .attributes = {},
-          .ttl = seconds(300),
-          .deadline = seconds(5)};
-}
-
-// A platform over HTTP whose answers a test decides.
-class HttpPlatform {
- public:
-  using Handler = std::function<void(const httplib::Request&, httplib::Response&)>;
-
-  // `asker` is ended first: what it keeps open would hold the server up.
-  HttpPlatform(std::unique_ptr<Allocator>& asker, Handler handler, size_t threads = 8) : asker_(asker) {
-    server_.new_task_queue = [threads] { return new httplib::ThreadPool(threads); };
-    server_.set_tcp_nodelay(true);
-    server_.set_keep_alive_timeout(1);
-    server_.Post(".*",
-                 [this, handler = std::move(handler)](const httplib::Request& request, httplib::Response& response) {
-                   ++asked_;
-                   handler(request, response);
-                 });
-    int listener = -1;
-    server_.set_socket_options([&](int socket) { listener = socket; });
-    port_ = server_.bind_to_any_port("127.0.0.1");
-    // The library's 5 would let only some of many connections that come together in.
-    constexpr int kBacklog = 1024;
-    listen(listener, kBacklog);
-    thread_ = std::thread([this] { server_.listen_after_bind(); });
-    // Before that it could not be stopped.
-    while (!server_.is_running()) std::this_thread::yield();
-  }
-  ~HttpPlatform() {
-    gate_.Open();
-    asker_.reset();
-    Die();
-  }
-  void Die() {
-    if (!thread_.joinable()) return;
-    server_.stop();
-    thread_.join();
-  }
-
-  int port() const { return port_; }
-  int asked() const { return asked_; }
-  Gate& gate() { return gate_; }
-
- private:
-  std::unique_ptr<Allocator>& asker_;
-  Gate gate_;
-  httplib::Server server_;
-  int port_ = 0;
-  std::atomic<int> asked_{0};
-  std::thread thread_;
-};
-
-HttpPlatform::Handler Saying(const std::string& body) {
-  return
-      [body](const httplib::Request&, httplib::Response& response) { response.set_content(body, "application/json"); };
-}
-
-class AllocatorTest : public ::testing::Test {
- protected:
-  void Start(int port, std::vector<std::string> attributes = {}, std::string token = "") {
-    PlatformOptions options;
-    options.name = "p";
-    options.address = "http://127.0.0.1:" + std::to_string(port);
-    options.attributes = std::move(attributes);
-    options.token = std::move(token);
-    allocator_ = Allocator::Start({options}, [this](std::string_view line) {
-      std::lock_guard lock(log_mutex_);
-      log_.emplace_back(line);
-    });
-  }
-  double Questions(Outcome outcome) {
-    return MetricOf(*allocator_, "signalbox_allocation_questions_total", {"p", std::string(Name(outcome))});
-  }
-  double Exchanges(Result result) {
-    return MetricOf(*allocator_, "signalbox_allocation_exchanges_total", {"p", std::string(Name(result))});
-  }
-  std::vector<std::string> log() {
-    std::lock_guard lock(log_mutex_);
-    return log_;
-  }
-
-  std::mutex log_mutex_;
-  std::vector<std::string> log_;
-  std::unique_ptr<Allocator> allocator_;
-};
-
 TEST_F(AllocatorTest, ACellComesFromThePlatformAndIsThenKnown) {
   HttpPlatform platform(allocator_, Saying(kCellTwo));
   Start(platform.port());
@@ -318,112 +216,6 @@ TEST_F(AllocatorTest, APlatformThatDiesTakesNobodysCellAwayBeforeTwiceItsTime) {
   EXPECT_EQ(worker.Ask(For("u1")), "");
 }
 
-TEST_F(AllocatorTest, WhoeverWaitsForAPlatformThatHangsMayGiveUpAndTheWorkerNeverWaits) {
-  HttpPlatform platform(allocator_, [&](const httplib::Request& request, httplib::Response& response) {
-    if (request.body.find("hangs") != std::string::npos) platform.gate().Pass();
-    response.set_content(kCellTwo, "application/json");
-  });
-  Start(platform.port());
-  TestWorker worker(*allocator_);
-  TestWaiter hanging;
-  ASSERT_EQ(worker.Find(For("hangs"), hanging), Found::kAsked);
-  ASSERT_TRUE(worker.RunUntil([&] { return platform.gate().waiting() == 1; }));
-  // Asked later, answered sooner.
-  EXPECT_EQ(worker.Ask(For("u1")), "2");
-  EXPECT_FALSE(hanging.answer.has_value());
-  worker.cells().GiveUp(hanging, Outcome::kTimeout);
-  EXPECT_FALSE(hanging.waits());
-  EXPECT_EQ(Questions(Outcome::kTimeout), 1);
-  // It is no question for nothing: the late answer is for the next request.
-  platform.gate().Open();
-  ASSERT_TRUE(worker.RunUntil([&] { return Exchanges(Result::kCell) == 2; }));
-  EXPECT_EQ(worker.Ask(For("hangs")), "2");
-  EXPECT_FALSE(hanging.answer.has_value());
-}
-
-TEST_F(AllocatorTest, NoMoreThanTheLimitAreAskedAtOnceAndTheOthersTakeTurns) {
-  HttpPlatform platform(
-      allocator_,
-      [&](const httplib::Request&, httplib::Response& response) {
-        platform.gate().Pass();
-        response.set_content(kCellTwo, "application/json");
-      },
-      /*threads=*/kExchangesMax + 32);
-  Start(platform.port());
-  TestWorker worker(*allocator_);
-  constexpr size_t kAsked = kExchangesMax + 100;
-  std::vector<std::unique_ptr<TestWaiter>> waiters;
-  for (size_t i = 0; i < kAsked; ++i) {
-    Question question = For("");
-    const std::string unit = "u" + std::to_string(i);
-    question.unit = unit;
-    question.deadline = seconds(10);
-    ASSERT_EQ(worker.Find(question, *waiters.emplace_back(std::make_unique<TestWaiter>())), Found::kAsked);
-  }
-  ASSERT_TRUE(worker.RunUntil([&] {
-    return platform.gate().waiting() == static_cast<int>(kExchangesMax) &&
-           MetricOf(*allocator_, "signalbox_allocation_queue", {"p"}) == 100;
-  }));
-  platform.gate().Open();
-  ASSERT_TRUE(worker.RunUntil([&] {
-    return std::all_of(waiters.begin(), waiters.end(), [](const auto& waiter) { return waiter->answer == "2"; });
-  }));
-  EXPECT_EQ(platform.gate().most(), static_cast<int>(kExchangesMax));
-}
-
-TEST_F(AllocatorTest, WhenTheQueueIsFullThereIsNoCellAtOnce) {
-  HttpPlatform platform(
-      allocator_, [&](const httplib::Request&, httplib::Response&) { platform.gate().Pass(); }, /*threads=*/4);
-  Start(platform.port());
-  TestWorker worker(*allocator_);
-  constexpr size_t kRoom = kExchangesMax + kQueueMax;
-  std::vector<std::unique_ptr<TestWaiter>> waiters;
-  for (size_t i = 0; i < kRoom + 10; ++i) {
-    const std::string unit = "u" + std::to_string(i);
-    Question question = For(unit);
-    question.deadline = seconds(10);
-    ASSERT_EQ(worker.Find(question, *waiters.emplace_back(std::make_unique<TestWaiter>())), Found::kAsked);
-  }
-  ASSERT_TRUE(worker.RunUntil([&] {
-    return std::all_of(waiters.begin() + kRoom, waiters.end(), [](const auto& waiter) { return waiter->answer == ""; });
-  }));
-  EXPECT_EQ(Exchanges(Result::kOverloaded), 10);
-  EXPECT_EQ(Questions(Outcome::kNone), 10);
-  for (auto& waiter : waiters) worker.cells().GiveUp(*waiter, Outcome::kAbandoned);
-}
-
-TEST_F(AllocatorTest, AWorkerHasNoMoreQuestionsThanTheLimit) {
-  RawListener silent([](int socket) { ReadToEnd(socket); });
-  Start(silent.port());
-  TestWorker worker(*allocator_);
-  std::vector<std::unique_ptr<TestWaiter>> waiters;
-  for (size_t i = 0; i < kInquiriesPerWorkerMax; ++i) {
-    const std::string unit = "u" + std::to_string(i);
-    ASSERT_EQ(worker.Find(For(unit), *waiters.emplace_back(std::make_unique<TestWaiter>())), Found::kAsked) << i;
-  }
-  TestWaiter one_more;
-  EXPECT_EQ(worker.Find(For("one more"), one_more), Found::kNone);
-  EXPECT_EQ(Questions(Outcome::kOverloaded), 1);
-  for (auto& waiter : waiters) worker.cells().GiveUp(*waiter, Outcome::kAbandoned);
-}
-
-TEST_F(AllocatorTest, AQuestionThatIsTooLargeOrNoTextIsNotSent) {
-  HttpPlatform platform(allocator_, Saying(kCellTwo));
-  Start(platform.port());
-  TestWorker worker(*allocator_);
-  EXPECT_EQ(worker.Ask(For(std::string(kQuestionBytesMax, 'x'))), "");
-  EXPECT_EQ(worker.Ask(For("\xff")), "");
-  EXPECT_EQ(Questions(Outcome::kTooLarge), 1);
-  EXPECT_EQ(Exchanges(Result::kRefused), 1);
-  for (const char* flag : {".", ".."}) {
-    Question question = For("u1");
-    question.flag = flag;
-    EXPECT_EQ(worker.Ask(question), "") << flag;
-  }
-  EXPECT_EQ(Exchanges(Result::kRefused), 3) << "they would be another path than that of a flag";
-  EXPECT_EQ(platform.asked(), 0);
-}
-
 TEST_F(AllocatorTest, APlatformThatNobodyDeclaredGivesNoCellAndIsCounted) {
   Start(UnusedPort());
   TestWorker worker(*allocator_);
@@ -432,55 +224,6 @@ TEST_F(AllocatorTest, APlatformThatNobodyDeclaredGivesNoCellAndIsCounted) {
   EXPECT_EQ(MetricOf(*allocator_, "signalbox_allocation_questions_total", {"", "unknown_platform"}), 1);
   EXPECT_TRUE(allocator_->Knows("p"));
   EXPECT_FALSE(allocator_->Knows("other"));
-}
-
-TEST_F(AllocatorTest, OneThatFailsInARowIsAskedRarelyAndTheLogSaysItOnce) {
-  std::atomic<bool> works{false};
-  HttpPlatform platform(allocator_, [&](const httplib::Request&, httplib::Response& response) {
-    response.status = works ? 200 : 500;
-    response.set_content(kCellTwo, "application/json");
-  });
-  Start(platform.port());
-  TestWorker worker(*allocator_);
-  for (int i = 0; i < 100; ++i) EXPECT_EQ(worker.Ask(For("u" + std::to_string(i))), "") << i;
-  EXPECT_LE(platform.asked(), kFailuresInARowMax + 3);  // the machine may be slow, pauses end
-  EXPECT_GE(Exchanges(Result::kPaused), 90);
-  EXPECT_THAT(log(), ::testing::ElementsAre(::testing::HasSubstr("platform p is asked only now and then")));
-
-  works = true;
-  int user = 1000;
-  ASSERT_TRUE(worker.RunUntil([&] { return worker.Ask(For("u" + std::to_string(++user))) == "2"; }));
-  EXPECT_THAT(log(), ::testing::Contains("platform p answers again"));
-}
-
-TEST_F(AllocatorTest, ARateLimitIsObeyedAtOnce) {
-  HttpPlatform platform(allocator_, [&](const httplib::Request&, httplib::Response& response) {
-    response.status = 429;
-    response.set_header("Retry-After", "3600");
-  });
-  Start(platform.port());
-  TestWorker worker(*allocator_);
-  for (int i = 0; i < 50; ++i) EXPECT_EQ(worker.Ask(For("u" + std::to_string(i))), "");
-  EXPECT_EQ(platform.asked(), 1);
-  EXPECT_EQ(MetricOf(*allocator_, "signalbox_allocation_paused", {"p"}), 1);
-}
-
-TEST_F(AllocatorTest, AFlagThatIsNotThereIsNoFailureAndIsRememberedForAWhile) {
-  HttpPlatform platform(allocator_, [&](const httplib::Request&, httplib::Response& response) {
-    response.status = 404;
-    response.set_content(R"({"key":"f","errorCode":"FLAG_NOT_FOUND"})", "application/json");
-  });
-  Start(platform.port());
-  TestWorker worker(*allocator_);
-  for (int i = 0; i < 20; ++i) EXPECT_EQ(worker.Ask(For("u" + std::to_string(i))), "");
-  EXPECT_EQ(platform.asked(), 20);
-  EXPECT_EQ(worker.Ask(For("u1")), "");
-  EXPECT_EQ(platform.asked(), 20);
-  EXPECT_EQ(Questions(Outcome::kKnownNone), 1);
-  EXPECT_EQ(MetricOf(*allocator_, "signalbox_allocation_paused", {"p"}), 0);
-  worker.PassTime(kNoneKept);
-  EXPECT_EQ(worker.Ask(For("u1")), "");
-  EXPECT_EQ(platform.asked(), 21);
 }
 
 TEST_F(AllocatorTest, ATokenIsReadAgainWhenThePlatformDoesNotKnowItAndWhenSomebodySaysSo) {
@@ -525,91 +268,6 @@ TEST_F(AllocatorTest, ATokenIsReadAgainWhenThePlatformDoesNotKnowItAndWhenSomebo
   EXPECT_EQ(worker.Ask(For("u4")), "2");
 }
 
-TEST_F(AllocatorTest, RedirectsAreNotFollowed) {
-  HttpPlatform elsewhere(allocator_, Saying(kCellTwo));
-  HttpPlatform platform(allocator_, [&](const httplib::Request&, httplib::Response& response) {
-    response.set_redirect("http://127.0.0.1:" + std::to_string(elsewhere.port()) + "/ofrep/v1/evaluate/flags/f", 307);
-  });
-  Start(platform.port());
-  TestWorker worker(*allocator_);
-  EXPECT_EQ(worker.Ask(For("u1")), "");
-  EXPECT_EQ(elsewhere.asked(), 0);
-  EXPECT_EQ(Exchanges(Result::kRedirect), 1);
-}
-
-TEST_F(AllocatorTest, GiantAnswersAreNotRead) {
-  const std::string giant = R"({"variant":"2","metadata":")" + std::string(10 << 20, 'x') + "\"}";
-  HttpPlatform platform(allocator_, [&](const httplib::Request& request, httplib::Response& response) {
-    if (request.body.find("chunks") == std::string::npos) return response.set_content(giant, "application/json");
-    response.set_chunked_content_provider("application/json", [&](size_t, httplib::DataSink& sink) {
-      sink.write(giant.data(), giant.size());
-      sink.done();
-      return true;
-    });
-  });
-  Start(platform.port());
-  TestWorker worker(*allocator_);
-  EXPECT_EQ(worker.Ask(For("u1")), "");
-  EXPECT_EQ(worker.Ask(For("chunks")), "");
-  EXPECT_EQ(Exchanges(Result::kTooLarge), 2);
-}
-
-TEST_F(AllocatorTest, WhatIsNoAnswerIsNoCell) {
-  struct Case {
-    std::string sent;
-    Result result;
-  };
-  const std::string ok = "HTTP/1.1 200 OK\r\ncontent-length: ";
-  for (const Case& one : std::vector<Case>{
-           {ok + "6\r\n\r\n<html>", Result::kBadAnswer},
-           {ok + "0\r\n\r\n", Result::kBadAnswer},
-           {"SSH-2.0-OpenSSH_9.2\r\n", Result::kBadAnswer},
-           {"", Result::kUnreachable},
-           {ok + "600\r\n\r\n{\"variant\":\"2\"}", Result::kUnreachable},
-           {"HTTP/1.1 200 OK\r\nx: " + std::string(90 << 10, 'x') + "\r\n\r\n", Result::kTooLarge},
-       }) {
-    RawListener platform([&](int socket) {
-      char request[4096];
-      EXPECT_GT(recv(socket, request, sizeof(request), 0), 0);
-      (void)!send(socket, one.sent.data(), one.sent.size(), MSG_NOSIGNAL);
-      shutdown(socket, SHUT_WR);
-      ReadToEnd(socket);
-    });
-    Start(platform.port());
-    TestWorker worker(*allocator_);
-    EXPECT_EQ(worker.Ask(For("u1")), "") << one.sent.substr(0, 60);
-    EXPECT_EQ(Exchanges(one.result), 1) << one.sent.substr(0, 60) << ": expected " << Name(one.result);
-    allocator_.reset();
-  }
-}
-
-TEST_F(AllocatorTest, DropByDropIsATimeout) {
-  std::atomic<bool> stop{false};
-  RawListener platform([&](int socket) {
-    char request[4096];
-    EXPECT_GT(recv(socket, request, sizeof(request), 0), 0);
-    const std::string begin = "HTTP/1.1 200 OK\r\ncontent-length: 60000\r\n\r\n";
-    (void)!send(socket, begin.data(), begin.size(), MSG_NOSIGNAL);
-    pollfd gone{socket, POLLRDHUP, 0};
-    constexpr int kDropEveryMs = 10;
-    while (!stop && (poll(&gone, 1, kDropEveryMs) == 0 || (gone.revents & POLLRDHUP) == 0)) {
-      if (send(socket, " ", 1, MSG_NOSIGNAL) <= 0) return;
-    }
-  });
-  Start(platform.port());
-  TestWorker worker(*allocator_);
-  EXPECT_EQ(worker.Ask(For("u1")), "");
-  EXPECT_EQ(Exchanges(Result::kTimeout), 1);
-  stop = true;
-}
-
-TEST_F(AllocatorTest, NobodyListensAndNobodyIsKept) {
-  Start(UnusedPort());
-  TestWorker worker(*allocator_);
-  EXPECT_EQ(worker.Ask(For("u1")), "");
-  EXPECT_EQ(Exchanges(Result::kUnreachable), 1);
-}
-
 TEST_F(AllocatorTest, OneThatIsToldMayAskAndGiveUpForOthers) {
   HttpPlatform platform(allocator_, Saying(kCellTwo));
   Start(platform.port());
@@ -626,17 +284,6 @@ TEST_F(AllocatorTest, OneThatIsToldMayAskAndGiveUpForOthers) {
   ASSERT_TRUE(worker.RunUntil([&] { return first.answer.has_value(); }));
   EXPECT_FALSE(second.answer.has_value());
   EXPECT_EQ(asked_meanwhile.answer, "2");
-}
-
-TEST_F(AllocatorTest, ItEndsWhileAPlatformHangs) {
-  RawListener silent([](int socket) { ReadToEnd(socket); });
-  Start(silent.port());
-  TestWorker worker(*allocator_);
-  TestWaiter waiter;
-  worker.Find(For("u1"), waiter);
-  ASSERT_TRUE(worker.RunUntil([&] { return silent.accepted() == 1; }));
-  worker.cells().GiveUp(waiter, Outcome::kAbandoned);
-  allocator_.reset();
 }
 
 }  // namespace

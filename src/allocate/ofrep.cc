@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "base/rfc3339.h"
+
 namespace signalbox::allocate {
 namespace {
 
@@ -107,14 +109,12 @@ std::optional<std::chrono::milliseconds> ParseRetryAfter(std::string_view text, 
   if (copy.size() <= kSecondsDigitsMax && copy.find_first_not_of("0123456789") == std::string::npos) {
     return std::chrono::seconds(std::atoll(copy.c_str()));
   }
-  for (const char* format : {"%a, %d %b %Y %H:%M:%S GMT", "%Y-%m-%dT%H:%M:%SZ"}) {
-    tm parts{};
-    const char* end = strptime(copy.c_str(), format, &parts);
-    if (end == nullptr || *end != '\0') continue;
-    const int64_t at_ms = static_cast<int64_t>(timegm(&parts)) * 1000;
-    return std::chrono::milliseconds(std::max<int64_t>(0, at_ms - now_unix_ms));
-  }
-  return std::nullopt;
+  std::optional<int64_t> at_ms = ParseRfc3339(copy);
+  tm parts{};
+  const char* end = strptime(copy.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &parts);
+  if (end != nullptr && *end == '\0') at_ms = static_cast<int64_t>(timegm(&parts)) * 1000;
+  if (!at_ms) return std::nullopt;
+  return std::chrono::milliseconds(std::max<int64_t>(0, *at_ms - now_unix_ms));
 }
 
 }  // namespace signalbox::allocate

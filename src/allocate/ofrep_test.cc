@@ -86,6 +86,9 @@ TEST(Ofrep, RetryAfterIsReadInEveryFormThatIsInUse) {
   EXPECT_EQ(ParseRetryAfter("Tue, 14 Nov 2023 22:13:50 GMT", kNow), seconds(30));
   EXPECT_EQ(ParseRetryAfter("2023-11-14T22:13:21Z", kNow), seconds(1));
   EXPECT_EQ(ParseRetryAfter("2023-11-14T22:00:00Z", kNow), milliseconds(0));
+  // As JavaScript writes a Date, and as others write a zone.
+  EXPECT_EQ(ParseRetryAfter("2023-11-14T22:13:21.500Z", kNow), milliseconds(1'500));
+  EXPECT_EQ(ParseRetryAfter("2023-11-14T23:13:21+01:00", kNow), seconds(1));
   for (const char* text : {"", "soon", "-1", "1e9", "99999999999999999999", "2023-11-14", "Tue, 14 Nov 2023"}) {
     EXPECT_EQ(ParseRetryAfter(text, kNow), std::nullopt) << text;
   }

@@ -254,13 +254,13 @@ TEST(ConditionText, ReadsLikeASentence) {
                   any {
                     conditions { field { field: "age" number { min: 18 max: 30 excludes_max: true } } }
                     conditions { field { field: "app_version" version { min: "4.2" } } }
-                    conditions { time { from_unix_ms: 951825599000 to_unix_ms: 1767441600000 } }
+                    conditions { time { from_unix_ms: 951825599000 to_unix_ms: 1767441600250 } }
                     conditions { weekly { days: 6 from_minute: 1080 to_minute: 1380 utc_offset_minutes: 60 } }
                   }
                 }
               })")),
             "country in (\"CA\", \"US\") and not device is \"tv\" and (18 <= age < 30 or app_version >= 4.2 or time "
-            "from 2000-02-29T11:59:59Z until 2026-01-03T12:00:00Z or Sat 18:00 to 23:00 UTC+01:00)");
+            "from 2000-02-29T11:59:59Z until 2026-01-03T12:00:00.250Z or Sat 18:00 to 23:00 UTC+01:00)");
 }
 
 TEST(ConditionCompiler, WhatSaysTheSameIsKeptOnceWhereverItStands) {

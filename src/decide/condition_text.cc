@@ -6,6 +6,8 @@
 #include <array>
 #include <cstdlib>
 
+#include "base/rfc3339.h"
+
 namespace signalbox::decide {
 namespace {
 
@@ -18,26 +20,6 @@ std::string List(const v1::Texts& texts) {
     list += fmt::format("{}\"{}\"", i == 0 ? "" : ", ", texts.texts(i));
   if (texts.texts_size() > kTextsShownMax) list += fmt::format(", ... {} more", texts.texts_size() - kTextsShownMax);
   return list;
-}
-
-// "2026-01-03T12:00:00Z", of a time from 1970 on. The year is counted from the first of March, so that the day that
-// leap years have more is the last one.
-std::string TimeText(int64_t unix_ms) {
-  constexpr int64_t kDayMs = 86'400'000;
-  constexpr int64_t kFrom0000To1970Days = 719'468;
-  constexpr int64_t kDaysIn400Years = 146'097;
-  const int64_t days = unix_ms / kDayMs + kFrom0000To1970Days;
-  const int64_t era = days / kDaysIn400Years;
-  const int64_t day_of_era = days % kDaysIn400Years;
-  const int64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36'524 - day_of_era / 146'096) / 365;
-  const int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-  const int64_t month_from_march = (5 * day_of_year + 2) / 153;
-  const int64_t day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-  const int64_t month = month_from_march < 10 ? month_from_march + 3 : month_from_march - 9;
-  const int64_t year = era * 400 + year_of_era + (month <= 2 ? 1 : 0);
-  const int64_t second = unix_ms % kDayMs / 1000;
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", year, month, day, second / 3600, second / 60 % 60,
-                     second % 60);
 }
 
 // "4 <= app_version < 5"
@@ -78,8 +60,8 @@ std::string FieldTestText(const v1::FieldTest& test) {
 
 std::string TimeWindowText(const v1::TimeWindow& window) {
   std::string text = "time";
-  if (window.from_unix_ms() != 0) text += " from " + TimeText(window.from_unix_ms());
-  if (window.to_unix_ms() != 0) text += " until " + TimeText(window.to_unix_ms());
+  if (window.from_unix_ms() != 0) text += " from " + Rfc3339(window.from_unix_ms());
+  if (window.to_unix_ms() != 0) text += " until " + Rfc3339(window.to_unix_ms());
   return text;
 }
 

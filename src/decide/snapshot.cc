@@ -81,17 +81,15 @@ void Snapshot::IndexObjectives() {
   }
 }
 
-std::vector<std::string_view> Snapshot::ObjectiveNames() const {
-  std::vector<std::string_view> names;
-  names.reserve(objectives_.size());
-  for (const Objective* objective : objectives_) names.push_back(objective->name);
-  std::sort(names.begin(), names.end());
-  return names;
+void Snapshot::SortNames() {
+  for (const Objective* objective : objectives_) objective_names_.push_back(objective->name);
+  for (const auto& model : models_) model_names_.push_back(model->name);
+  std::sort(objective_names_.begin(), objective_names_.end());
+  std::sort(model_names_.begin(), model_names_.end());
 }
 
 bool Snapshot::NamesModel(std::string_view id) const {
-  if (models_by_id_.contains(id)) return true;
-  return std::any_of(models_.begin(), models_.end(), [&](const auto& model) { return model->name == id; });
+  return models_by_id_.contains(id) || std::binary_search(model_names_.begin(), model_names_.end(), id);
 }
 
 }  // namespace signalbox::decide

@@ -124,10 +124,11 @@ class Snapshot {
 
   // nullptr when there is no such Objective. Allocation-free.
   const Objective* FindObjective(std::string_view name) const;
-  // For messages ("did you mean ..."). Sorted.
-  std::vector<std::string_view> ObjectiveNames() const;
+  // For messages ("did you mean ..."). Sorted. Allocation-free, as a client that misspells a name may do so in every
+  // request.
+  const std::vector<std::string_view>& ObjectiveNames() const { return objective_names_; }
   // Whether `id` is a model id or model name that some rule names: a client that asks for one gets a better message
-  // than "unknown Objective".
+  // than "unknown Objective". Allocation-free.
   bool NamesModel(std::string_view id) const;
 
  private:
@@ -139,6 +140,7 @@ class Snapshot {
 
   Snapshot();
   void IndexObjectives();
+  void SortNames();
 
   v1::Snapshot proto_;
   std::unique_ptr<Memory> memory_;
@@ -151,6 +153,9 @@ class Snapshot {
   // itself. A slot is one word (snapshot.cc): of 10,000 Objectives the index stays in a core's cache, where waiting for
   // the slot would come before waiting for the Objective.
   std::vector<uint64_t> index_;
+  // Sorted.
+  std::vector<std::string_view> objective_names_;
+  std::vector<std::string_view> model_names_;
   StringMap<const Model*> models_by_id_;
 };
 

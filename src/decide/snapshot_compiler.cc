@@ -38,6 +38,7 @@ class SnapshotCompiler {
     CheckRoutingKeys();
     RETURN_IF_ERROR(problems_.Status());
     snapshot_->IndexObjectives();
+    snapshot_->SortNames();
     snapshot_->memory_->conditions.ForgetShared();
     return std::shared_ptr<const Snapshot>(std::move(snapshot_));
   }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/allocation_count.h"
 #include "decide/content_hash.h"
 #include "decide/routing_key.h"
 #include "decide/test_snapshot.h"
@@ -91,6 +92,15 @@ TEST(Snapshot, TellsModelsFromObjectives) {
   EXPECT_TRUE(snapshot->NamesModel("ranker"));
   EXPECT_FALSE(snapshot->NamesModel("ContinueWatchingRanking"));
   EXPECT_THAT(snapshot->ObjectiveNames(), ElementsAre("ContinueWatchingRanking", "FraudScoring", "TitleSearch"));
+}
+
+// A client that misspells the name does so in every request, beside those of others.
+TEST(Snapshot, NamesForMessagesAreThereWithoutAllocating) {
+  const auto snapshot = CompileOrDie(ExampleSnapshot());
+  const uint64_t before = AllocationCount();
+  EXPECT_EQ(snapshot->ObjectiveNames().size(), 3u);
+  EXPECT_FALSE(snapshot->NamesModel("TitleSerach"));
+  EXPECT_EQ(AllocationCount() - before, 0u);
 }
 
 TEST(Snapshot, ReportsEverythingThatIsWrongAtOnce) {

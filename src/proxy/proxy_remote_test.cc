@@ -59,48 +59,19 @@ class ProxyRemote : public ::testing::Test {
     allocator_.reset();
   }
 
-  // Objective `Echo`: model echo@1; experiment 77 asks the platform, cell a echo@1 and cell b echo@2, and gives cell b
-  // to those whom the platform leaves to it. `Lonely` asks nobody.
+  // As TestProxy routes, without a fallback; the experiment asks the platform, and gives cell b to those whom the
+  // platform leaves to it.
   std::vector<std::string> Route(uint32_t deadline_ms, int64_t version = 1, const std::string& platform = "p") {
-    v1::Snapshot snapshot = decide::ParseSnapshot(R"pb(
-      rule_sets {
-        rule_set {
-          namespace: "test"
-          objectives {
-            name: "Echo"
-            default_model { name: "echo" version: "1" }
-          }
-          objectives {
-            name: "Lonely"
-            default_model { name: "echo" version: "1" }
-          }
-          experiments {
-            id: "77"
-            objectives: "Echo"
-            cells {
-              name: "a"
-              model { name: "echo" version: "1" }
-              weight_ppm: 500000
-            }
-            cells {
-              name: "b"
-              model { name: "echo" version: "2" }
-              weight_ppm: 500000
-            }
-            allocation_ppm: 1000000
-            remote { flag: "f" ttl_ms: 300000 fallback: CELL fallback_cell: "b" }
-          }
-        }
-      }
-    )pb");
-    v1::RemoteAllocation& remote =
-        *snapshot.mutable_rule_sets(0)->mutable_rule_set()->mutable_experiments(0)->mutable_remote();
+    v1::Snapshot snapshot = TestProxy::SnapshotProto({host_.address()}, {host_.address()}, {}, version);
+    v1::RuleSet& rules = *snapshot.mutable_rule_sets(0)->mutable_rule_set();
+    rules.mutable_objectives(0)->clear_fallback_models();
+    v1::RemoteAllocation& remote = *rules.mutable_experiments(0)->mutable_remote();
     remote.set_platform(platform);
+    remote.set_flag("f");
+    remote.set_ttl_ms(300'000);
     remote.set_deadline_ms(deadline_ms);
-    snapshot.set_version(version);
-    auto& placement = *snapshot.mutable_placement();
-    (*placement.mutable_shards())["s"].add_hosts(host_.address());
-    for (const char* model : {"echo@1", "echo@2"}) (*placement.mutable_models())[model].add_shards("s");
+    remote.set_fallback(v1::RemoteAllocation::CELL);
+    remote.set_fallback_cell("b");
     snapshot_ = decide::CompileOrDie(std::move(snapshot));
     return (*proxy_)->SetSnapshot(snapshot_);
   }

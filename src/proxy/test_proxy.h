@@ -40,6 +40,12 @@ class TestProxy {
                                                           const std::vector<std::string>& echo2 = {},
                                                           const std::vector<std::string>& spare = {},
                                                           int64_t version = 1) {
+    return decide::CompileOrDie(SnapshotProto(echo1, echo2, spare, version));
+  }
+
+  // For tests that change something in it first. Objective `Lonely` has neither experiment nor fallback.
+  static v1::Snapshot SnapshotProto(const std::vector<std::string>& echo1, const std::vector<std::string>& echo2 = {},
+                                    const std::vector<std::string>& spare = {}, int64_t version = 1) {
     v1::Snapshot snapshot = decide::ParseSnapshot(R"pb(
       rule_sets {
         rule_set {
@@ -83,7 +89,7 @@ class TestProxy {
     place("echo@1", echo1);
     place("echo@2", echo2);
     place("spare", spare);
-    return decide::CompileOrDie(std::move(snapshot));
+    return snapshot;
   }
 
  private:
