@@ -153,12 +153,14 @@ nghttp2_session_callbacks* ClientConnection::Callbacks() {
     nghttp2_session_callbacks_new(&made);
     nghttp2_session_callbacks_set_on_begin_headers_callback(
         made, [](nghttp2_session*, const nghttp2_frame* frame, void* self) {
+          Self(self).BeginHeaders();
           if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) Self(self).OnStreamBegins(frame->hd.stream_id);
           return 0;
         });
     nghttp2_session_callbacks_set_on_header_callback2(
         made, [](nghttp2_session*, const nghttp2_frame* frame, nghttp2_rcbuf* name, nghttp2_rcbuf* value, uint8_t,
                  void* self) {
+          if (!Self(self).CountHeader(name, value)) return static_cast<int>(NGHTTP2_ERR_CALLBACK_FAILURE);
           if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;  // gRPC clients send no trailers
           if (Request* request = Self(self).RequestOf(frame->hd.stream_id))
             request->OnRequestHeader(View(name), View(value));

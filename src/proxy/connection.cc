@@ -155,6 +155,16 @@ std::string_view Connection::View(nghttp2_rcbuf* text) {
   return {reinterpret_cast<const char*>(bytes.base), bytes.len};
 }
 
+bool Connection::CountHeader(nghttp2_rcbuf* name, nghttp2_rcbuf* value) {
+  // As HTTP/2 counts them (RFC 9113, 6.5.2): many small ones are work as well.
+  constexpr size_t kHeaderOverheadBytes = 32;
+  unpacked_header_bytes_ += View(name).size() + View(value).size() + kHeaderOverheadBytes;
+  if (unpacked_header_bytes_ <= kUnpackedHeaderBytesMax) return true;
+  Close(absl::UnavailableError(
+      fmt::format("the headers of one message are more than {} bytes", kUnpackedHeaderBytesMax)));
+  return false;
+}
+
 int Connection::SendData(const uint8_t* frame_header, BodyQueue& from, size_t bytes) {
   constexpr size_t kFrameHeaderBytes = 9;
   if (!batch_.HasRoom()) return NGHTTP2_ERR_WOULDBLOCK;

@@ -25,6 +25,9 @@ inline constexpr int32_t kConnectionWindowBytes = 8 << 20;
 // ... until so much waits here from one connection, or in one worker; then only as bytes leave.
 inline constexpr size_t kConnectionQueuedBytesMax = 8 << 20;
 inline constexpr size_t kWorkerQueuedBytesMax = 256 << 20;
+// Of the headers of one message when they are unpacked. HPACK makes one byte stand for kilobytes, each of which is
+// looked at; above kHeaderBytesMax they are refused, but above this the connection ends before they are at their end.
+inline constexpr size_t kUnpackedHeaderBytesMax = 2 << 20;
 
 // For its worker's thread.
 class Connection {
@@ -61,6 +64,10 @@ class Connection {
  protected:
   // Called once, when the socket is closed already.
   virtual void OnClosed(const absl::Status& why) = 0;
+  // To be called where headers begin, and for each of them. False, and the connection ends, when they are too many:
+  // then the callback has failed.
+  void BeginHeaders() { unpacked_header_bytes_ = 0; }
+  bool CountHeader(nghttp2_rcbuf* name, nghttp2_rcbuf* value);
   // Where a session gives payload; the caller forwards it, or drops it and calls Release.
   void OnReceived(size_t bytes);
   // Whether the connection may end now that neither side has anything to say on it.
@@ -100,6 +107,7 @@ class Connection {
   bool watches_writing_ = false;
   absl::Status pending_close_;
   bool close_pending_ = false;
+  size_t unpacked_header_bytes_ = 0;  // of the message whose headers are being read
   size_t queued_bytes_ = 0;
   // Received, and not given back to the connection's window yet. Never more than queued_bytes_.
   size_t held_bytes_ = 0;

@@ -224,9 +224,15 @@ nghttp2_session_callbacks* HostConnection::Callbacks() {
   static nghttp2_session_callbacks* const callbacks = [] {
     nghttp2_session_callbacks* made = nullptr;
     nghttp2_session_callbacks_new(&made);
+    nghttp2_session_callbacks_set_on_begin_headers_callback(made,
+                                                            [](nghttp2_session*, const nghttp2_frame*, void* self) {
+                                                              Self(self).BeginHeaders();
+                                                              return 0;
+                                                            });
     nghttp2_session_callbacks_set_on_header_callback2(
         made, [](nghttp2_session*, const nghttp2_frame* frame, nghttp2_rcbuf* name, nghttp2_rcbuf* value, uint8_t,
                  void* self) {
+          if (!Self(self).CountHeader(name, value)) return static_cast<int>(NGHTTP2_ERR_CALLBACK_FAILURE);
           if (Request* request = Self(self).RequestOf(frame->hd.stream_id))
             request->OnResponseHeader(View(name), View(value));
           return 0;

@@ -37,6 +37,31 @@ std::string InferFor(const std::string& name) {
   return request.SerializeAsString();
 }
 
+// A header block, written as HPACK has it, in HEADERS and CONTINUATION frames of stream 1.
+std::string HeaderFrames(const std::string& block) {
+  constexpr size_t kFrameBytes = 16'384;
+  std::string frames;
+  for (size_t at = 0; at < block.size(); at += kFrameBytes) {
+    const std::string part = block.substr(at, kFrameBytes);
+    const bool last = at + kFrameBytes >= block.size();
+    for (int shift = 16; shift >= 0; shift -= 8) frames.push_back(static_cast<char>(part.size() >> shift));
+    frames.push_back(at == 0 ? 1 : 9);                                        // HEADERS, CONTINUATION
+    frames.push_back(static_cast<char>((last ? 4 : 0) | (at == 0 ? 1 : 0)));  // END_HEADERS, END_STREAM
+    frames += std::string("\0\0\0\1", 4) + part;
+  }
+  return frames;
+}
+
+// A literal of HPACK, of which `kind` is the first byte, with a name of its own (RFC 7541, 6.2).
+std::string HpackLiteral(char kind, const std::string& name, const std::string& value) {
+  std::string literal = {kind, static_cast<char>(name.size())};
+  literal += name + '\x7f';
+  size_t length = value.size() - 127;
+  for (; length >= 128; length >>= 7) literal.push_back(static_cast<char>(length | 128));
+  literal.push_back(static_cast<char>(length));
+  return literal + value;
+}
+
 class BadInputTest : public ::testing::Test {
  protected:
   BadInputTest() { proxy_.Route({host_.address()}); }
@@ -198,23 +223,26 @@ TEST_F(BadInputTest, HeadersOfAMebibyte) {
 TEST_F(BadInputTest, OneHeaderOfAMebibyte) {
   RawHttp2 client(proxy_.port());
   client.Flush();
-  constexpr size_t kValueBytes = 1 << 20;
-  std::string block("\0\6filler\x7f", 9);
-  size_t length = kValueBytes - 127;
-  for (; length >= 128; length >>= 7) block.push_back(static_cast<char>(length | 128));
-  block.push_back(static_cast<char>(length));
-  block += std::string(kValueBytes, 'f');
-  constexpr size_t kFrameBytes = 16'384;
-  for (size_t at = 0; at < block.size(); at += kFrameBytes) {
-    const std::string part = block.substr(at, kFrameBytes);
-    const bool last = at + kFrameBytes >= block.size();
-    std::string frame;
-    for (int shift = 16; shift >= 0; shift -= 8) frame.push_back(static_cast<char>(part.size() >> shift));
-    frame.push_back(at == 0 ? 1 : 9);                                        // HEADERS, CONTINUATION
-    frame.push_back(static_cast<char>((last ? 4 : 0) | (at == 0 ? 1 : 0)));  // END_HEADERS, END_STREAM
-    client.SendBytes(frame + std::string("\0\0\0\1", 4) + part);
-  }
+  client.SendBytes(HeaderFrames(HpackLiteral('\0', "filler", std::string(1 << 20, 'f'))));
   EXPECT_TRUE(client.RunUntil([&] { return client.goaway() || client.disconnected(); }));
+}
+
+// A byte that refers to a header which HPACK remembers stands for kilobytes of it: what is small on the way would keep
+// the worker from everybody else for seconds.
+TEST_F(BadInputTest, OneHeaderThatIsReferredToAMillionTimes) {
+  constexpr char kWithIndexing = '\x40';
+  constexpr char kNewestIndex = '\xbe';
+  RawHttp2 client(proxy_.port());
+  const int32_t stream =
+      client.Open(GrpcHeaders("/acme.Ranker/Rank", {{"sb-objective", "Echo"}}), GrpcFrame("x"), /*end=*/false);
+  client.Flush();
+  ASSERT_EQ(stream, 1);
+  // As its trailers, which would end a request that is answered otherwise.
+  client.SendBytes(HeaderFrames(HpackLiteral(kWithIndexing, "filler", std::string(4'000, 'f')) +
+                                std::string(1'000'000, kNewestIndex)));
+  client.RunUntil([&] { return client.disconnected() || client.stream(stream).closed; });
+  EXPECT_TRUE(client.disconnected());
+  EXPECT_EQ(client.stream(stream).headers["grpc-status"], "");
 }
 
 TEST_F(BadInputTest, TenThousandStreamsOpenedAndReset) {
