@@ -18,6 +18,9 @@ inline int ExitCodeOf(const absl::Status& error) {
   return absl::IsInvalidArgument(error) || absl::IsAborted(error) ? 1 : 2;
 }
 
+// `audit`: who changed what and when.
+void AddAudit(CLI::App& app, Outcome& outcome);  // audit_command.cc
+
 // `control`: the control plane.
 void AddControl(CLI::App& app, Outcome& outcome);  // control_command.cc
 
@@ -27,11 +30,17 @@ void AddDemo(CLI::App& app, Outcome& outcome);  // demo_command.cc
 // `host`: the reference model host.
 void AddHost(CLI::App& app, Outcome& outcome);  // host_command.cc
 
+// `placement show|explain|drain-shard|drain-host`: where models are.
+void AddPlacement(CLI::App& app, Outcome& outcome);  // placement_command.cc
+
 // `proxy`: the in-path data plane.
 void AddProxy(CLI::App& app, Outcome& outcome);  // proxy_command.cc
 
 // `resolve`: decisions from rule files, explained or in bulk.
 void AddResolve(CLI::App& app, Outcome& outcome);  // resolve_command.cc
+
+// `rollout list|status|steps|cancel|promote|pause|resume`: what becomes of published rules.
+void AddRollout(CLI::App& app, Outcome& outcome);  // rollout_command.cc
 
 // `rules` and `rules check`. Commands on published rule sets add themselves to the `rules` command there.
 void AddRules(CLI::App& app, Outcome& outcome);  // rules_command.cc

@@ -3,8 +3,11 @@
 #include <spdlog/spdlog.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -44,6 +47,15 @@ void UseAllPermittedFiles() {
   setrlimit(RLIMIT_NOFILE, &files);
 }
 
+// Another one for each control plane of a store, and the same after a restart where it listens on the same port.
+std::string DefaultNodeId(const ControlCommand& command) {
+  char host[256] = {};
+  if (gethostname(host, sizeof host - 1) != 0) host[0] = '?';
+  const std::string& listen = command.control.distribution.listen;
+  const std::string port = listen.substr(listen.rfind(':') + 1);
+  return fmt::format("{}:{}", std::string_view(host).substr(0, 200), port == "0" ? fmt::format("{}", getpid()) : port);
+}
+
 absl::StatusOr<std::unique_ptr<telemetry::AdminServer>> StartAdmin(const ControlCommand& command,
                                                                    const control::ControlPlane& control,
                                                                    const ControlMetrics& metrics) {
@@ -67,10 +79,11 @@ absl::StatusOr<std::unique_ptr<telemetry::AdminServer>> StartAdmin(const Control
   return admin;
 }
 
-absl::Status Run(const ControlCommand& command) {
+absl::Status Run(ControlCommand command) {
   StopSignal stop;  // before the first thread starts: threads inherit what is blocked
   LogToStandardError();
   UseAllPermittedFiles();
+  if (command.control.leader.node_id.empty()) command.control.leader.node_id = DefaultNodeId(command);
   ASSIGN_OR_RETURN(std::unique_ptr<control::ControlPlane> control, control::ControlPlane::Start(command.control));
   const ControlMetrics metrics(*control);
   std::unique_ptr<telemetry::AdminServer> admin;
@@ -92,6 +105,18 @@ absl::Status Run(const ControlCommand& command) {
   return absl::OkStatus();
 }
 
+void AddDuration(CLI::App& command, const std::string& name, std::chrono::milliseconds& value,
+                 const std::string& description) {
+  command
+      .add_option_function<int64_t>(
+          name, [&value](int64_t ms) { value = std::chrono::milliseconds(ms); }, description)
+      ->transform(CLI::AsNumberWithUnit(
+          std::map<std::string, int64_t>{{"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}},
+          CLI::AsNumberWithUnit::UNIT_REQUIRED, "TIME"))
+      ->check(CLI::Range(int64_t{1}, int64_t{7 * 24 * 3'600'000}))
+      ->default_str(fmt::format("{}s", value.count() / 1000));
+}
+
 }  // namespace
 
 void AddControl(CLI::App& app, Outcome& outcome) {
@@ -100,10 +125,24 @@ void AddControl(CLI::App& app, Outcome& outcome) {
   command->add_option("--store", options->control.store, "sqlite:PATH; made when it is missing")->required();
   command->add_option("--listen", options->control.distribution.listen, "HOST:PORT; port 0 takes a free one")
       ->required();
+  CLI::Option* placement = command->add_option(
+      "--placement", options->control.placement.file,
+      "Which models are on which hosts (JSON); watched, and published when it changes. Nothing is loaded or checked");
   command
-      ->add_option("--placement", options->control.placement.file,
-                   "Which models are on which hosts (JSON); watched, and published when it changes")
-      ->required();
+      ->add_option("--fleet", options->control.fleet.file,
+                   "Shards, hosts and what models need (JSON); watched. Models are placed, loaded and tried before rules "
+                   "that name them take effect")
+      ->excludes(placement);
+  command->add_option("--node-id", options->control.leader.node_id,
+                      "Name of this control plane among those of the store; default: host name and port");
+  AddDuration(*command, "--lease", options->control.leader.lease,
+              "How long a leading control plane that says nothing is waited for");
+  AddDuration(*command, "--retention", options->control.leader.controller.retention,
+              "How long the models of the rules before stay loaded, for a rollback");
+  AddDuration(*command, "--rollout-timeout", options->control.leader.controller.rollout_timeout,
+              "How long a rollout may take from being seen to having loaded and tried its models");
+  AddDuration(*command, "--forget-data-plane-after", options->control.leader.controller.forget_data_plane_after,
+              "How long a data plane that is away keeps models on their hosts");
   command->add_option("--port-file", options->port_file, "Write the bound port here once it is listened on");
   command->add_option("--admin", options->admin, "HOST:PORT for /metrics, /healthz, /readyz and /snapshot");
   command->add_option("--admin-port-file", options->admin_port_file, "Write the bound port of --admin here");

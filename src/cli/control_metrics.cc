@@ -50,6 +50,15 @@ MetricFamily Subscribers(const control::ControlStatus& status) {
   return family;
 }
 
+// Of the leader alone: the others do not look at hosts.
+MetricFamily Hosts(const control::ControlStatus& status) {
+  MetricFamily family = Family("fleet_hosts", "Model hosts by whether they answer", MetricType::Gauge);
+  if (!status.leader.leads) return family;
+  Add(family, static_cast<double>(status.leader.hosts_alive), {{"state", "alive"}});
+  Add(family, static_cast<double>(status.leader.hosts - status.leader.hosts_alive), {{"state", "away"}});
+  return family;
+}
+
 }  // namespace
 
 std::vector<MetricFamily> ControlMetrics::Collect() const {
@@ -67,8 +76,10 @@ std::vector<MetricFamily> ControlMetrics::Collect() const {
       Single("slow_subscribers_total", "Streams ended because the data plane did not answer", MetricType::Counter,
              static_cast<double>(status.distribution.too_slow_total)),
       Single("store_up", "0 while the store cannot be read", MetricType::Gauge, status.store.ok() ? 1 : 0),
-      Single("placement_file_up", "0 while the newest content of the placement file is not published",
-             MetricType::Gauge, status.placement.ok() ? 1 : 0),
+      Single("file_up", "0 while the newest content of the placement or fleet file is not published",
+             MetricType::Gauge, status.file.ok() ? 1 : 0),
+      Single("leads", "1: this control plane leads rollouts", MetricType::Gauge, status.leader.leads ? 1 : 0),
+      Hosts(status),
   };
   MetricFamily held_back = Family("held_back", "Topics whose newest version cannot run", MetricType::Gauge);
   for (const control::HeldBack& held : status.held_back) Add(held_back, 1, {{"topic", held.topic}});

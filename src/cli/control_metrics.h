@@ -18,7 +18,9 @@ namespace signalbox::cli {
 //   signalbox_control_refusals_total                snapshots that a subscriber refused
 //   signalbox_control_slow_subscribers_total        streams ended because of no answer
 //   signalbox_control_held_back                     1 for each `topic` whose newest version cannot run
-//   signalbox_control_store_up, signalbox_control_placement_file_up   1, or 0 while it cannot be read or published
+//   signalbox_control_store_up, signalbox_control_file_up   1, or 0 while it cannot be read or published
+//   signalbox_control_leads                         1: leads rollouts
+//   signalbox_control_fleet_hosts                   with `state`: "alive" or "away"; of the leader alone
 // Thread-safe. `control` must outlive it.
 class ControlMetrics : public prometheus::Collectable {
  public:

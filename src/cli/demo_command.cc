@@ -109,8 +109,8 @@ absl::Status StartSystem(const DemoCommand& command, DemoSystem& system, Interru
   };
   RETURN_IF_ERROR(system.MakeFolders());
   RETURN_IF_ERROR(step("models", [&] { return TrainOnce(command.data, system.paths().models, command.seed); }));
-  RETURN_IF_ERROR(step("model hosts", [&] { return system.StartHosts(); }));
   RETURN_IF_ERROR(step("control plane", [&] { return system.StartControlPlane(); }));
+  RETURN_IF_ERROR(step("model hosts", [&] { return system.StartHosts(); }));
   RETURN_IF_ERROR(step("rules", [&] { return system.PublishRules(); }));
   return step("proxy", [&] { return system.StartProxy(); });
 }

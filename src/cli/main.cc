@@ -23,11 +23,14 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   app.set_version_flag("--version", SIGNALBOX_VERSION);
   signalbox::cli::Outcome outcome;
+  signalbox::cli::AddAudit(app, outcome);
   signalbox::cli::AddControl(app, outcome);
   signalbox::cli::AddDemo(app, outcome);
   signalbox::cli::AddHost(app, outcome);
+  signalbox::cli::AddPlacement(app, outcome);
   signalbox::cli::AddProxy(app, outcome);
   signalbox::cli::AddResolve(app, outcome);
+  signalbox::cli::AddRollout(app, outcome);
   signalbox::cli::AddRules(app, outcome);
   signalbox::cli::AddSend(app, outcome);
   signalbox::cli::AddTraffic(app, outcome);

@@ -159,8 +159,11 @@ class FileSource {
   Clock::time_point retry_ = Clock::time_point::max();
 };
 
-absl::StatusOr<std::unique_ptr<subscribe::Subscriber>> Subscribe(const ProxyOptions& options, SnapshotInUse& in_use) {
-  return subscribe::Subscriber::Start(options.subscriber, [&](const std::shared_ptr<const decide::Snapshot>& snapshot) {
+absl::StatusOr<std::unique_ptr<subscribe::Subscriber>> Subscribe(const ProxyOptions& options, const proxy::Proxy& proxy,
+                                                                 SnapshotInUse& in_use) {
+  subscribe::SubscriberOptions subscription = options.subscriber;
+  subscription.oldest_version_in_use = [&proxy] { return proxy.oldest_version_in_use(); };
+  return subscribe::Subscriber::Start(std::move(subscription), [&](const std::shared_ptr<const decide::Snapshot>& snapshot) {
     in_use.Take(snapshot, fmt::format("control {}", options.subscriber.control), options.subscriber.node_id);
     return absl::OkStatus();
   });
@@ -280,7 +283,7 @@ absl::Status Run(ProxyOptions options) {
   FileSource files(options, in_use);
   std::unique_ptr<subscribe::Subscriber> subscriber;  // before the pages, which refer to it
   if (options.rule_files.empty()) {
-    ASSIGN_OR_RETURN(subscriber, Subscribe(options, in_use));
+    ASSIGN_OR_RETURN(subscriber, Subscribe(options, *proxy, in_use));
   }
   std::atomic<bool> draining{false};
   // Before the first snapshot: it can be a while until there is one, and then the pages say why.
@@ -315,6 +318,8 @@ void AddProxy(CLI::App& app, Outcome& outcome) {
                       "Control plane: HOST:PORT, or several with commas between");
   command->add_option("--state-dir", options->subscriber.state_dir, "Folder for the last good snapshot");
   command->add_option("--node-id", options->subscriber.node_id, "Name of this proxy at the control plane");
+  command->add_option("--scope", options->subscriber.scopes,
+                      "KEY=VALUE label of this proxy, for releases to some proxies first; may be given several times");
   command->add_option("--admin", options->admin, "HOST:PORT for /metrics, /healthz, /readyz and /snapshot");
   command->add_option("--decision-log", options->telemetry.decision_log_path,
                       "Append a JSON line for each request; SIGHUP reopens");

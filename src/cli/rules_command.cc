@@ -147,6 +147,7 @@ void AddRules(CLI::App& app, Outcome& outcome) {
   AddRulesShow(*rules, outcome);
   AddRulesSimulate(*rules, outcome);
   AddRulesRollback(*rules, outcome);
+  AddRulesPin(*rules, outcome);
   AddRulesWatch(*rules, outcome);
 }
 

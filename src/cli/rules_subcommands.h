@@ -7,6 +7,7 @@ namespace signalbox::cli {
 
 void AddRulesDiff(CLI::App& rules, Outcome& outcome);      // rules_diff_command.cc
 void AddRulesHistory(CLI::App& rules, Outcome& outcome);   // rules_history_command.cc
+void AddRulesPin(CLI::App& rules, Outcome& outcome);       // rules_pin_command.cc
 void AddRulesPublish(CLI::App& rules, Outcome& outcome);   // rules_publish_command.cc
 void AddRulesRollback(CLI::App& rules, Outcome& outcome);  // rules_rollback_command.cc
 void AddRulesShow(CLI::App& rules, Outcome& outcome);      // rules_show_command.cc

@@ -1,15 +1,18 @@
 #include "control/composition.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 
 #include "api/distribution.h"
 #include "base/canonical_json.h"
 #include "base/status.h"
 #include "base/unix_time.h"
 #include "control/traffic_settings.h"
+#include "signalbox/v1/rollout.pb.h"
 
 namespace signalbox::control {
 namespace {
@@ -28,7 +31,30 @@ absl::Status ParseTo(const std::string& content, std::shared_ptr<const Message>&
   return status;
 }
 
+absl::Status CheckNamespaceOf(const v1::RuleSet& rules, std::string_view namespace_name) {
+  if (rules.namespace_() == namespace_name) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      fmt::format("holds the rules of namespace '{}', expected those of its own", rules.namespace_()));
+}
+
+bool IsManaged(const store::LatestVersions& latest) {
+  return std::any_of(latest.topics.begin(), latest.topics.end(),
+                     [](const store::LatestVersion& newest) { return newest.info.topic == store::kFleetTopic; });
+}
+
+bool IsOfScope(std::string_view topic) {
+  const auto active = store::NameOfActiveTopic(topic);
+  return active && !active->scope.empty();
+}
+
 }  // namespace
+
+// What a snapshot is made from; all other topics are of no concern here.
+bool Composition::Concerns(std::string_view topic) const {
+  if (topic == store::kPlacementTopic || store::NamespaceOfTrafficTopic(topic)) return true;
+  const bool running = managed_ && rules_of_ == RulesOf::kRunning;
+  return running ? store::NameOfActiveTopic(topic).has_value() : store::NamespaceOfTopic(topic).has_value();
+}
 
 Composition::Part Composition::Parse(std::string_view topic, int64_t version,
                                      const absl::StatusOr<std::string>& content) {
@@ -41,12 +67,18 @@ Composition::Part Composition::Parse(std::string_view topic, int64_t version,
   } else if (const auto namespace_name = store::NamespaceOfTrafficTopic(topic)) {
     part.fault = ParseTo(*content, part.traffic);
     if (part.fault.ok()) part.fault = CheckTrafficSettings(*part.traffic, *namespace_name);
+  } else if (const auto active = store::NameOfActiveTopic(topic)) {
+    std::shared_ptr<const v1::ActiveRules> rules;
+    part.fault = ParseTo(*content, rules);
+    if (part.fault.ok()) {
+      part.rules_version = rules->rules_version();
+      part.rule_set = std::shared_ptr<const v1::RuleSet>(rules, &rules->rule_set());
+      part.fault = CheckNamespaceOf(*part.rule_set, active->namespace_name);
+    }
   } else {
     part.fault = ParseTo(*content, part.rule_set);
-    if (part.fault.ok() && part.rule_set->namespace_() != store::NamespaceOfTopic(topic)) {
-      part.fault = absl::InvalidArgumentError(
-          fmt::format("holds the rules of namespace '{}', expected those of its own", part.rule_set->namespace_()));
-    }
+    part.rules_version = version;
+    if (part.fault.ok()) part.fault = CheckNamespaceOf(*part.rule_set, *store::NamespaceOfTopic(topic));
   }
   if (!part.fault.ok()) {
     part.fault = absl::InvalidArgumentError(fmt::format("{} version {}: {}", topic, version, Message(part.fault)));
@@ -61,7 +93,7 @@ absl::StatusOr<std::shared_ptr<const decide::Snapshot>> Composition::Compile(con
     if (part.rule_set == nullptr) continue;
     v1::PublishedRuleSet& published = *proto.add_rule_sets();
     *published.mutable_rule_set() = *part.rule_set;
-    published.set_version(part.version);
+    published.set_version(part.rules_version);
     const auto traffic = parts.find(store::TrafficTopic(part.rule_set->namespace_()));
     if (traffic == parts.end() || traffic->second.traffic == nullptr) continue;
     v1::TrafficSettings settings = SettingsWithEffect(*traffic->second.traffic, *part.rule_set);
@@ -79,17 +111,36 @@ absl::StatusOr<std::shared_ptr<const decide::Snapshot>> Composition::Compile(con
 }
 
 absl::Status Composition::Advance() {
-  ASSIGN_OR_RETURN(store::LatestVersions latest, store_.Latest());
-  if (snapshot_ != nullptr && latest.sequence == sequence_) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const store::LatestVersions all, store_.Latest());
+  if (snapshot_ != nullptr && all.sequence == sequence_) return absl::OkStatus();
+  if (IsManaged(all) != managed_) {
+    // Other topics than so far: what ran of those says nothing about these.
+    managed_ = !managed_;
+    snapshot_ = nullptr;
+    parts_.clear();
+  }
+  store::LatestVersions latest;
+  store::LatestVersions scoped;
+  for (const store::LatestVersion& newest : all.topics) {
+    if (!Concerns(newest.info.topic)) continue;
+    latest.sequence = std::max(latest.sequence, newest.info.sequence);
+    (IsOfScope(newest.info.topic) ? scoped : latest).topics.push_back(newest);
+  }
+  if (snapshot_ != nullptr && latest.sequence == snapshot_->version()) {
+    sequence_ = all.sequence;
+    return absl::OkStatus();
+  }
   decltype(cache_) cache;
   Versions versions;
-  for (const store::LatestVersion& newest : latest.topics) {
-    const std::pair key(newest.info.topic, newest.info.version);
-    versions[key.first] = key.second;
-    if (const auto known = cache_.find(key); known != cache_.end()) {
-      cache.insert(*known);
-    } else {
-      cache.emplace(key, Parse(key.first, key.second, newest.content));
+  for (const store::LatestVersions* of : {&latest, &scoped}) {
+    for (const store::LatestVersion& newest : of->topics) {
+      const std::pair key(newest.info.topic, newest.info.version);
+      if (of == &latest) versions[key.first] = key.second;
+      if (const auto known = cache_.find(key); known != cache_.end()) {
+        cache.insert(*known);
+      } else {
+        cache.emplace(key, Parse(key.first, key.second, newest.content));
+      }
     }
   }
   cache_ = std::move(cache);
@@ -97,7 +148,8 @@ absl::Status Composition::Advance() {
   if (state.snapshot == nullptr) {
     ASSIGN_OR_RETURN(state, Replay(latest));
   }
-  Adopt(std::move(state), latest);
+  RETURN_IF_ERROR(TakeScopes(scoped));
+  Adopt(std::move(state), latest, all.sequence);
   return absl::OkStatus();
 }
 
@@ -148,7 +200,7 @@ absl::StatusOr<Composition::State> Composition::SoundOfAll(const Versions& versi
 
 absl::StatusOr<Composition::State> Composition::Replay(const store::LatestVersions& latest) {
   const bool is_start = snapshot_ == nullptr;
-  int64_t base = is_start ? std::max<int64_t>(0, latest.sequence - kReplayMax) : sequence_;
+  int64_t base = is_start ? std::max<int64_t>(0, latest.sequence - kReplayMax) : snapshot_->version();
   ASSIGN_OR_RETURN(std::vector<store::VersionInfo> changes, ChangesAfter(base, latest.sequence));
   Versions versions;
   for (const store::LatestVersion& topic : latest.topics) versions[topic.info.topic] = topic.info.version;
@@ -217,13 +269,17 @@ void Composition::TryPart(const std::string& topic, const Part& part, int64_t se
 absl::StatusOr<std::vector<store::VersionInfo>> Composition::ChangesAfter(int64_t sequence, int64_t up_to) {
   ASSIGN_OR_RETURN(std::unique_ptr<store::Watch> watch, store_.WatchChanges(sequence));
   std::vector<store::VersionInfo> changes;
-  while (changes.empty() || changes.back().sequence < up_to) {
+  while (sequence < up_to) {
     ASSIGN_OR_RETURN(std::vector<store::VersionInfo> more, watch->Next(std::chrono::milliseconds(0)));
     if (more.empty()) return absl::UnavailableError(fmt::format("{}: changes are missing", store_.name()));
+    sequence = more.back().sequence;
     for (store::VersionInfo& change : more) {
       if (change.sequence <= up_to) changes.push_back(std::move(change));
     }
   }
+  std::erase_if(changes, [&](const store::VersionInfo& change) {
+    return !Concerns(change.topic) || IsOfScope(change.topic);
+  });
   return changes;
 }
 
@@ -247,7 +303,44 @@ absl::StatusOr<Composition::Part> Composition::LoadAndTryAlone(const std::string
   return part;
 }
 
-void Composition::Adopt(State state, const store::LatestVersions& latest) {
+absl::Status Composition::TakeScopes(const store::LatestVersions& scoped) {
+  Parts parts;
+  for (const store::LatestVersion& newest : scoped.topics) {
+    for (int64_t version = newest.info.version; version > std::max<int64_t>(0, newest.info.version - kVersionsBackMax);
+         --version) {
+      ASSIGN_OR_RETURN(Part part, LoadAndTryAlone(newest.info.topic, version));
+      if (!part.fault.ok()) continue;
+      if (part.rules_version != 0) parts[newest.info.topic] = std::move(part);
+      break;
+    }
+  }
+  scoped_ = std::move(parts);
+  return absl::OkStatus();
+}
+
+std::shared_ptr<const decide::Snapshot> Composition::SnapshotOf(const std::vector<std::string>& scopes) {
+  std::vector<std::string> with_rules;
+  std::set_intersection(scopes_.begin(), scopes_.end(), scopes.begin(), scopes.end(), std::back_inserter(with_rules));
+  if (with_rules.empty()) return snapshot_;
+  const auto known = snapshots_of_scopes_.find(with_rules);
+  if (known != snapshots_of_scopes_.end()) return known->second;
+  Parts parts = parts_;
+  // Backwards, so that the first scope counts.
+  for (auto scope = with_rules.rbegin(); scope != with_rules.rend(); ++scope) {
+    for (const auto& [topic, part] : scoped_) {
+      const auto active = store::NameOfActiveTopic(topic);
+      if (active->scope == *scope) parts[store::ActiveTopic(active->namespace_name)] = part;
+    }
+  }
+  absl::StatusOr<std::shared_ptr<const decide::Snapshot>> snapshot = Compile(parts, snapshot_->version());
+  if (!snapshot.ok()) {
+    warnings_.push_back(fmt::format("data planes in {} get what runs everywhere: {}", fmt::join(with_rules, ", "),
+                                    Message(snapshot.status())));
+  }
+  return snapshots_of_scopes_.emplace(with_rules, snapshot.ok() ? *snapshot : snapshot_).first->second;
+}
+
+void Composition::Adopt(State state, const store::LatestVersions& latest, int64_t sequence) {
   held_back_.clear();
   for (const store::LatestVersion& newest : latest.topics) {
     const auto running = state.parts.find(newest.info.topic);
@@ -257,18 +350,29 @@ void Composition::Adopt(State state, const store::LatestVersions& latest) {
                           std::string(Message(state.refused[newest.info.topic]))});
   }
   warnings_ = WithoutEffect(state.parts);
-  sequence_ = latest.sequence;
+  sequence_ = sequence;
   parts_ = std::move(state.parts);
   snapshot_ = std::move(state.snapshot);
+  snapshots_of_scopes_.clear();
+  scopes_.clear();
+  for (const auto& [topic, part] : scoped_) scopes_.emplace_back(store::NameOfActiveTopic(topic)->scope);
+  std::sort(scopes_.begin(), scopes_.end());
+  scopes_.erase(std::unique(scopes_.begin(), scopes_.end()), scopes_.end());
+}
+
+const Composition::Part* Composition::RulesOfNamespace(const Parts& parts, std::string_view namespace_name) {
+  auto rules = parts.find(store::ActiveTopic(namespace_name));
+  if (rules == parts.end()) rules = parts.find(store::RulesTopic(namespace_name));
+  return rules == parts.end() ? nullptr : &rules->second;
 }
 
 std::vector<std::string> Composition::WithoutEffect(const Parts& parts) {
   std::vector<std::string> warnings;
   for (const auto& [topic, part] : parts) {
     if (part.traffic == nullptr) continue;
-    const auto rules = parts.find(store::RulesTopic(part.traffic->namespace_()));
+    const Part* rules = RulesOfNamespace(parts, part.traffic->namespace_());
     const v1::TrafficSettings with_effect =
-        SettingsWithEffect(*part.traffic, rules == parts.end() ? v1::RuleSet() : *rules->second.rule_set);
+        SettingsWithEffect(*part.traffic, rules == nullptr ? v1::RuleSet() : *rules->rule_set);
     for (const v1::ShiftSetting& setting : part.traffic->shifts()) {
       if (FindSetting(with_effect, setting.shift()) != nullptr) continue;
       warnings.push_back(
@@ -283,9 +387,9 @@ std::vector<std::string> Composition::WithoutEffect(const Parts& parts) {
 
 NamespaceInUse Composition::InUse(std::string_view namespace_name) const {
   NamespaceInUse in_use;
-  if (const auto rules = parts_.find(store::RulesTopic(namespace_name)); rules != parts_.end()) {
-    in_use.rules = rules->second.rule_set.get();
-    in_use.rules_version = rules->second.version;
+  if (const Part* rules = RulesOfNamespace(parts_, namespace_name)) {
+    in_use.rules = rules->rule_set.get();
+    in_use.rules_version = rules->rules_version;
   }
   if (const auto traffic = parts_.find(store::TrafficTopic(namespace_name)); traffic != parts_.end()) {
     in_use.traffic = traffic->second.traffic.get();

@@ -12,6 +12,10 @@
 //                 when the former go together; otherwise
 //               = State(n - 1), with each Sound(t, n) that compiles with the rest; the topic of change n is asked first
 //
+// In a store that is managed (docs/decisions/0010-managed-fleet.md: it has a topic `fleet`) the rules that run are those
+// of the topics `active/...`, which the leading control plane writes when their models are there; `rules/...` is then
+// what is to run some time. Where a scope has rules of its own, its data planes get a snapshot of their own.
+//
 // What operators set of a namespace's traffic shifts goes with whatever rules of it run. A setting of a shift that
 // these do not have is left out, with a warning: it waits for rules that do.
 #pragma once
@@ -48,18 +52,28 @@ struct NamespaceInUse {
   int64_t traffic_version = 0;
 };
 
+// Which rules: those that run, or those that people published and that shall run. Where the store is not managed, they
+// are the same.
+enum class RulesOf { kRunning, kPublished };
+
 // For one thread at a time.
 class Composition {
  public:
   // `store` must outlive it. Reads nothing yet.
-  explicit Composition(store::Store& store) : store_(store) {}
+  explicit Composition(store::Store& store, RulesOf rules_of = RulesOf::kRunning)
+      : store_(store), rules_of_(rules_of) {}
 
   // Goes to the store's newest sequence. An error is one of the store's: everything stays as it was, and the call can
   // be repeated.
   absl::Status Advance();
 
-  // nullptr before the first Advance that succeeded. Its version is the store's sequence.
+  // nullptr before the first Advance that succeeded. Its version is the sequence of the newest change that concerns it.
   const std::shared_ptr<const decide::Snapshot>& snapshot() const { return snapshot_; }
+  // The scopes that have rules of their own in some namespace, sorted.
+  const std::vector<std::string>& scopes() const { return scopes_; }
+  // The snapshot of data planes that are in `scopes`: in each namespace the rules of the first scope, in the order of
+  // scopes(), that has some. snapshot() where there are none, and where they do not go together with the rest.
+  std::shared_ptr<const decide::Snapshot> SnapshotOf(const std::vector<std::string>& scopes);
   const std::vector<HeldBack>& held_back() const { return held_back_; }
   // What is in the store and without effect, though nothing is wrong with it.
   const std::vector<std::string>& warnings() const { return warnings_; }
@@ -67,6 +81,7 @@ class Composition {
   NamespaceInUse InUse(std::string_view namespace_name) const;
   // The store's sequence that this is made from.
   int64_t sequence() const { return sequence_; }
+  bool managed() const { return managed_; }
 
   // The snapshot that there would be with `content` as the newest version of `topic`. INVALID_ARGUMENT lists why there
   // could be none.
@@ -75,7 +90,8 @@ class Composition {
  private:
   // One version of a topic, understood: a rule set, a placement or settings, or what is wrong with its content.
   struct Part {
-    int64_t version = 0;
+    int64_t version = 0;        // in its topic
+    int64_t rules_version = 0;  // in `rules/NAMESPACE`
     std::shared_ptr<const v1::RuleSet> rule_set;
     std::shared_ptr<const v1::Placement> placement;
     std::shared_ptr<const v1::TrafficSettings> traffic;
@@ -86,6 +102,8 @@ class Composition {
   using Versions = std::map<std::string, int64_t, std::less<>>;  // newest version by topic
 
   static std::vector<std::string> WithoutEffect(const Parts& parts);
+  static const Part* RulesOfNamespace(const Parts& parts, std::string_view namespace_name);
+  bool Concerns(std::string_view topic) const;
   static Part Parse(std::string_view topic, int64_t version, const absl::StatusOr<std::string>& content);
   static absl::StatusOr<std::shared_ptr<const decide::Snapshot>> Compile(const Parts& parts, int64_t sequence);
 
@@ -104,11 +122,17 @@ class Composition {
   // A fault of the content is in the part, one of the store's in the status.
   absl::StatusOr<Part> Load(const std::string& topic, int64_t version);
   absl::StatusOr<Part> LoadAndTryAlone(const std::string& topic, int64_t version);
-  void Adopt(State state, const store::LatestVersions& latest);
+  absl::Status TakeScopes(const store::LatestVersions& scoped);
+  void Adopt(State state, const store::LatestVersions& latest, int64_t sequence);
 
   store::Store& store_;
+  const RulesOf rules_of_;
+  bool managed_ = false;
   int64_t sequence_ = 0;
   Parts parts_;
+  Parts scoped_;  // the topics `active/NAMESPACE/SCOPE`
+  std::vector<std::string> scopes_;
+  std::map<std::vector<std::string>, std::shared_ptr<const decide::Snapshot>> snapshots_of_scopes_;
   std::shared_ptr<const decide::Snapshot> snapshot_;
   std::vector<HeldBack> held_back_;
   std::vector<std::string> warnings_;

@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <iterator>
 #include <mutex>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -19,6 +21,8 @@ using std::chrono::milliseconds;
 
 // A wait on the store that nothing ends: only bounds how long a lost wake-up could go unnoticed.
 constexpr milliseconds kWatchWait{1000};
+// While a release is under way: subscribers of its scopes may come, for whom there is no snapshot yet.
+constexpr milliseconds kScopesWait{100};
 constexpr milliseconds kStoreRetryFirst{100};
 constexpr milliseconds kStoreRetryMax{2000};
 
@@ -30,11 +34,21 @@ class ControlPlaneImpl : public ControlPlane {
 
   absl::Status Begin() {
     // Listens first: a process that cannot must not have published anything. Subscribers wait for the first snapshot.
-    ASSIGN_OR_RETURN(distribution_, Distribution::Start(options_.distribution));
-    ASSIGN_OR_RETURN(placement_, PlacementPublisher::Start(*store_, options_.placement));
+    DistributionOptions distribution = options_.distribution;
+    distribution.on_report = [this] { SubscriberChanged(); };
+    ASSIGN_OR_RETURN(distribution_, Distribution::Start(std::move(distribution)));
+    if (!options_.placement.file.empty()) {
+      ASSIGN_OR_RETURN(file_, FilePublisher::Start(*store_, PlacementFile(), options_.placement));
+    } else if (!options_.fleet.file.empty()) {
+      ASSIGN_OR_RETURN(file_, FilePublisher::Start(*store_, FleetFile(), options_.fleet));
+    }
     RETURN_IF_ERROR(composition_.Advance());
     ASSIGN_OR_RETURN(watch_, store_->WatchChanges(composition_.sequence()));
     Announce();
+    {
+      std::lock_guard lock(mutex_);
+      leader_ = Leader::Start(*store_, [this] { return distribution_->status().subscribers; }, options_.leader);
+    }
     thread_ = std::thread([this] { Run(); });
     return absl::OkStatus();
   }
@@ -47,8 +61,9 @@ class ControlPlaneImpl : public ControlPlane {
       std::lock_guard lock(mutex_);
       status = status_of_store_;
     }
-    status.placement = placement_->last_error();
+    if (file_ != nullptr) status.file = file_->last_error();
     status.distribution = distribution_->status();
+    status.leader = leader_->status();
     return status;
   }
 
@@ -61,6 +76,7 @@ class ControlPlaneImpl : public ControlPlane {
     if (watch_ != nullptr) watch_->Stop();
     std::lock_guard lock(stop_mutex_);
     if (thread_.joinable()) thread_.join();
+    if (leader_ != nullptr) leader_->Stop();
     if (distribution_ != nullptr) distribution_->Stop();
   }
 
@@ -83,23 +99,58 @@ class ControlPlaneImpl : public ControlPlane {
 
   // What has changed by now, or changes within a while.
   absl::Status Follow() {
-    ASSIGN_OR_RETURN(std::vector<store::VersionInfo> changes, watch_->Next(behind_ ? milliseconds(0) : kWatchWait));
+    const milliseconds wait = composition_.scopes().empty() ? kWatchWait : kScopesWait;
+    ASSIGN_OR_RETURN(std::vector<store::VersionInfo> changes, watch_->Next(behind_ ? milliseconds(0) : wait));
     behind_ = behind_ || !changes.empty();
-    if (!behind_) return absl::OkStatus();
+    if (std::exchange(records_revision_, watch_->records_revision()) != watch_->records_revision()) {
+      leader_->RecordsChanged();
+    }
+    if (!behind_) {
+      AnnounceToNewScopes();
+      return absl::OkStatus();
+    }
     for (const store::VersionInfo& change : changes) {
       spdlog::info(
           "{} version {} by {}{}: sequence {}", change.topic, change.version, EscapeControlCharacters(change.author),
           change.rollback_of == 0 ? "" : fmt::format(" (rollback to version {})", change.rollback_of), change.sequence);
     }
+    leader_->StoreChanged();
     RETURN_IF_ERROR(composition_.Advance());
     behind_ = false;
     Announce();
     return absl::OkStatus();
   }
 
+  // The scopes of subscribers, as far as they have rules of their own.
+  std::set<std::vector<std::string>> ScopesToServe() const {
+    std::set<std::vector<std::string>> sets;
+    const std::vector<std::string>& in_use = composition_.scopes();
+    if (in_use.empty()) return sets;
+    for (const SubscriberInfo& subscriber : distribution_->status().subscribers) {
+      std::vector<std::string> scopes;
+      std::set_intersection(in_use.begin(), in_use.end(), subscriber.scopes.begin(), subscriber.scopes.end(),
+                            std::back_inserter(scopes));
+      if (!scopes.empty()) sets.insert(std::move(scopes));
+    }
+    return sets;
+  }
+
+  void AnnounceToNewScopes() {
+    std::set<std::vector<std::string>> scopes = ScopesToServe();
+    if (!std::includes(served_.begin(), served_.end(), scopes.begin(), scopes.end())) Announce();
+  }
+
+  void SubscriberChanged() {
+    std::lock_guard lock(mutex_);
+    if (leader_ != nullptr) leader_->SubscriberChanged();
+  }
+
   void Announce() {
     const decide::Snapshot& snapshot = *composition_.snapshot();
-    distribution_->Publish(snapshot);
+    served_ = ScopesToServe();
+    Outgoing outgoing{composition_.snapshot(), composition_.scopes(), {}};
+    for (const auto& scopes : served_) outgoing.of_scopes.emplace(scopes, composition_.SnapshotOf(scopes));
+    distribution_->Publish(std::move(outgoing));
     LogHeldBack();
     LogWarnings();
     std::lock_guard lock(mutex_);
@@ -151,11 +202,14 @@ class ControlPlaneImpl : public ControlPlane {
   // Made in this order, and destroyed in the reverse.
   const std::unique_ptr<store::Store> store_;
   Composition composition_;          // of the thread, once it runs
+  int64_t records_revision_ = 0;     // of the thread: of the records that the leader was told of
   bool behind_ = false;              // of the thread: there are changes that are not composed yet
+  std::set<std::vector<std::string>> served_;  // of the thread: the scopes for which snapshots are out
   std::vector<std::string> warned_;  // of the thread: the composition's warnings that were logged
   std::unique_ptr<store::Watch> watch_;
   std::unique_ptr<Distribution> distribution_;
-  std::unique_ptr<PlacementPublisher> placement_;
+  std::unique_ptr<FilePublisher> file_;
+  std::unique_ptr<Leader> leader_;  // set under mutex_, and not changed after
 
   mutable std::mutex mutex_;
   std::condition_variable stop_;

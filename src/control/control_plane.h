@@ -1,8 +1,11 @@
 // The control plane: what is published in the store reaches every subscriber.
 //
-//   placement file ──► store ──► Composition ──► Distribution ──► subscribers
+//   placement or fleet file ──► store ──► Composition ──► Distribution ──► subscribers
+//                               ▲   │
+//                               └─ Leader ◄──► model hosts
 //
-// One process for one store. It holds nothing that is not in the store: killed and started again, it sends the same.
+// It holds nothing that is not in the store: killed and started again, it sends the same. Several may work on one store:
+// each serves subscribers, one leads (control/leader.h).
 #pragma once
 
 #include <chrono>
@@ -15,14 +18,19 @@
 #include "absl/status/statusor.h"
 #include "control/composition.h"
 #include "control/distribution.h"
-#include "control/placement_publisher.h"
+#include "control/file_publisher.h"
+#include "control/leader.h"
 
 namespace signalbox::control {
 
 struct ControlOptions {
-  std::string store;  // "sqlite:PATH"; made when it is missing
-  PlacementPublisherOptions placement;
+  std::string store;  // as store::OpenStore has it; made when it is missing
+  // At most one of the two has a file. Neither: what is in the store already counts.
+  FilePublisherOptions placement;
+  FilePublisherOptions fleet;
   DistributionOptions distribution;
+  // Its node id must be another one for each control plane of a store.
+  LeaderOptions leader;
 };
 
 struct ControlStatus {
@@ -31,7 +39,8 @@ struct ControlStatus {
   int64_t created_unix_ms = 0;
   std::vector<HeldBack> held_back;
   absl::Status store;      // why the store cannot be read now; what was read last stays out
-  absl::Status placement;  // why the newest content of the placement file is not published
+  absl::Status file;       // why the newest content of the placement or fleet file is not published
+  LeaderStatus leader;
   DistributionStatus distribution;
 };
 

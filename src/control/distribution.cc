@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <deque>
+#include <iterator>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -44,6 +45,13 @@ Update MakeUpdate(const decide::Snapshot& snapshot) {
   return {ByteBuffer(&slice, 1), snapshot.version(), snapshot.hash()};
 }
 
+// What there is to send.
+struct Updates {
+  Update everywhere;
+  std::vector<std::string> scopes_in_use;
+  std::map<std::vector<std::string>, Update> of_scopes;
+};
+
 class Subscription;
 
 struct Event {
@@ -62,9 +70,9 @@ class Events {
     events_.push_back(event);
     changed_.notify_one();
   }
-  void Offer(Update update) {
+  void Offer(Updates updates) {
     std::lock_guard lock(mutex_);
-    update_ = std::move(update);
+    updates_ = std::move(updates);
     changed_.notify_one();
   }
   void Stop() {
@@ -75,20 +83,20 @@ class Events {
 
   struct Batch {
     std::deque<Event> events;
-    std::optional<Update> update;
+    std::optional<Updates> updates;
     int stops = 0;
   };
   Batch Take(Clock::time_point deadline) {
     std::unique_lock lock(mutex_);
-    changed_.wait_until(lock, deadline, [this] { return !events_.empty() || update_ || stops_ > 0; });
-    return {std::exchange(events_, {}), std::exchange(update_, std::nullopt), std::exchange(stops_, 0)};
+    changed_.wait_until(lock, deadline, [this] { return !events_.empty() || updates_ || stops_ > 0; });
+    return {std::exchange(events_, {}), std::exchange(updates_, std::nullopt), std::exchange(stops_, 0)};
   }
 
  private:
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Event> events_;
-  std::optional<Update> update_;
+  std::optional<Updates> updates_;
   int stops_ = 0;
 };
 
@@ -143,6 +151,7 @@ class DistributionImpl : public Distribution {
     grpc::ServerBuilder builder;
     builder.AddListeningPort(options_.listen, grpc::InsecureServerCredentials(), &port_);
     builder.RegisterService(&service_);
+    for (grpc::Service* service : options_.services) builder.RegisterService(service);
     builder.SetMaxReceiveMessageSize(distribution::kStatusBytesMax);
     builder.SetMaxSendMessageSize(distribution::kUpdateBytesMax + 4096);
     builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
@@ -162,7 +171,11 @@ class DistributionImpl : public Distribution {
     return absl::OkStatus();
   }
 
-  void Publish(const decide::Snapshot& snapshot) override { events_.Offer(MakeUpdate(snapshot)); }
+  void Publish(Outgoing outgoing) override {
+    Updates updates{MakeUpdate(*outgoing.everywhere), std::move(outgoing.scopes_in_use), {}};
+    for (const auto& [scopes, snapshot] : outgoing.of_scopes) updates.of_scopes.emplace(scopes, MakeUpdate(*snapshot));
+    events_.Offer(std::move(updates));
+  }
   int port() const override { return port_; }
 
   DistributionStatus status() const override {
@@ -189,7 +202,7 @@ class DistributionImpl : public Distribution {
     for (int stops = 0; stops < 2 || !subscriptions_.empty();) {
       Events::Batch batch = events_.Take(next_sweep);
       for (const Event& event : batch.events) Handle(event);
-      if (batch.update) Announce(*std::move(batch.update));
+      if (batch.updates) Announce(*std::move(batch.updates));
       if (batch.stops > 0) {
         stops += batch.stops;
         stopping_ = true;
@@ -254,43 +267,68 @@ class DistributionImpl : public Distribution {
     if (is_new) {
       subscription.number = ++arrivals_;
       info.node_id = report.node_id();
+      info.scopes.assign(report.scopes().begin(), report.scopes().end());
+      std::sort(info.scopes.begin(), info.scopes.end());
       spdlog::info("subscriber {} ({}) connected, running version {}", info.node_id, info.peer,
                    report.running_version());
-    } else {
+    } else if (report.running_version() == subscription.sent_version || report.has_refusal()) {
       subscription.awaiting_answer = false;
+    }
+    // A report that only tells what is in use says nothing about what was refused.
+    if (report.has_refusal() || report.running_version() != info.running_version) {
+      info.refused_version = report.refusal().version();
+      info.refusal = report.refusal().reason();
     }
     info.running_version = report.running_version();
     info.running_hash = report.running_hash();
-    info.refused_version = report.refusal().version();
-    info.refusal = report.refusal().reason();
+    info.oldest_version_in_use = report.oldest_version_in_use();
     if (report.has_refusal()) {
       spdlog::error("subscriber {} ({}) refuses version {} and keeps version {}: {}", info.node_id, info.peer,
                     info.refused_version, info.running_version, info.refusal);
     } else if (!is_new) {
       spdlog::debug("subscriber {} runs version {}", info.node_id, info.running_version);
     }
-    std::lock_guard lock(status_mutex_);
-    infos_[subscription.number] = info;
-    if (report.has_refusal()) ++totals_.refusals_total;
+    {
+      std::lock_guard lock(status_mutex_);
+      infos_[subscription.number] = info;
+      if (report.has_refusal()) ++totals_.refusals_total;
+    }
+    ReportChange();
   }
 
-  void Announce(Update update) {
-    if (update.hash == newest_.hash && update.version == newest_.version) return;
-    newest_ = std::move(update);
+  void ReportChange() {
+    if (options_.on_report) options_.on_report();
+  }
+
+  void Announce(Updates updates) {
+    newest_ = std::move(updates);
     for (Subscription* subscription : subscriptions_) SendNewest(*subscription);
+  }
+
+  // nullptr: there is none yet for its scopes.
+  const Update* UpdateFor(const Subscription& subscription) const {
+    std::vector<std::string> scopes;
+    const std::vector<std::string>& in_use = newest_.scopes_in_use;
+    const std::vector<std::string>& own = subscription.info.scopes;
+    std::set_intersection(in_use.begin(), in_use.end(), own.begin(), own.end(), std::back_inserter(scopes));
+    if (scopes.empty()) return &newest_.everywhere;
+    const auto found = newest_.of_scopes.find(scopes);
+    return found == newest_.of_scopes.end() ? nullptr : &found->second;
   }
 
   void SendNewest(Subscription& subscription) {
     const bool is_ready = subscription.number != 0 && !subscription.ending && !subscription.writing &&
-                          !subscription.awaiting_answer && newest_.version != 0;
+                          !subscription.awaiting_answer;
     if (!is_ready) return;
-    if (subscription.sent_version == newest_.version && subscription.sent_hash == newest_.hash) return;
-    subscription.sent_version = newest_.version;
-    subscription.sent_hash = newest_.hash;
+    const Update* update = UpdateFor(subscription);
+    if (update == nullptr || update->version == 0) return;
+    if (subscription.sent_version == update->version && subscription.sent_hash == update->hash) return;
+    subscription.sent_version = update->version;
+    subscription.sent_hash = update->hash;
     subscription.sent_at = Clock::now();
     subscription.awaiting_answer = true;
     subscription.writing = true;
-    subscription.sending = newest_.bytes;
+    subscription.sending = update->bytes;
     {
       std::lock_guard lock(status_mutex_);
       ++totals_.sent_total;
@@ -310,8 +348,11 @@ class DistributionImpl : public Distribution {
   void Forget(Subscription& subscription) {
     if (subscription.number != 0) {
       spdlog::info("subscriber {} ({}) disconnected", subscription.info.node_id, subscription.info.peer);
-      std::lock_guard lock(status_mutex_);
-      infos_.erase(subscription.number);
+      {
+        std::lock_guard lock(status_mutex_);
+        infos_.erase(subscription.number);
+      }
+      ReportChange();
     }
     std::erase(subscriptions_, &subscription);
     delete &subscription;
@@ -354,7 +395,7 @@ class DistributionImpl : public Distribution {
 
   // Of the thread alone.
   std::vector<Subscription*> subscriptions_;
-  Update newest_;
+  Updates newest_;
   uint64_t arrivals_ = 0;
   bool stopping_ = false;
 

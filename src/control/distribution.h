@@ -9,12 +9,18 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "decide/snapshot.h"
+
+namespace grpc {
+class Service;
+}
 
 namespace signalbox::control {
 
@@ -25,6 +31,18 @@ struct DistributionOptions {
   std::chrono::milliseconds first_message_max{5'000};
   // From a snapshot's sending to its ACK or NACK: transfer, compilation and the writing to disk.
   std::chrono::milliseconds answer_max{30'000};
+  // Further services on the same port. They must outlive the Distribution.
+  std::vector<grpc::Service*> services;
+  // A subscriber has come, gone or reported. Called on the Distribution's thread: must return at once, and not call it.
+  std::function<void()> on_report;
+};
+
+// What is sent to whom. A subscriber gets the snapshot of those of its scopes that are in use.
+struct Outgoing {
+  std::shared_ptr<const decide::Snapshot> everywhere;
+  std::vector<std::string> scopes_in_use;  // sorted
+  // By scopes, sorted; each a part of scopes_in_use. A subscriber whose own are not here waits until they are.
+  std::map<std::vector<std::string>, std::shared_ptr<const decide::Snapshot>> of_scopes;
 };
 
 struct SubscriberInfo {
@@ -32,6 +50,8 @@ struct SubscriberInfo {
   std::string peer;  // "ipv4:127.0.0.1:4711"
   int64_t running_version = 0;
   std::string running_hash;
+  int64_t oldest_version_in_use = 0;  // 0: it does not tell
+  std::vector<std::string> scopes;    // sorted
   // The last snapshot that it refused; empty reason: none, or it has taken another since.
   int64_t refused_version = 0;
   std::string refusal;
@@ -53,8 +73,8 @@ class Distribution {
   // As Stop().
   virtual ~Distribution() = default;
 
-  // From now on this is the newest. Returns at once; nothing is sent when it is the one that is out already.
-  virtual void Publish(const decide::Snapshot& snapshot) = 0;
+  // From now on these are the newest. Returns at once; nothing is sent to those who have theirs already.
+  virtual void Publish(Outgoing outgoing) = 0;
 
   virtual DistributionStatus status() const = 0;
   virtual int port() const = 0;

@@ -50,6 +50,10 @@ class DistributionTest : public testing::Test {
     distribution_ = *std::move(distribution);
   }
 
+  void Publish(std::shared_ptr<const decide::Snapshot> snapshot) {
+    distribution_->Publish({.everywhere = std::move(snapshot), .scopes_in_use = {}, .of_scopes = {}});
+  }
+
   std::unique_ptr<TestSubscriber> Subscribe(const std::string& node_id = "node") {
     return std::make_unique<TestSubscriber>(ConnectTo(distribution_->port()), node_id);
   }
@@ -69,11 +73,11 @@ class DistributionTest : public testing::Test {
 
 TEST_F(DistributionTest, TheNewestSnapshotIsSentWholeAtOnceAndAgainWhenThereIsANewerOne) {
   Start();
-  distribution_->Publish(*Snapshot(1));
-  distribution_->Publish(*Snapshot(2));
+  Publish(Snapshot(1));
+  Publish(Snapshot(2));
   auto subscriber = Subscribe();
   for (int64_t version : {2, 3}) {
-    if (version == 3) distribution_->Publish(*Snapshot(3));
+    if (version == 3) Publish(Snapshot(3));
     const v1::SnapshotUpdate update = subscriber->Read();
     ASSERT_EQ(update.version(), version);
     v1::Snapshot proto;
@@ -88,19 +92,19 @@ TEST_F(DistributionTest, ASubscriberThatComesBeforeTheFirstSnapshotWaitsForIt) {
   Start();
   auto subscriber = Subscribe();
   ASSERT_TRUE(Eventually([](const auto& status) { return status.subscribers.size() == 1; }));
-  distribution_->Publish(*Snapshot(1));
+  Publish(Snapshot(1));
   EXPECT_EQ(subscriber->Read().version(), 1);
 }
 
 TEST_F(DistributionTest, ASubscriberThatHasNotAnsweredGetsTheNewestLaterAndNotAll) {
   Start();
-  distribution_->Publish(*Snapshot(1));
+  Publish(Snapshot(1));
   auto slow = Subscribe("slow");
   const v1::SnapshotUpdate first = slow->Read();
   auto quick = Subscribe("quick");
   quick->Acknowledge(quick->Read());
   for (int64_t version = 2; version <= 20; ++version) {
-    distribution_->Publish(*Snapshot(version));
+    Publish(Snapshot(version));
     const v1::SnapshotUpdate update = quick->Read();
     ASSERT_EQ(update.version(), version);
     quick->Acknowledge(update);
@@ -112,7 +116,7 @@ TEST_F(DistributionTest, ASubscriberThatHasNotAnsweredGetsTheNewestLaterAndNotAl
 
 TEST_F(DistributionTest, WhatSubscribersRunAndRefuseIsKnown) {
   Start();
-  distribution_->Publish(*Snapshot(7));
+  Publish(Snapshot(7));
   auto subscriber = Subscribe("node-1");
   const v1::SnapshotUpdate update = subscriber->Read();
   subscriber->Report("", 6, "host name does not resolve");
@@ -128,17 +132,17 @@ TEST_F(DistributionTest, WhatSubscribersRunAndRefuseIsKnown) {
 
 TEST_F(DistributionTest, ARefusedSnapshotIsNotSentAgainButTheNextOneIs) {
   Start();
-  distribution_->Publish(*Snapshot(7));
+  Publish(Snapshot(7));
   auto subscriber = Subscribe();
   subscriber->Read();
   subscriber->Report("", 6, "no");
-  distribution_->Publish(*Snapshot(8));
+  Publish(Snapshot(8));
   EXPECT_EQ(subscriber->Read().version(), 8);
 }
 
 TEST_F(DistributionTest, ASubscriberWithoutANameIsRefused) {
   Start();
-  distribution_->Publish(*Snapshot(1));
+  Publish(Snapshot(1));
   for (const std::string& name : {std::string(), std::string(1000, 'x')}) {
     auto nameless = Subscribe(name);
     EXPECT_EQ(nameless->Read().version(), 0);
@@ -152,13 +156,13 @@ TEST_F(DistributionTest, MoreSubscribersThanPermittedAreTurnedAwayAndTheOthersSt
   DistributionOptions options;
   options.subscribers_max = 2;
   Start(options);
-  distribution_->Publish(*Snapshot(1));
+  Publish(Snapshot(1));
   auto first = Subscribe();
   auto second = Subscribe();
   first->Acknowledge(first->Read());
   second->Acknowledge(second->Read());
   EXPECT_EQ(Subscribe()->Finish().error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
-  distribution_->Publish(*Snapshot(2));
+  Publish(Snapshot(2));
   EXPECT_EQ(first->Read().version(), 2);
 }
 
@@ -167,7 +171,7 @@ TEST_F(DistributionTest, ThoseWhoNeverSayWhoTheyAreMakeRoomForOthers) {
   options.subscribers_max = 3;
   options.first_message_max = 20ms;
   Start(options);
-  distribution_->Publish(*Snapshot(1));
+  Publish(Snapshot(1));
   auto stub = v1::SnapshotDistribution::NewStub(ConnectTo(distribution_->port()));
   grpc::ClientContext contexts[3];
   std::vector<std::unique_ptr<grpc::ClientReaderWriter<v1::SubscriberStatus, v1::SnapshotUpdate>>> silent;
@@ -188,7 +192,7 @@ TEST_F(DistributionTest, OneThatDoesNotAnswerForTooLongLosesItsStream) {
   DistributionOptions options;
   options.answer_max = 20ms;
   Start(options);
-  distribution_->Publish(*Snapshot(1));
+  Publish(Snapshot(1));
   auto subscriber = Subscribe();
   EXPECT_EQ(subscriber->Read().version(), 1);
   EXPECT_EQ(subscriber->Finish().error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
@@ -204,7 +208,7 @@ TEST_F(DistributionTest, SubscribersThatDoNotReadNeverMakeTheMemoryGrow) {
   constexpr size_t kBytes = 2 << 20;
   auto reader = Subscribe("reader");
   auto publish = [&](int64_t version) {
-    distribution_->Publish(*LargeSnapshot(version, kBytes));
+    Publish(LargeSnapshot(version, kBytes));
     const v1::SnapshotUpdate update = reader->Read();
     ASSERT_EQ(update.version(), version);
     reader->Acknowledge(update);
@@ -218,7 +222,7 @@ TEST_F(DistributionTest, SubscribersThatDoNotReadNeverMakeTheMemoryGrow) {
 
 TEST_F(DistributionTest, HundredsOfSubscribersAreServedByOneThread) {
   Start();
-  distribution_->Publish(*Snapshot(1));
+  Publish(Snapshot(1));
   constexpr size_t kSubscribers = 300;
   auto channel = ConnectTo(distribution_->port());
   std::vector<std::unique_ptr<TestSubscriber>> subscribers;
@@ -229,7 +233,7 @@ TEST_F(DistributionTest, HundredsOfSubscribersAreServedByOneThread) {
   }
   for (auto& subscriber : subscribers) subscriber->Acknowledge(subscriber->Read());
   const auto start = std::chrono::steady_clock::now();
-  distribution_->Publish(*Snapshot(2));
+  Publish(Snapshot(2));
   for (auto& subscriber : subscribers) ASSERT_EQ(subscriber->Read().version(), 2);
   printf("%zu subscribers have the next snapshot after %ld ms\n", kSubscribers,
          static_cast<long>((std::chrono::steady_clock::now() - start) / 1ms));
@@ -237,7 +241,7 @@ TEST_F(DistributionTest, HundredsOfSubscribersAreServedByOneThread) {
 
 TEST_F(DistributionTest, StopEndsEveryStreamAlsoOfThoseWhoDoNotRead) {
   Start();
-  distribution_->Publish(*LargeSnapshot(1, 4 << 20));
+  Publish(LargeSnapshot(1, 4 << 20));
   auto reader = Subscribe("reader");
   reader->Acknowledge(reader->Read());
   auto stuck = Subscribe("stuck");

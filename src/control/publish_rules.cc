@@ -122,7 +122,7 @@ absl::StatusOr<PublishedRules> CheckAndWrite(store::Store& store, const std::str
                                              const std::optional<int64_t>& expected_version, Write write) {
   PublishedRules result;
   RETURN_IF_ERROR(ParseJson(content, result.after));
-  Composition composition(store);
+  Composition composition(store, RulesOf::kPublished);
   for (int attempt = 1;; ++attempt) {
     RETURN_IF_ERROR(composition.Advance());
     ASSIGN_OR_RETURN(auto snapshot, composition.Try(topic, content));

@@ -178,22 +178,6 @@ class PlacementReader : public nlohmann::json_sax<nlohmann::json> {
     shards.Add(std::string(shard));
   }
 
-  static bool IsHostPort(std::string_view text) {
-    const size_t colon = text.rfind(':');
-    if (colon == std::string_view::npos || colon == 0) return false;
-    std::string_view host = text.substr(0, colon);
-    std::string_view port_text = text.substr(colon + 1);
-    int port = 0;
-    auto [end, error] = std::from_chars(port_text.data(), port_text.data() + port_text.size(), port);
-    if (error != std::errc() || end != port_text.data() + port_text.size() || port < 1 || port > 65535) return false;
-    if (host.front() == '[') {
-      return host.size() > 2 && host.back() == ']' &&
-             host.substr(1, host.size() - 2).find_first_not_of("0123456789abcdefABCDEF:.") == std::string_view::npos;
-    }
-    return host.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") ==
-           std::string_view::npos;
-  }
-
   std::string DeclaredShards() const {
     std::set<std::string_view> names;
     for (const auto& [name, shard] : placement_.shards()) names.insert(name);
@@ -212,6 +196,22 @@ class PlacementReader : public nlohmann::json_sax<nlohmann::json> {
 };
 
 }  // namespace
+
+bool IsHostPort(std::string_view text) {
+  const size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos || colon == 0) return false;
+  std::string_view host = text.substr(0, colon);
+  std::string_view port_text = text.substr(colon + 1);
+  int port = 0;
+  auto [end, error] = std::from_chars(port_text.data(), port_text.data() + port_text.size(), port);
+  if (error != std::errc() || end != port_text.data() + port_text.size() || port < 1 || port > 65535) return false;
+  if (host.front() == '[') {
+    return host.size() > 2 && host.back() == ']' &&
+           host.substr(1, host.size() - 2).find_first_not_of("0123456789abcdefABCDEF:.") == std::string_view::npos;
+  }
+  return host.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") ==
+         std::string_view::npos;
+}
 
 absl::StatusOr<v1::Placement> ParsePlacementFile(std::string_view path_for_messages, std::string_view json) {
   if (json.size() > kPlacementFileBytesMax) {

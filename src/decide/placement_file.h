@@ -12,6 +12,9 @@ namespace signalbox::decide {
 // The largest placement file: 100,000 models on some shards each take about 8 MB.
 constexpr size_t kPlacementFileBytesMax = 16U << 20;
 
+// Whether it is "HOST:PORT" or "[IPv6]:PORT".
+bool IsHostPort(std::string_view text);
+
 // Parses
 //
 //   {"shards": {"s1": ["127.0.0.1:9000", "127.0.0.1:9001"]}, "models": {"ranker": ["s1"], "ranker@2": ["s1"]}}

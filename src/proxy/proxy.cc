@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <deque>
 #include <mutex>
 #include <thread>
 
@@ -124,6 +125,12 @@ class ProxyImpl : public Proxy {
     return longest;
   }
 
+  int64_t oldest_version_in_use() const override {
+    std::lock_guard lock(plans_mutex_);
+    while (!plans_in_use_.empty() && plans_in_use_.front().plan.expired()) plans_in_use_.pop_front();
+    return plans_in_use_.empty() ? 0 : plans_in_use_.front().version;
+  }
+
   uint64_t requests_open() const override { return Sum(&Worker::requests_open); }
   uint64_t client_connections() const override { return Sum(&Worker::client_connections); }
   uint64_t system_allocations() const override { return Sum(&Worker::system_allocations); }
@@ -133,6 +140,10 @@ class ProxyImpl : public Proxy {
   // Returns when all workers use it, so that "in effect" means in effect. Plans that overtake each other are not told
   // apart, and need not be: the mutex is held.
   void Put(std::shared_ptr<const RoutePlan> plan) {
+    {
+      std::lock_guard lock(plans_mutex_);
+      plans_in_use_.push_back({plan->snapshot->version(), plan});
+    }
     plan_ = std::move(plan);
     ++plans_;
     for (auto& worker : workers_) worker->SetSnapshot(plan_);
@@ -169,6 +180,12 @@ class ProxyImpl : public Proxy {
   std::mutex mutex_;
   std::shared_ptr<const RoutePlan> plan_;
   uint64_t plans_ = 0;
+  struct PlanInUse {
+    int64_t version = 0;
+    std::weak_ptr<const RoutePlan> plan;
+  };
+  mutable std::mutex plans_mutex_;
+  mutable std::deque<PlanInUse> plans_in_use_;  // guarded by plans_mutex_; oldest first, those at its front may be gone
   RetiredRoutes retired_;
   std::vector<std::unique_ptr<Worker>> workers_;
 };

@@ -56,6 +56,10 @@ class Proxy {
   // however busy or idle it is.
   virtual std::chrono::milliseconds stalled_for() const = 0;
 
+  // Version of the oldest snapshot that a request in flight, or a worker that has not switched yet, uses; 0 before the
+  // first snapshot.
+  virtual int64_t oldest_version_in_use() const = 0;
+
   virtual uint64_t requests_open() const = 0;
   virtual uint64_t client_connections() const = 0;
   // Calls of the data path to the system's allocator so far; does not grow in steady state.

@@ -31,6 +31,10 @@ using Stream = grpc::ClientReaderWriter<v1::SubscriberStatus, v1::SnapshotUpdate
 // TCP, HTTP/2 and the resolving of the name. Then the next address is tried.
 constexpr milliseconds kConnectMax{2000};
 constexpr size_t kAddressesMax = 16;
+constexpr size_t kScopesMax = 16;
+constexpr size_t kScopeBytesMax = 128;
+// How often it is asked whether requests of older snapshots are done, while there are some.
+constexpr milliseconds kInUseInterval{100};
 
 absl::Status CheckAddress(std::string_view address) {
   const size_t colon = address.rfind(':');
@@ -59,7 +63,24 @@ absl::StatusOr<std::vector<std::string>> Addresses(std::string_view list) {
       fmt::format("{} addresses of control planes, expected at most {}", addresses.size(), kAddressesMax));
 }
 
+absl::Status CheckScopes(const std::vector<std::string>& scopes) {
+  if (scopes.size() > kScopesMax) {
+    return absl::InvalidArgumentError(fmt::format("{} scopes, expected at most {}", scopes.size(), kScopesMax));
+  }
+  for (const std::string& scope : scopes) {
+    const size_t equals = scope.find('=');
+    const bool has_both = equals != std::string::npos && equals > 0 && equals + 1 < scope.size();
+    const bool printable = std::all_of(scope.begin(), scope.end(), [](char c) { return c > ' ' && c <= '~' && c != '/'; });
+    if (has_both && printable && scope.size() <= kScopeBytesMax) continue;
+    return absl::InvalidArgumentError(fmt::format(
+        "scope '{}': expected KEY=VALUE, for example region=eu; at most {} printable ASCII characters without spaces and '/'",
+        scope, kScopeBytesMax));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckOptions(const SubscriberOptions& options) {
+  RETURN_IF_ERROR(CheckScopes(options.scopes));
   if (options.keepalive < milliseconds(1000)) {
     return absl::InvalidArgumentError(
         fmt::format("keepalive: {} ms, expected at least 1000", options.keepalive.count()));
@@ -116,6 +137,7 @@ class SubscriberImpl : public Subscriber {
         random_(std::random_device{}()) {
     now_.node_id = options_.node_id;
     thread_ = std::thread([this] { Run(); });
+    if (options_.oldest_version_in_use) in_use_thread_ = std::thread([this] { TellWhatIsInUse(); });
   }
 
   ~SubscriberImpl() override { Stop(); }
@@ -140,6 +162,7 @@ class SubscriberImpl : public Subscriber {
     }
     std::lock_guard lock(join_mutex_);
     if (thread_.joinable()) thread_.join();
+    if (in_use_thread_.joinable()) in_use_thread_.join();
   }
 
  private:
@@ -176,12 +199,14 @@ class SubscriberImpl : public Subscriber {
     std::unique_ptr<Stream> stream = stub->Subscribe(&context);
     const auto start = std::chrono::steady_clock::now();
     bool answered = false;
-    stream->Write(Report(nullptr));
+    UseStream(stream.get());
+    Send(Report(nullptr));
     for (v1::SnapshotUpdate update; stream->Read(&update); update.Clear()) {
       answered = true;
       absl::Status status = Receive(address, update);
-      if (!stream->Write(Report(status.ok() ? nullptr : &update, Message(status)))) break;
+      if (!Send(Report(status.ok() ? nullptr : &update, Message(status)))) break;
     }
+    UseStream(nullptr);
     context.TryCancel();  // where it was our Write that failed, there may be more to read
     EndCall(address, stream->Finish());
     return answered && std::chrono::steady_clock::now() - start >= options_.reconnect_max;
@@ -241,10 +266,44 @@ class SubscriberImpl : public Subscriber {
     now_.last_refusal = {update.version(), update.hash(), std::move(reason), NowUnixMs()};
   }
 
+  void UseStream(Stream* stream) {
+    std::lock_guard lock(stream_mutex_);
+    stream_ = stream;
+  }
+
+  // False: the stream is at its end.
+  bool Send(const v1::SubscriberStatus& report) {
+    std::lock_guard lock(stream_mutex_);
+    return stream_ != nullptr && stream_->Write(report);
+  }
+
+  // A snapshot is acknowledged when new requests are decided by it; that the last one of an older snapshot has ended
+  // follows later, and nothing else would say so.
+  void TellWhatIsInUse() {
+    int64_t told = 0;
+    std::unique_lock lock(mutex_);
+    while (!stopping_) {
+      if (told == now_.version) {
+        changed_.wait(lock, [&] { return stopping_ || told != now_.version; });
+      } else {
+        changed_.wait_for(lock, kInUseInterval, [this] { return stopping_; });
+      }
+      if (stopping_) return;
+      const bool connected = now_.connected;
+      lock.unlock();
+      const v1::SubscriberStatus report = Report(nullptr);
+      const bool news = report.oldest_version_in_use() != told;
+      if (connected && news && Send(report)) told = report.oldest_version_in_use();
+      lock.lock();
+    }
+  }
+
   // What runs here, and what was refused, if anything.
   v1::SubscriberStatus Report(const v1::SnapshotUpdate* refused, std::string_view reason = {}) const {
     v1::SubscriberStatus report;
     report.set_node_id(options_.node_id);
+    for (const std::string& scope : options_.scopes) report.add_scopes(scope);
+    if (options_.oldest_version_in_use) report.set_oldest_version_in_use(options_.oldest_version_in_use());
     std::lock_guard lock(mutex_);
     report.set_running_version(now_.version);
     report.set_running_hash(now_.hash);
@@ -294,8 +353,13 @@ class SubscriberImpl : public Subscriber {
   SubscriberStatus now_;
   grpc::ClientContext* call_ = nullptr;  // the call under way, for Stop()
 
+  // Not held while the stream is read: reports come from two threads, snapshots go to one.
+  std::mutex stream_mutex_;
+  Stream* stream_ = nullptr;  // guarded by stream_mutex_
+
   std::mutex join_mutex_;
   std::thread thread_;
+  std::thread in_use_thread_;  // none where what is in use is not known
 };
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -24,6 +25,12 @@ struct SubscriberOptions {
   std::string state_dir;
   // Names this data plane to the control plane; should be the same after a restart. Empty: "<host name>:<process id>".
   std::string node_id;
+
+  // Labels "KEY=VALUE" of this data plane: it takes part in releases to these scopes. At most 16.
+  std::vector<std::string> scopes;
+  // The version of the oldest snapshot that a request in flight was decided by; asked from a thread of the subscriber's
+  // own, often while it is not the newest. Empty: the control plane is not told, and keeps models for longer.
+  std::function<int64_t()> oldest_version_in_use;
 
   // Wait before the next attempt to reach a control plane: starts at the first, doubles up to the second, and each wait
   // is a random part (half to whole) of that, so that a thousand data planes do not return in the same instant. The

@@ -68,58 +68,71 @@ absl::StatusOr<int> DemoSystem::WaitForPort(ChildProcess& child, const std::stri
   }
 }
 
-absl::StatusOr<std::string> DemoSystem::StartHost(const std::string& name, const std::string& model) {
-  ASSIGN_OR_RETURN(ChildProcess * child, StartChild(name, {"host", "--repository", paths_.models, "--load", model,
-                                                           "--listen", kAnyLocalPort, "--port-file", PortFile(name)}));
+absl::StatusOr<std::string> DemoSystem::StartControlPlane() {
+  // The hosts say themselves where they are and to which shard they belong.
+  const nlohmann::ordered_json fleet = {
+      {"shards", {{"films", nlohmann::ordered_json::object()}, {"flights", nlohmann::ordered_json::object()}}},
+      {"models", {{"title-ranker", {{"shards", {"films"}}}}, {"arrival-delay", {{"shards", {"flights"}}}}}}};
+  RETURN_IF_ERROR(WriteFileAtomically(paths_.fleet, fleet.dump(2) + "\n"));
+  ASSIGN_OR_RETURN(ChildProcess * child,
+                   StartChild("control", {"control", "--store", "sqlite:" + paths_.store, "--fleet", paths_.fleet,
+                                          "--node-id", "demo-control", "--listen", kAnyLocalPort, "--port-file",
+                                          PortFile("control")}));
+  ASSIGN_OR_RETURN(int port, WaitForPort(*child, PortFile("control")));
+  control_address_ = fmt::format("127.0.0.1:{}", port);
+  return fmt::format("{}, store {}", control_address_, paths_.store);
+}
+
+absl::StatusOr<std::string> DemoSystem::StartHost(const std::string& name, const std::string& shard) {
+  ASSIGN_OR_RETURN(ChildProcess * child,
+                   StartChild(name, {"host", "--repository", paths_.models, "--load", "none", "--listen", kAnyLocalPort,
+                                     "--port-file", PortFile(name), "--join", control_address_, "--shard", shard,
+                                     "--host-id", name}));
   (void)child;
   return name;
 }
 
 absl::StatusOr<std::string> DemoSystem::StartHosts() {
   const struct {
-    std::string name, shard, model;
-  } hosts[] = {
-      {"host-1", "films", "title-ranker"}, {"host-2", "films", "title-ranker"}, {"host-3", "flights", "arrival-delay"}};
+    std::string name, shard;
+  } hosts[] = {{"host-1", "films"}, {"host-2", "films"}, {"host-3", "flights"}};
   const size_t first = children_.size();
-  for (const auto& host : hosts) RETURN_IF_ERROR(StartHost(host.name, host.model).status());
-
-  nlohmann::ordered_json placement;
+  for (const auto& host : hosts) RETURN_IF_ERROR(StartHost(host.name, host.shard).status());
   std::string summary;
   for (size_t i = 0; i < std::size(hosts); ++i) {
     ASSIGN_OR_RETURN(int port, WaitForPort(children_[first + i], PortFile(hosts[i].name)));
-    placement["shards"][hosts[i].shard].push_back(fmt::format("127.0.0.1:{}", port));
-    placement["models"][hosts[i].model] = {hosts[i].shard};
     summary += fmt::format("{}{} 127.0.0.1:{}", i == 0 ? "" : ", ", hosts[i].shard, port);
   }
-  RETURN_IF_ERROR(WriteFileAtomically(paths_.placement, placement.dump(2) + "\n"));
   return summary;
 }
 
-absl::StatusOr<std::string> DemoSystem::StartControlPlane() {
-  ASSIGN_OR_RETURN(ChildProcess * child, StartChild("control", {"control", "--store", "sqlite:" + paths_.store,
-                                                                "--placement", paths_.placement, "--listen",
-                                                                kAnyLocalPort, "--port-file", PortFile("control")}));
-  ASSIGN_OR_RETURN(int port, WaitForPort(*child, PortFile("control")));
-  control_address_ = fmt::format("127.0.0.1:{}", port);
-  return fmt::format("{}, store {}", control_address_, paths_.store);
+absl::Status DemoSystem::RunToEnd(const std::string& name, std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), options_.program);
+  std::string log = name;
+  std::replace(log.begin(), log.end(), ' ', '-');
+  ASSIGN_OR_RETURN(ChildProcess child, ChildProcess::Start({.name = name,
+                                                            .command = std::move(arguments),
+                                                            .log_file = fmt::format("{}/{}.log", paths_.logs, log)}));
+  const auto give_up = Clock::now() + kStartMax;
+  while (!child.WaitForEnd(kInterruptInterval)) {
+    if (interrupted_()) return Interrupted();
+    if (Clock::now() >= give_up) return absl::DeadlineExceededError(child.Report());
+  }
+  return child.exit_code() == 0 ? absl::OkStatus() : absl::UnavailableError(child.Report());
 }
 
 absl::StatusOr<std::string> DemoSystem::PublishRules() {
-  std::vector<std::string> command = {options_.program, "rules", "publish"};
-  command.insert(command.end(), options_.rule_files.begin(), options_.rule_files.end());
-  for (const char* argument : {"--namespace", kDemoNamespace, "--message", "start of the demo", "--store"})
-    command.emplace_back(argument);
-  command.push_back("sqlite:" + paths_.store);
-  ASSIGN_OR_RETURN(ChildProcess publish, ChildProcess::Start({.name = "rules publish",
-                                                              .command = std::move(command),
-                                                              .log_file = paths_.logs + "/rules-publish.log"}));
-  const auto give_up = Clock::now() + kStartMax;
-  while (!publish.WaitForEnd(kInterruptInterval)) {
-    if (interrupted_()) return Interrupted();
-    if (Clock::now() >= give_up) return absl::DeadlineExceededError(publish.Report());
-  }
-  if (publish.exit_code() != 0) return absl::UnavailableError(publish.Report());
-  return fmt::format("{} files published in the namespace {}", options_.rule_files.size(), kDemoNamespace);
+  const std::vector<std::string> where = {"--namespace", kDemoNamespace, "--store", "sqlite:" + paths_.store};
+  std::vector<std::string> publish = {"rules", "publish"};
+  publish.insert(publish.end(), options_.rule_files.begin(), options_.rule_files.end());
+  publish.insert(publish.end(), where.begin(), where.end());
+  publish.insert(publish.end(), {"--message", "start of the demo"});
+  RETURN_IF_ERROR(RunToEnd("rules publish", std::move(publish)));
+  std::vector<std::string> watch = {"rollout", "status", "--watch"};
+  watch.insert(watch.end(), where.begin(), where.end());
+  RETURN_IF_ERROR(RunToEnd("rollout status", std::move(watch)));
+  return fmt::format("{} files published in the namespace {}, their models loaded and tried, in effect",
+                     options_.rule_files.size(), kDemoNamespace);
 }
 
 absl::StatusOr<std::string> DemoSystem::StartProxy() {

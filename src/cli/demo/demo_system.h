@@ -15,7 +15,7 @@ inline constexpr char kDemoNamespace[] = "demo";
 
 struct SystemOptions {
   std::string program;  // path of the signalbox binary
-  std::string folder;   // holds everything: models, store, placement, logs. Must exist
+  std::string folder;   // holds everything: models, store, fleet, logs. Must exist
   std::string listen;   // of the proxy, "HOST:PORT"; port 0 takes a free one
   std::string admin;    // of the proxy's pages for operators
   std::vector<std::string> rule_files;
@@ -26,12 +26,12 @@ struct SystemPaths {
   explicit SystemPaths(const std::string& folder)
       : models(folder + "/models"),
         store(folder + "/store.db"),
-        placement(folder + "/placement.json"),
+        fleet(folder + "/fleet.json"),
         decision_log(folder + "/decisions.jsonl"),
         proxy_state(folder + "/proxy"),
         logs(folder + "/logs"),
         ports(folder + "/ports") {}
-  std::string models, store, placement, decision_log, proxy_state, logs, ports;
+  std::string models, store, fleet, decision_log, proxy_state, logs, ports;
 };
 
 // For one thread, which must live as long as the system: its children end with it. The destructor kills what runs.
@@ -44,9 +44,9 @@ class DemoSystem {
   // The steps of a start, in the order in which they must be taken. Each returns what a user wants to know of it, or
   // UNAVAILABLE, with the end of its log, when a child fails.
   absl::Status MakeFolders();
-  absl::StatusOr<std::string> StartHosts();  // three of them in two shards, and the placement that says so
   absl::StatusOr<std::string> StartControlPlane();
-  absl::StatusOr<std::string> PublishRules();
+  absl::StatusOr<std::string> StartHosts();    // three of them, without models; they join two shards
+  absl::StatusOr<std::string> PublishRules();  // returns when their models are loaded and tried, and they are in effect
   absl::StatusOr<std::string> StartProxy();  // returns when it is ready: it has the rules and answers
 
   const SystemPaths& paths() const { return paths_; }
@@ -65,7 +65,9 @@ class DemoSystem {
  private:
   absl::StatusOr<ChildProcess*> StartChild(const std::string& name, std::vector<std::string> arguments);
   absl::StatusOr<int> WaitForPort(ChildProcess& child, const std::string& port_file);
-  absl::StatusOr<std::string> StartHost(const std::string& name, const std::string& model);
+  absl::StatusOr<std::string> StartHost(const std::string& name, const std::string& shard);
+  // A command that ends by itself; UNAVAILABLE with its output when it does not end well.
+  absl::Status RunToEnd(const std::string& name, std::vector<std::string> arguments);
   absl::Status WaitUntilReady();
   std::string PortFile(const std::string& name) const { return paths_.ports + "/" + name; }
 

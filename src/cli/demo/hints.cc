@@ -40,9 +40,12 @@ std::string Hints(const HintOptions& options, const DemoSystem& system) {
   add("what was published, and, after the canary, a rollback to the version before it",
       fmt::format("{} rules history {} && {} rules rollback {}", program, store, program, store));
   add("an explanation: why this user gets this model",
-      fmt::format("{} resolve --rules {} {}/10-percent.js --placement {} --namespace {} --objective HomePageRanking "
+      fmt::format("{} resolve --rules {} {}/10-percent.js --namespace {} --objective HomePageRanking "
                   "--user user-42 --country US --device tv --explain",
-                  program, rules, canary, Quoted(system.paths().placement), kDemoNamespace));
+                  program, rules, canary, kDemoNamespace));
+  add("how far the rollout of what was published is, and where its models are",
+      fmt::format("{} rollout status {} && {} placement show --store {}", program, store, program,
+                  Quoted("sqlite:" + system.paths().store)));
   add("the proxy's counters, and what it runs", fmt::format("curl -s http://{}/metrics && curl -s http://{}/snapshot",
                                                             system.admin_address(), system.admin_address()));
   add("the decisions, one JSON record a request", fmt::format("tail -n 3 {}", Quoted(system.paths().decision_log)));

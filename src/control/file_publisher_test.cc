@@ -1,4 +1,4 @@
-#include "control/placement_publisher.h"
+#include "control/file_publisher.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -21,11 +21,11 @@ std::string Placement(int port) {
   return R"({"shards": {"s1": ["127.0.0.1:)" + std::to_string(port) + R"("]}, "models": {"ranker": ["s1"]}})";
 }
 
-class PlacementPublisherTest : public testing::Test {
+class FilePublisherTest : public testing::Test {
  protected:
   void Write(const std::string& json) { ASSERT_TRUE(WriteFileAtomically(file_, json).ok()); }
-  absl::StatusOr<std::unique_ptr<PlacementPublisher>> Start() {
-    return PlacementPublisher::Start(**store_, {.file = file_, .poll_interval = 5ms, .retry_interval = 5ms});
+  absl::StatusOr<std::unique_ptr<FilePublisher>> Start() {
+    return FilePublisher::Start(**store_, PlacementFile(), {.file = file_, .poll_interval = 5ms, .retry_interval = 5ms});
   }
   std::string Newest() { return (*store_)->Get("placement", std::nullopt)->content; }
 
@@ -35,7 +35,7 @@ class PlacementPublisherTest : public testing::Test {
       store::OpenStore("sqlite:" + folder_.File("store.db"), store::OpenMode::kCreateIfMissing);
 };
 
-TEST_F(PlacementPublisherTest, PublishesAtTheStartAndWheneverTheFileChanges) {
+TEST_F(FilePublisherTest, PublishesAtTheStartAndWheneverTheFileChanges) {
   Write(Placement(9000));
   auto publisher = Start();
   ASSERT_TRUE(publisher.ok()) << publisher.status();
@@ -47,7 +47,7 @@ TEST_F(PlacementPublisherTest, PublishesAtTheStartAndWheneverTheFileChanges) {
   EXPECT_TRUE((*publisher)->last_error().ok());
 }
 
-TEST_F(PlacementPublisherTest, AnUnchangedPlacementIsNotPublishedAgain) {
+TEST_F(FilePublisherTest, AnUnchangedPlacementIsNotPublishedAgain) {
   Write(Placement(9000));
   { auto publisher = Start(); }
   Write(" " + Placement(9000));
@@ -55,7 +55,7 @@ TEST_F(PlacementPublisherTest, AnUnchangedPlacementIsNotPublishedAgain) {
   EXPECT_EQ((*store_)->Latest()->sequence, 1);
 }
 
-TEST_F(PlacementPublisherTest, ABrokenFileIsReportedAndTheLastPlacementStaysUntilItIsGoodAgain) {
+TEST_F(FilePublisherTest, ABrokenFileIsReportedAndTheLastPlacementStaysUntilItIsGoodAgain) {
   Write(Placement(9000));
   auto publisher = *Start();
   Write("{\"shards\": ");
@@ -69,7 +69,7 @@ TEST_F(PlacementPublisherTest, ABrokenFileIsReportedAndTheLastPlacementStaysUnti
   ASSERT_EQ(watch->Next(kLong)->size(), 1u);
 }
 
-TEST_F(PlacementPublisherTest, ABrokenFileAtTheStartIsAnErrorOnlyWhenThereIsNoPlacementYet) {
+TEST_F(FilePublisherTest, ABrokenFileAtTheStartIsAnErrorOnlyWhenThereIsNoPlacementYet) {
   Write("[]");
   absl::Status status = Start().status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
@@ -82,7 +82,7 @@ TEST_F(PlacementPublisherTest, ABrokenFileAtTheStartIsAnErrorOnlyWhenThereIsNoPl
   EXPECT_FALSE((*publisher)->last_error().ok());
 }
 
-TEST_F(PlacementPublisherTest, AMissingFileIsNotFound) {
+TEST_F(FilePublisherTest, AMissingFileIsNotFound) {
   EXPECT_EQ(Start().status().code(), absl::StatusCode::kNotFound);
 }
 

@@ -1,0 +1,245 @@
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cstdio>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "base/unix_time.h"
+#include "cli/commands.h"
+#include "cli/operator_options.h"
+#include "cli/rollout_text.h"
+#include "cli/stop_signal.h"
+
+namespace signalbox::cli {
+namespace {
+
+// How often `--watch` looks, and how long a Ctrl-C may have to wait.
+constexpr std::chrono::milliseconds kLookInterval{100};
+
+struct StatusOptions {
+  PublishedRulesOptions common;
+  bool watch = false;
+};
+
+struct ChangeOptions {
+  PublishedRulesOptions common;
+  SignatureOptions signature;
+};
+
+struct StepsOptions {
+  ChangeOptions change;
+  std::vector<std::string> steps;
+};
+
+absl::Status List(const PublishedRulesOptions& options) {
+  ASSIGN_OR_RETURN(auto store, OpenExisting(options));
+  ASSIGN_OR_RETURN(const std::vector<v1::Rollouts> all, control::ReadRollouts(*store));
+  if (!options.json) {
+    fmt::print("{}", RolloutTable(all));
+    return absl::OkStatus();
+  }
+  nlohmann::ordered_json json = {{"ok", true}, {"namespaces", nlohmann::ordered_json::array()}};
+  for (const v1::Rollouts& rollouts : all) json["namespaces"].push_back(ToJson(rollouts));
+  fmt::print("{}\n", Dump(json));
+  return absl::OkStatus();
+}
+
+struct Shown {
+  v1::Rollouts rollouts;
+  v1::ReleasePlan plan;
+};
+
+absl::StatusOr<Shown> Read(store::Store& store, const std::string& namespace_name) {
+  Shown shown;
+  ASSIGN_OR_RETURN(shown.rollouts, control::ReadRollouts(store, namespace_name));
+  ASSIGN_OR_RETURN(shown.plan, control::ReadRelease(store, namespace_name));
+  return shown;
+}
+
+void Print(const StatusOptions& options, const Shown& shown) {
+  if (options.common.json) {
+    nlohmann::ordered_json json = {{"ok", true}};
+    json.update(ToJson(shown.rollouts));
+    json["release"] = ToJson(shown.plan);
+    // One line for each change when it is watched: programs read lines.
+    fmt::print("{}\n", options.watch ? json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) : Dump(json));
+  } else {
+    fmt::print("{}", DescribeRollout(shown.rollouts, shown.plan, NowUnixMs()));
+  }
+  std::fflush(stdout);
+}
+
+// Fails with the rollout's own reason where it did: for scripts that publish and wait.
+absl::Status EndOf(const v1::Rollout& rollout) {
+  if (rollout.state() != v1::Rollout::FAILED && rollout.state() != v1::Rollout::CANCELLED) return absl::OkStatus();
+  return absl::AbortedError(
+      fmt::format("version {} {}: {}", rollout.rules_version(), StateText(rollout.state()), rollout.reason()));
+}
+
+// Whether the newest rules are still to be seen by a control plane: then what is known is of older ones.
+absl::StatusOr<bool> WaitsForNewest(store::Store& store, const Shown& shown) {
+  if (shown.plan.pinned_version() != 0) return false;
+  ASSIGN_OR_RETURN(const auto history, store.History(store::RulesTopic(shown.rollouts.namespace_()), 1));
+  return history[0].version > shown.rollouts.current().rules_version();
+}
+
+absl::Status ShowStatus(const StatusOptions& options) {
+  StopSignal stop;
+  ASSIGN_OR_RETURN(auto store, OpenExisting(options.common));
+  std::string printed;
+  do {
+    absl::StatusOr<Shown> shown = Read(*store, options.common.namespace_name);
+    if (absl::IsNotFound(shown.status()) && options.watch) continue;
+    RETURN_IF_ERROR(shown.status());
+    std::string bytes = shown->rollouts.SerializeAsString() + shown->plan.SerializeAsString();
+    if (bytes != printed) {
+      Print(options, *shown);
+      printed = std::move(bytes);
+    }
+    if (!options.watch) return absl::OkStatus();
+    ASSIGN_OR_RETURN(const bool waits, WaitsForNewest(*store, *shown));
+    if (!waits && !control::IsUnderWay(shown->rollouts.current())) return EndOf(shown->rollouts.current());
+  } while (!stop.WaitFor(kLookInterval));
+  return absl::OkStatus();
+}
+
+void PrintChange(const PublishedRulesOptions& options, const control::ChangedRelease& changed,
+                 const std::string& sentence) {
+  if (options.json) {
+    nlohmann::ordered_json json = {{"ok", true}};
+    json.update(ToJson(changed.published.info));
+    json["unchanged"] = changed.published.unchanged;
+    json["release"] = ToJson(changed.after);
+    fmt::print("{}\n", Dump(json));
+  } else {
+    fmt::print("{}: {}{}\n", options.namespace_name, sentence, changed.published.unchanged ? "; it was so already" : "");
+  }
+}
+
+using Change = std::function<absl::StatusOr<control::ChangedRelease>(store::Store&, const std::string&,
+                                                                    const control::Signature&)>;
+
+absl::Status Apply(const ChangeOptions& options, const Change& change, const std::string& sentence) {
+  ASSIGN_OR_RETURN(auto store, OpenExisting(options.common));
+  ASSIGN_OR_RETURN(const control::ChangedRelease changed,
+                   change(*store, options.common.namespace_name, options.signature.signature()));
+  PrintChange(options.common, changed, sentence);
+  return absl::OkStatus();
+}
+
+void AddChange(CLI::App& rollout, Outcome& outcome, const std::string& name,
+               const std::string& description, Change change, const std::string& sentence) {
+  auto options = std::make_shared<ChangeOptions>();
+  CLI::App* command = rollout.add_subcommand(name, description);
+  AddOptions(*command, options->common);
+  AddOptions(*command, options->signature);
+  command->callback([options, name, change = std::move(change), sentence, &outcome] {
+    if (absl::Status status = Apply(*options, change, sentence); !status.ok()) {
+      outcome.exit_code = Fail("rollout " + name, status, options->common.json);
+    }
+  });
+}
+
+// "region=eu:10m", "region=eu": for so long before the next step.
+absl::StatusOr<v1::ReleaseStep> ParseStep(const std::string& text) {
+  v1::ReleaseStep step;
+  const size_t colon = text.rfind(':');
+  step.set_scope(text.substr(0, colon));
+  if (colon == std::string::npos) return step;
+  CLI::AsNumberWithUnit unit(std::map<std::string, int64_t>{{"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}},
+                             CLI::AsNumberWithUnit::UNIT_REQUIRED, "TIME");
+  std::string hold = text.substr(colon + 1);
+  const std::string error = unit(hold);
+  int64_t ms = 0;
+  if (!error.empty() || !CLI::detail::lexical_cast(hold, ms) || ms < 0) {
+    return absl::InvalidArgumentError(
+        fmt::format("step '{}': '{}' is no time, expected for example 30s, 10m or 2h", text, text.substr(colon + 1)));
+  }
+  step.set_hold_ms(ms);
+  return step;
+}
+
+absl::Status SetSteps(const StepsOptions& options) {
+  std::vector<v1::ReleaseStep> steps;
+  for (const std::string& text : options.steps) {
+    ASSIGN_OR_RETURN(v1::ReleaseStep step, ParseStep(text));
+    steps.push_back(std::move(step));
+  }
+  v1::ReleasePlan plan;
+  plan.mutable_steps()->Assign(steps.begin(), steps.end());
+  return Apply(
+      options.change,
+      [&](store::Store& store, const std::string& name, const control::Signature& signature) {
+        return control::SetReleaseSteps(store, name, steps, signature);
+      },
+      "releases go " + StepsText(plan));
+}
+
+void AddSteps(CLI::App& rollout, Outcome& outcome) {
+  auto options = std::make_shared<StepsOptions>();
+  CLI::App* command = rollout.add_subcommand(
+      "steps", "To which data planes new rules go first, and for how long, before they run everywhere");
+  command->add_option("STEP", options->steps, "KEY=VALUE[:TIME], in order; none: everywhere at once. Example: region=eu:10m");
+  AddOptions(*command, options->change.common);
+  AddOptions(*command, options->change.signature);
+  command->callback([options, &outcome] {
+    if (absl::Status status = SetSteps(*options); !status.ok()) {
+      outcome.exit_code = Fail("rollout steps", status, options->change.common.json);
+    }
+  });
+}
+
+void AddStatus(CLI::App& rollout, Outcome& outcome) {
+  auto options = std::make_shared<StatusOptions>();
+  CLI::App* command = rollout.add_subcommand(
+      "status", "How far the rollout of a namespace is: its states, its models on their hosts, and why it waits or failed");
+  AddOptions(*command, options->common);
+  command->add_flag("--watch", options->watch,
+                    "Print each change until the newest rules are in effect; exit code 1 when they failed or were cancelled");
+  command->callback([options, &outcome] {
+    if (absl::Status status = ShowStatus(*options); !status.ok()) {
+      const bool ended_badly = absl::IsAborted(status);
+      outcome.exit_code = Fail("rollout status", status, options->common.json);
+      if (ended_badly) outcome.exit_code = 1;
+    }
+  });
+}
+
+}  // namespace
+
+void AddRollout(CLI::App& app, Outcome& outcome) {
+  CLI::App* rollout = app.add_subcommand("rollout", "What becomes of published rules: loaded, tried, in effect");
+  rollout->require_subcommand(1);
+  auto list_options = std::make_shared<PublishedRulesOptions>();
+  CLI::App* list = rollout->add_subcommand("list", "The newest rollout of every namespace");
+  AddStoreOptions(*list, *list_options);
+  list->callback([list_options, &outcome] {
+    if (absl::Status status = List(*list_options); !status.ok()) {
+      outcome.exit_code = Fail("rollout list", status, list_options->json);
+    }
+  });
+  AddStatus(*rollout, outcome);
+  AddSteps(*rollout, outcome);
+  AddChange(*rollout, outcome, "cancel", "End the rollout under way; what ran before goes on, or is back",
+            control::CancelRollout, "the rollout is cancelled");
+  AddChange(*rollout, outcome, "promote", "Let the rollout under way take effect everywhere, whatever steps are left",
+            control::PromoteRollout, "the rollout goes everywhere");
+  AddChange(
+      *rollout, outcome, "pause", "Let no rollout of the namespace go a step further",
+      [](store::Store& store, const std::string& name, const control::Signature& signature) {
+        return control::PauseRelease(store, name, true, signature);
+      },
+      "rollouts are paused");
+  AddChange(
+      *rollout, outcome, "resume", "Let rollouts go on",
+      [](store::Store& store, const std::string& name, const control::Signature& signature) {
+        return control::PauseRelease(store, name, false, signature);
+      },
+      "rollouts go on");
+}
+
+}  // namespace signalbox::cli

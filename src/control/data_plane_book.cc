@@ -1,0 +1,102 @@
+#include "control/data_plane_book.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace signalbox::control {
+namespace {
+
+// Whether `a` is the better witness of one data plane.
+bool KnowsBetter(const v1::DataPlane& a, const v1::DataPlane& b) {
+  if (a.connected() != b.connected()) return a.connected();
+  return a.last_seen_unix_ms() > b.last_seen_unix_ms();
+}
+
+}  // namespace
+
+void DataPlaneBook::Hear(const std::vector<SubscriberInfo>& subscribers, int64_t now_unix_ms) {
+  std::set<std::string> connected;
+  for (const SubscriberInfo& subscriber : subscribers) {
+    connected.insert(subscriber.node_id);
+    v1::DataPlane& known = own_[subscriber.node_id];
+    known.set_node_id(subscriber.node_id);
+    known.clear_scopes();
+    for (const std::string& scope : subscriber.scopes) known.add_scopes(scope);
+    // While it is connected its record would otherwise change with each look at the clock.
+    if (!known.connected()) known.set_last_seen_unix_ms(now_unix_ms);
+    known.set_connected(true);
+    known.set_running_version(subscriber.running_version);
+    known.set_oldest_version_in_use(subscriber.oldest_version_in_use);
+    known.set_refusal(subscriber.refusal);
+    known.set_refused_version(subscriber.refused_version);
+  }
+  for (auto& [node, known] : own_) {
+    if (!known.connected() || connected.contains(node)) continue;
+    known.set_connected(false);
+    known.set_last_seen_unix_ms(now_unix_ms);
+  }
+  std::erase_if(own_, [&](const auto& entry) {
+    return !entry.second.connected() && now_unix_ms - entry.second.last_seen_unix_ms() > forget_after_.count();
+  });
+}
+
+void DataPlaneBook::Read(const std::vector<store::Record>& records, const std::set<std::string>& living,
+                         int64_t now_unix_ms) {
+  others_.clear();
+  for (const store::Record& record : records) {
+    if (!record.key.starts_with(kDataPlaneRecords)) continue;
+    v1::DataPlanes book;
+    if (!book.ParseFromString(record.value)) continue;
+    const bool is_own = record.key == fmt::format("{}{}", kDataPlaneRecords, node_id_);
+    if (is_own && read_own_) continue;
+    const std::string control = record.key.substr(kDataPlaneRecords.size());
+    const bool lives = !is_own && living.contains(control);
+    if (lives) {
+      away_since_unix_ms_.erase(control);
+    } else {
+      const int64_t away_since = away_since_unix_ms_.try_emplace(control, now_unix_ms).first->second;
+      for (v1::DataPlane& data_plane : *book.mutable_data_planes()) {
+        if (data_plane.connected()) data_plane.set_last_seen_unix_ms(away_since);
+        data_plane.set_connected(false);
+      }
+    }
+    if (!is_own) {
+      others_[control] = std::move(book);
+      continue;
+    }
+    for (v1::DataPlane& data_plane : *book.mutable_data_planes()) {
+      const std::string node = data_plane.node_id();
+      own_.try_emplace(node, std::move(data_plane));
+    }
+  }
+  read_own_ = true;
+}
+
+std::optional<store::RecordWrite> DataPlaneBook::ToWrite() const {
+  v1::DataPlanes book;
+  book.set_control(node_id_);
+  for (const auto& [node, data_plane] : own_) *book.add_data_planes() = data_plane;
+  std::string value = book.SerializeAsString();
+  // Nobody was ever heard of: nothing to write. But the last one that left is to be known as gone.
+  if (written_ ? *written_ == value : own_.empty()) return std::nullopt;
+  return store::RecordWrite{.key = fmt::format("{}{}", kDataPlaneRecords, node_id_), .value = std::move(value)};
+}
+
+std::vector<v1::DataPlane> DataPlaneBook::All() const {
+  std::map<std::string, const v1::DataPlane*> best;
+  auto add = [&](const v1::DataPlane& data_plane) {
+    const v1::DataPlane*& known = best[data_plane.node_id()];
+    if (known == nullptr || KnowsBetter(data_plane, *known)) known = &data_plane;
+  };
+  for (const auto& [node, data_plane] : own_) add(data_plane);
+  for (const auto& [control, book] : others_) {
+    for (const v1::DataPlane& data_plane : book.data_planes()) add(data_plane);
+  }
+  std::vector<v1::DataPlane> all;
+  for (const auto& [node, data_plane] : best) all.push_back(*data_plane);
+  return all;
+}
+
+}  // namespace signalbox::control

@@ -1,0 +1,267 @@
+#include "control/leader.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <set>
+#include <thread>
+#include <utility>
+
+#include "base/status.h"
+#include "base/unix_time.h"
+#include "control/data_plane_book.h"
+#include "control/leadership.h"
+#include "control/placement_explanation.h"
+#include "control/store_view.h"
+#include "fleet/fleet.h"
+#include "signalbox/v1/registration.pb.h"
+
+namespace signalbox::control {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+constexpr std::string_view kHostRecords = "host/";
+// The longest that a change at a host or a data plane may wait: their signals only make it sooner.
+constexpr milliseconds kPauseMax{1000};
+constexpr milliseconds kPauseAfterError{500};
+constexpr milliseconds kExplanationInterval{1000};
+
+class LeaderImpl : public Leader {
+ public:
+  LeaderImpl(store::Store& store, std::function<std::vector<SubscriberInfo>()> subscribers, LeaderOptions options)
+      : options_(std::move(options)),
+        store_(store),
+        subscribers_(std::move(subscribers)),
+        book_(options_.node_id, options_.controller.forget_data_plane_after),
+        leadership_(store, options_.node_id, options_.lease),
+        view_(store),
+        fleet_(fleet::Fleet::Start({}, [this] { Wake(); })) {
+    thread_ = std::thread([this] { Run(); });
+  }
+  ~LeaderImpl() override { Stop(); }
+
+  void StoreChanged() override {
+    std::lock_guard lock(mutex_);
+    store_changed_ = woken_ = true;
+    wake_.notify_one();
+  }
+  void RecordsChanged() override {
+    std::lock_guard lock(mutex_);
+    records_changed_ = woken_ = true;
+    wake_.notify_one();
+  }
+  void SubscriberChanged() override { Wake(); }
+
+  LeaderStatus status() const override {
+    std::lock_guard lock(mutex_);
+    return status_;
+  }
+
+  void Stop() override {
+    {
+      std::lock_guard lock(mutex_);
+      stopping_ = true;
+      wake_.notify_one();
+    }
+    std::lock_guard lock(stop_mutex_);
+    if (thread_.joinable()) thread_.join();
+  }
+
+ private:
+  void Wake() {
+    std::lock_guard lock(mutex_);
+    woken_ = true;
+    wake_.notify_one();
+  }
+
+  void Run() {
+    while (true) {
+      milliseconds pause = kPauseMax;
+      absl::Status status = Turn(pause);
+      NoteStatus(status);
+      if (!status.ok()) pause = kPauseAfterError;
+      const auto until = std::min(Clock::now() + pause, status.ok() ? leadership_.next() : Clock::time_point::max());
+      std::unique_lock lock(mutex_);
+      wake_.wait_until(lock, until, [this] { return stopping_ || woken_; });
+      if (stopping_) break;
+      woken_ = false;
+      view_is_old_ = view_is_old_ || std::exchange(store_changed_, false);
+      if (std::exchange(records_changed_, false)) next_poll_ = {};
+    }
+    fleet_->Stop();
+    leadership_.Release();
+  }
+
+  absl::Status Turn(milliseconds& pause) {
+    if (!book_is_read_) {
+      // Before it is written: what an earlier life of this control plane knew must not be lost.
+      ASSIGN_OR_RETURN(const std::vector<store::Record> records, store_.Records(kDataPlaneRecords));
+      book_.Read(records, {}, NowUnixMs());
+      book_is_read_ = true;
+    }
+    book_.Hear(subscribers_(), NowUnixMs());
+    RETURN_IF_ERROR(leadership_.Keep(book_));
+    const std::optional<store::Fence> fence = leadership_.fence();
+    if (!fence) {
+      Follow();
+      return absl::OkStatus();
+    }
+    RETURN_IF_ERROR(Look());
+    if (!view_.observed()->fleet.content) return absl::OkStatus();  // not managed: nothing to lead
+    if (controller_ == nullptr) {
+      spdlog::info("this control plane, {}, leads from now on", options_.node_id);
+      controller_ = std::make_unique<rollout::Controller>(options_.controller);
+      batch_status_ = absl::OkStatus();
+    }
+    const rollout::Step step = controller_->Next(Observe(*fence));
+    for (const std::string& line : step.log) spdlog::info("{}", line);
+    batch_status_.reset();
+    if (step.batch) {
+      RETURN_IF_ERROR(Write(*step.batch, *fence));
+      pause = milliseconds(0);
+    } else {
+      batch_status_ = absl::OkStatus();
+      pause = std::min(step.wake_after, kPauseMax);
+    }
+    if (leadership_.fence()) fleet_->Execute(step.commands);
+    return Explain(*fence);
+  }
+
+  // For people: now and then is often enough.
+  absl::Status Explain(const store::Fence& fence) {
+    if (Clock::now() < next_explanation_) return absl::OkStatus();
+    next_explanation_ = Clock::now() + kExplanationInterval;
+    std::string explanation = Explanation(controller_->placement(), options_.node_id).SerializeAsString();
+    if (explanation == explained_) return absl::OkStatus();
+    absl::Status status =
+        store_.Write({.publications = {},
+                      .records = {{.key = std::string(kExplanationRecord), .value = explanation}},
+                      .fence = fence})
+            .status();
+    if (status.ok()) explained_ = std::move(explanation);
+    return absl::IsAborted(status) ? absl::OkStatus() : status;
+  }
+
+  // Another one leads: what was found out about hosts is of no use to anybody any more.
+  void Follow() {
+    if (controller_ == nullptr) return;
+    spdlog::warn("this control plane, {}, does not lead any more", options_.node_id);
+    controller_.reset();
+    fleet_->SetHosts({});
+  }
+
+  absl::Status Look() {
+    const Clock::time_point now = Clock::now();
+    if (view_.observed() == nullptr || view_is_old_) {
+      RETURN_IF_ERROR(view_.Refresh());
+      view_is_old_ = false;
+    } else if (now < next_poll_) {
+      return absl::OkStatus();
+    } else {
+      RETURN_IF_ERROR(view_.RefreshRecords());
+    }
+    next_poll_ = now + options_.poll_interval;
+    ASSIGN_OR_RETURN(const std::vector<store::Record> records, store_.Records(""));
+    std::set<std::string> living;
+    std::vector<v1::HostIdentity> registered;
+    for (const store::Record& record : records) {
+      if (record.key.starts_with(kControlRecords)) living.insert(record.key.substr(kControlRecords.size()));
+      v1::HostIdentity host;
+      if (record.key.starts_with(kHostRecords) && host.ParseFromString(record.value)) {
+        registered.push_back(std::move(host));
+      }
+    }
+    book_.Read(records, living, NowUnixMs());
+    if (view_.observed()->fleet.content) {
+      fleet::KnownHosts known = fleet::JoinHosts(*view_.observed()->fleet.content, registered);
+      fleet_->SetHosts(std::move(known.hosts));
+      host_troubles_ = std::move(known.troubles);
+    }
+    return absl::OkStatus();
+  }
+
+  rollout::Observation Observe(const store::Fence& fence) {
+    rollout::Observation observation;
+    observation.now_unix_ms = NowUnixMs();
+    observation.steady_ms =
+        std::chrono::duration_cast<milliseconds>(Clock::now().time_since_epoch()).count();
+    observation.node_id = options_.node_id;
+    observation.leadership = fence;
+    observation.store = view_.observed();
+    observation.results = fleet_->TakeResults();  // before the hosts: their indexes then have what the results say
+    observation.hosts = fleet_->Observe();
+    observation.host_troubles = host_troubles_;
+    observation.data_planes = book_.All();
+    observation.batch_status = batch_status_;
+    std::lock_guard lock(mutex_);
+    status_.hosts = observation.hosts.size();
+    status_.hosts_alive = static_cast<size_t>(std::count_if(
+        observation.hosts.begin(), observation.hosts.end(), [](const auto& host) { return host.alive; }));
+    status_.troubles = view_.troubles();
+    status_.troubles.insert(status_.troubles.end(), observation.host_troubles.begin(), observation.host_troubles.end());
+    return observation;
+  }
+
+  // What was expected and did not hold any more is not an error: the next step sees what is there now.
+  absl::Status Write(store::Batch batch, const store::Fence& fence) {
+    batch.fence = fence;
+    absl::Status status = store_.Write(batch).status();
+    view_is_old_ = true;
+    batch_status_ = status;
+    if (!absl::IsAborted(status)) return status;
+    spdlog::info("looking again before writing: {}", Message(status));
+    return absl::OkStatus();
+  }
+
+  void NoteStatus(const absl::Status& status) {
+    std::lock_guard lock(mutex_);
+    status_.leads = leadership_.fence().has_value();
+    status_.leader = leadership_.leader();
+    if (status == status_.store) return;
+    if (!status.ok()) spdlog::error("rollouts wait: {}", Message(status));
+    status_.store = status;
+  }
+
+  const LeaderOptions options_;
+  store::Store& store_;
+  const std::function<std::vector<SubscriberInfo>()> subscribers_;
+
+  // Of the thread.
+  DataPlaneBook book_;
+  bool book_is_read_ = false;
+  Leadership leadership_;
+  StoreView view_;
+  bool view_is_old_ = true;
+  Clock::time_point next_poll_{};
+  std::unique_ptr<rollout::Controller> controller_;  // while this one leads
+  std::optional<absl::Status> batch_status_;
+  std::vector<std::string> host_troubles_;
+  std::string explained_;
+  Clock::time_point next_explanation_{};
+
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  bool woken_ = false;  // guarded by mutex_, as are the next four
+  bool store_changed_ = false;
+  bool records_changed_ = false;
+  bool stopping_ = false;
+  LeaderStatus status_;
+
+  const std::unique_ptr<fleet::Fleet> fleet_;  // calls Wake()
+  std::mutex stop_mutex_;
+  std::thread thread_;
+};
+
+}  // namespace
+
+std::unique_ptr<Leader> Leader::Start(store::Store& store, std::function<std::vector<SubscriberInfo>()> subscribers,
+                                      LeaderOptions options) {
+  return std::make_unique<LeaderImpl>(store, std::move(subscribers), std::move(options));
+}
+
+}  // namespace signalbox::control

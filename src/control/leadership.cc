@@ -1,0 +1,78 @@
+#include "control/leadership.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/status.h"
+
+namespace signalbox::control {
+
+std::optional<store::Fence> Leadership::fence() const {
+  return fence_ && Clock::now() < valid_until_ ? fence_ : std::nullopt;
+}
+
+absl::Status Leadership::Keep(DataPlaneBook& book) {
+  const bool due = Clock::now() >= next_;
+  if (!due && !book.ToWrite()) return absl::OkStatus();
+  RETURN_IF_ERROR(Renew(book));
+  if (due && !fence_) RETURN_IF_ERROR(Acquire());
+  next_ = Clock::now() + lease_ / 3;
+  return absl::OkStatus();
+}
+
+absl::Status Leadership::Renew(DataPlaneBook& book) {
+  const Clock::time_point start = Clock::now();
+  store::Batch batch;
+  batch.records.push_back({.key = fmt::format("{}{}", kControlRecords, node_id_), .value = "", .expires_after = lease_});
+  std::optional<store::RecordWrite> data_planes = book.ToWrite();
+  if (data_planes) batch.records.push_back(*data_planes);
+  if (fence_) {
+    batch.records.push_back({.key = std::string(kLeaderRecord), .value = node_id_, .expires_after = lease_});
+    batch.fence = fence_;
+  }
+  absl::StatusOr<store::BatchResult> written = store_.Write(batch);
+  if (absl::IsAborted(written.status()) && fence_) {
+    // Not the leader any more. What else was to be said is said by the next turn.
+    Lose();
+    return absl::OkStatus();
+  }
+  RETURN_IF_ERROR(written.status());
+  if (data_planes) book.Written(*data_planes);
+  // A part of the lease is kept back for what is under way when it ends: calls to hosts carry no fence.
+  if (fence_) valid_until_ = start + lease_ * 2 / 3;
+  return absl::OkStatus();
+}
+
+absl::Status Leadership::Acquire() {
+  ASSIGN_OR_RETURN(std::optional<store::Record> leader, store_.GetRecord(kLeaderRecord));
+  leader_ = leader ? leader->value : "";
+  if (leader) return absl::OkStatus();
+  const Clock::time_point start = Clock::now();
+  absl::StatusOr<store::BatchResult> written = store_.Write({.publications = {},
+                                                             .records = {{.key = std::string(kLeaderRecord),
+                                                                          .value = node_id_,
+                                                                          .expected_revision = 0,
+                                                                          .expires_after = lease_}}});
+  if (absl::IsAborted(written.status())) return absl::OkStatus();  // another one was faster
+  RETURN_IF_ERROR(written.status());
+  fence_ = store::Fence{std::string(kLeaderRecord), written->records_revision};
+  valid_until_ = start + lease_ * 2 / 3;
+  leader_ = node_id_;
+  return absl::OkStatus();
+}
+
+void Leadership::Release() {
+  store::Batch batch;
+  batch.records.push_back({.key = fmt::format("{}{}", kControlRecords, node_id_), .value = std::nullopt});
+  if (fence_) {
+    batch.records.push_back({.key = std::string(kLeaderRecord), .value = std::nullopt});
+    batch.fence = fence_;
+  }
+  // Where it fails, it ends by itself.
+  (void)store_.Write(batch);
+  fence_.reset();
+}
+
+}  // namespace signalbox::control

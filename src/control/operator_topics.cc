@@ -1,0 +1,229 @@
+#include "control/operator_topics.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "base/canonical_json.h"
+#include "base/status.h"
+#include "control/publish_attempts.h"
+#include "signalbox/v1/registration.pb.h"
+
+namespace signalbox::control {
+namespace {
+
+constexpr std::string_view kRolloutRecords = "rollout/";
+constexpr std::string_view kHostRecords = "host/";
+
+template <typename Content>
+struct Newest {
+  int64_t version = 0;
+  Content content;
+};
+
+template <typename Content>
+absl::StatusOr<Newest<Content>> ReadNewest(store::Store& store, const std::string& topic) {
+  Newest<Content> newest;
+  absl::StatusOr<store::Version> stored = store.Get(topic, std::nullopt);
+  if (absl::IsNotFound(stored.status())) return newest;
+  RETURN_IF_ERROR(stored.status());
+  newest.version = stored->info.version;
+  if (absl::Status status = ParseJson(stored->content, newest.content); !status.ok()) {
+    return absl::DataLossError(fmt::format("{} version {}: {}", topic, newest.version, Message(status)));
+  }
+  return newest;
+}
+
+// `change` gets what is there and makes it what should be. Repeated while others write the same topic.
+template <typename Content, typename Change>
+absl::StatusOr<store::Published> ChangeTopic(store::Store& store, const std::string& topic, const Signature& signature,
+                                             Change change) {
+  for (int attempt = 1;; ++attempt) {
+    ASSIGN_OR_RETURN(Newest<Content> newest, ReadNewest<Content>(store, topic));
+    RETURN_IF_ERROR(change(newest.content));
+    ASSIGN_OR_RETURN(std::string content, CanonicalJson(newest.content));
+    absl::StatusOr<store::Published> published = store.Publish({.topic = topic,
+                                                                .content = std::move(content),
+                                                                .author = signature.author,
+                                                                .message = signature.message,
+                                                                .expected = {.version = newest.version}});
+    if (published.ok() || !absl::IsAborted(published.status()) || attempt == kPublishAttemptsMax) return published;
+  }
+}
+
+template <typename Change>
+absl::StatusOr<ChangedRelease> ChangeRelease(store::Store& store, const std::string& namespace_name,
+                                             const Signature& signature, Change change) {
+  RETURN_IF_ERROR(store::CheckNamespace(namespace_name));
+  ChangedRelease result;
+  ASSIGN_OR_RETURN(result.published,
+                   ChangeTopic<v1::ReleasePlan>(store, store::ReleaseTopic(namespace_name), signature,
+                                                [&](v1::ReleasePlan& plan) -> absl::Status {
+                                                  result.before = plan;
+                                                  plan.set_namespace_(namespace_name);
+                                                  RETURN_IF_ERROR(change(plan));
+                                                  result.after = plan;
+                                                  return absl::OkStatus();
+                                                }));
+  return result;
+}
+
+absl::StatusOr<int64_t> VersionUnderWay(store::Store& store, const std::string& namespace_name) {
+  ASSIGN_OR_RETURN(const v1::Rollouts rollouts, ReadRollouts(store, namespace_name));
+  if (IsUnderWay(rollouts.current())) return rollouts.current().rules_version();
+  return absl::FailedPreconditionError(fmt::format("namespace {}: no rollout is under way; that of version {} is {}",
+                                                   namespace_name, rollouts.current().rules_version(),
+                                                   v1::Rollout::State_Name(rollouts.current().state())));
+}
+
+absl::Status CheckKnown(store::Store& store, Drain what, const std::string& name) {
+  ASSIGN_OR_RETURN(const Newest<v1::Fleet> fleet, ReadNewest<v1::Fleet>(store, std::string(store::kFleetTopic)));
+  if (fleet.version == 0) {
+    return absl::FailedPreconditionError(
+        fmt::format("the store {} is not managed: no fleet was ever published to it", store.name()));
+  }
+  std::set<std::string> known;
+  for (const auto& [shard, declared] : fleet.content.shards()) {
+    if (what == Drain::kShard) {
+      known.insert(shard);
+    } else {
+      for (const v1::FleetHost& host : declared.hosts()) known.insert(host.id().empty() ? host.address() : host.id());
+    }
+  }
+  if (what == Drain::kHost) {
+    ASSIGN_OR_RETURN(const std::vector<store::Record> records, store.Records(kHostRecords));
+    for (const store::Record& record : records) known.insert(record.key.substr(kHostRecords.size()));
+  }
+  if (known.contains(name)) return absl::OkStatus();
+  return absl::NotFoundError(fmt::format("no {} '{}'; there {}: {}", what == Drain::kShard ? "shard" : "host", name,
+                                         known.size() == 1 ? "is" : "are",
+                                         known.empty() ? "none" : fmt::format("{}", fmt::join(known, ", "))));
+}
+
+}  // namespace
+
+absl::StatusOr<v1::ReleasePlan> ReadRelease(store::Store& store, const std::string& namespace_name) {
+  RETURN_IF_ERROR(store::CheckNamespace(namespace_name));
+  ASSIGN_OR_RETURN(Newest<v1::ReleasePlan> newest,
+                   ReadNewest<v1::ReleasePlan>(store, store::ReleaseTopic(namespace_name)));
+  newest.content.set_namespace_(namespace_name);
+  return std::move(newest.content);
+}
+
+absl::StatusOr<ChangedRelease> PinVersion(store::Store& store, const std::string& namespace_name, int64_t version,
+                                          const Signature& signature) {
+  RETURN_IF_ERROR(store::CheckNamespace(namespace_name));
+  if (version != 0) {
+    RETURN_IF_ERROR(store.Get(store::RulesTopic(namespace_name), version).status());
+  }
+  return ChangeRelease(store, namespace_name, signature, [&](v1::ReleasePlan& plan) {
+    plan.set_pinned_version(version);
+    return absl::OkStatus();
+  });
+}
+
+absl::StatusOr<ChangedRelease> SetReleaseSteps(store::Store& store, const std::string& namespace_name,
+                                               const std::vector<v1::ReleaseStep>& steps, const Signature& signature) {
+  std::set<std::string> seen;
+  for (const v1::ReleaseStep& step : steps) {
+    RETURN_IF_ERROR(store::CheckScope(step.scope()));
+    if (!seen.insert(step.scope()).second) {
+      return absl::InvalidArgumentError(fmt::format("scope {} stands twice", step.scope()));
+    }
+  }
+  return ChangeRelease(store, namespace_name, signature, [&](v1::ReleasePlan& plan) {
+    plan.mutable_steps()->Assign(steps.begin(), steps.end());
+    return absl::OkStatus();
+  });
+}
+
+absl::StatusOr<ChangedRelease> PauseRelease(store::Store& store, const std::string& namespace_name, bool paused,
+                                            const Signature& signature) {
+  return ChangeRelease(store, namespace_name, signature, [&](v1::ReleasePlan& plan) {
+    plan.set_paused(paused);
+    return absl::OkStatus();
+  });
+}
+
+absl::StatusOr<ChangedRelease> CancelRollout(store::Store& store, const std::string& namespace_name,
+                                             const Signature& signature) {
+  return ChangeRelease(store, namespace_name, signature, [&](v1::ReleasePlan& plan) -> absl::Status {
+    ASSIGN_OR_RETURN(const int64_t version, VersionUnderWay(store, namespace_name));
+    plan.set_cancelled_version(version);
+    return absl::OkStatus();
+  });
+}
+
+absl::StatusOr<ChangedRelease> PromoteRollout(store::Store& store, const std::string& namespace_name,
+                                              const Signature& signature) {
+  return ChangeRelease(store, namespace_name, signature, [&](v1::ReleasePlan& plan) -> absl::Status {
+    ASSIGN_OR_RETURN(const int64_t version, VersionUnderWay(store, namespace_name));
+    plan.set_promoted_version(version);
+    plan.set_paused(false);
+    return absl::OkStatus();
+  });
+}
+
+absl::StatusOr<std::vector<v1::Rollouts>> ReadRollouts(store::Store& store) {
+  ASSIGN_OR_RETURN(const std::vector<store::Record> records, store.Records(kRolloutRecords));
+  std::vector<v1::Rollouts> all;
+  for (const store::Record& record : records) {
+    if (!all.emplace_back().ParseFromString(record.value)) {
+      return absl::DataLossError(fmt::format("record {}: cannot be read", record.key));
+    }
+  }
+  return all;
+}
+
+absl::StatusOr<v1::Rollouts> ReadRollouts(store::Store& store, const std::string& namespace_name) {
+  RETURN_IF_ERROR(store::CheckNamespace(namespace_name));
+  ASSIGN_OR_RETURN(const std::optional<store::Record> record,
+                   store.GetRecord(fmt::format("{}{}", kRolloutRecords, namespace_name)));
+  if (!record) {
+    return absl::NotFoundError(
+        fmt::format("namespace {}: no rollout is known of in {}; it begins when a control plane that manages the fleet "
+                    "(--fleet) sees published rules",
+                    namespace_name, store.name()));
+  }
+  v1::Rollouts rollouts;
+  if (rollouts.ParseFromString(record->value)) return rollouts;
+  return absl::DataLossError(fmt::format("record {}: cannot be read", record->key));
+}
+
+bool IsUnderWay(const v1::Rollout& rollout) {
+  switch (rollout.state()) {
+    case v1::Rollout::RECEIVED:
+    case v1::Rollout::CHECKED:
+    case v1::Rollout::ASSIGNED:
+    case v1::Rollout::LOADING:
+    case v1::Rollout::VALIDATED:
+    case v1::Rollout::WIDENING:
+      return true;
+    default:
+      return false;
+  }
+}
+
+absl::StatusOr<ChangedDrains> SetDrained(store::Store& store, Drain what, const std::string& name, bool drained,
+                                         const Signature& signature) {
+  // What was drained and is gone can always be taken off the list.
+  if (drained) {
+    RETURN_IF_ERROR(CheckKnown(store, what, name));
+  }
+  ChangedDrains result;
+  ASSIGN_OR_RETURN(result.published,
+                   ChangeTopic<v1::Drains>(store, std::string(store::kDrainsTopic), signature, [&](v1::Drains& drains) {
+                     auto& list = what == Drain::kShard ? *drains.mutable_shards() : *drains.mutable_hosts();
+                     std::set<std::string> names(list.begin(), list.end());
+                     drained ? static_cast<void>(names.insert(name)) : static_cast<void>(names.erase(name));
+                     list.Assign(names.begin(), names.end());
+                     result.drains = drains;
+                     return absl::OkStatus();
+                   }));
+  return result;
+}
+
+}  // namespace signalbox::control
