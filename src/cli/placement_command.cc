@@ -78,7 +78,7 @@ std::string Describe(const v1::ModelExplanation& model) {
   return text;
 }
 
-nlohmann::ordered_json ToJson(const v1::ModelExplanation& model) {
+nlohmann::ordered_json ExplanationJson(const v1::ModelExplanation& model) {
   auto list = [](const auto& field) { return std::vector<std::string>(field.begin(), field.end()); };
   return {{"model", model.model()},         {"summary", model.summary()},   {"wanted_by", list(model.wanted_by())},
           {"shards", list(model.shards())}, {"refusals", list(model.refusals())}, {"waits", list(model.waits())}};
@@ -96,7 +96,7 @@ absl::Status Explain(const ExplainOptions& options) {
     if (!is_asked) continue;
     found = true;
     if (options.common.json) {
-      json["models"].push_back(ToJson(model));
+      json["models"].push_back(ExplanationJson(model));
     } else {
       fmt::print("{}", Describe(model));
     }

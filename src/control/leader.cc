@@ -59,7 +59,7 @@ class LeaderImpl : public Leader {
 
   LeaderStatus status() const override {
     std::lock_guard lock(mutex_);
-    return status_;
+    return now_;
   }
 
   void Stop() override {
@@ -199,11 +199,11 @@ class LeaderImpl : public Leader {
     observation.data_planes = book_.All();
     observation.batch_status = batch_status_;
     std::lock_guard lock(mutex_);
-    status_.hosts = observation.hosts.size();
-    status_.hosts_alive = static_cast<size_t>(std::count_if(
+    now_.hosts = observation.hosts.size();
+    now_.hosts_alive = static_cast<size_t>(std::count_if(
         observation.hosts.begin(), observation.hosts.end(), [](const auto& host) { return host.alive; }));
-    status_.troubles = view_.troubles();
-    status_.troubles.insert(status_.troubles.end(), observation.host_troubles.begin(), observation.host_troubles.end());
+    now_.troubles = view_.troubles();
+    now_.troubles.insert(now_.troubles.end(), observation.host_troubles.begin(), observation.host_troubles.end());
     return observation;
   }
 
@@ -220,11 +220,11 @@ class LeaderImpl : public Leader {
 
   void NoteStatus(const absl::Status& status) {
     std::lock_guard lock(mutex_);
-    status_.leads = leadership_.fence().has_value();
-    status_.leader = leadership_.leader();
-    if (status == status_.store) return;
+    now_.leads = leadership_.fence().has_value();
+    now_.leader = leadership_.leader();
+    if (status == now_.store) return;
     if (!status.ok()) spdlog::error("rollouts wait: {}", Message(status));
-    status_.store = status;
+    now_.store = status;
   }
 
   const LeaderOptions options_;
@@ -250,7 +250,7 @@ class LeaderImpl : public Leader {
   bool store_changed_ = false;
   bool records_changed_ = false;
   bool stopping_ = false;
-  LeaderStatus status_;
+  LeaderStatus now_;
 
   const std::unique_ptr<fleet::Fleet> fleet_;  // calls Wake()
   std::mutex stop_mutex_;

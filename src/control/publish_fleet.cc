@@ -4,8 +4,9 @@
 #include <fmt/ranges.h>
 #include <google/protobuf/util/json_util.h>
 
+#include <algorithm>
 #include <cmath>
-#include <functional>
+#include <map>
 #include <set>
 #include <utility>
 #include <vector>
@@ -24,6 +25,13 @@ namespace {
 
 // All that is wrong with a fleet, not only the first of it.
 class FleetCheck {
+  template <typename Map>
+  static auto Sorted(const Map& map) {
+    std::map<std::string, const typename Map::mapped_type*> sorted;
+    for (const auto& [key, value] : map) sorted.emplace(key, &value);
+    return sorted;
+  }
+
  public:
   explicit FleetCheck(const v1::Fleet& fleet) : fleet_(fleet) {}
 
@@ -34,13 +42,6 @@ class FleetCheck {
   }
 
  private:
-  template <typename Map>
-  static auto Sorted(const Map& map) {
-    std::map<std::string, const typename Map::mapped_type*> sorted;
-    for (const auto& [key, value] : map) sorted.emplace(key, &value);
-    return sorted;
-  }
-
   void CheckName(std::string_view kind, const std::string& name) {
     const bool printable = std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c <= '~'; });
     if (!name.empty() && name.size() <= 128 && printable) return;

@@ -27,7 +27,7 @@ std::vector<uint32_t> InProportion(const std::vector<const std::vector<uint32_t>
   double sum = 0;
   for (size_t i = 0; i < hosts_of_shards.size(); ++i) {
     for (const uint32_t host : *hosts_of_shards[i]) {
-      const double weight = static_cast<double>(weights[static_cast<int>(i)]) / hosts_of_shards[i]->size();
+      const double weight = static_cast<double>(weights[static_cast<int>(i)]) / static_cast<double>(hosts_of_shards[i]->size());
       if (weight <= 0) continue;
       candidates.push_back({host, weight});
       sum += weight;
