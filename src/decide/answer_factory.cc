@@ -73,21 +73,23 @@ Overlay* AnswerFactory::AddOverlay(std::string_view objective_config, std::strin
 std::string_view AnswerFactory::Keep(std::string_view text) { return NewText(text, snapshot_.memory_->texts); }
 
 const Model* AnswerFactory::FindOrMakeModel(const v1::ModelRef& ref) {
-  const std::string id = ModelId(ref);
-  const Model*& known = snapshot_.models_by_id_[id];
-  if (known != nullptr) return known;
-  auto model = std::make_unique<Model>();
-  model->id = id;
+  std::string id = ModelId(ref);
+  if (const auto known = snapshot_.models_by_id_.find(id); known != snapshot_.models_by_id_.end()) return known->second;
+  auto owned = std::make_unique<Model>();
+  Model* model = owned.get();
+  model->id = std::move(id);
   // An ensemble is nowhere itself.
   if (ref.ensemble().empty()) {
-    model->name = ref.name();
-    model->version = ref.version();
-    model->routing_key = RoutingKey(id);
-    model->shards = ShardsOf(id, ref.name());
+    // `name@version` has both texts in it.
+    const std::string_view text = model->id;
+    model->name = text.substr(0, ref.name().size());
+    model->version = text.substr(text.size() - ref.version().size());
+    model->routing_key = Keep(RoutingKey(model->id));
+    model->shards = ShardsOf(model->id, ref.name());
   }
-  known = model.get();
-  snapshot_.models_.push_back(std::move(model));
-  return known;
+  snapshot_.models_by_id_.emplace(model->id, model);
+  snapshot_.models_.push_back(std::move(owned));
+  return model;
 }
 
 std::vector<const Shard*> AnswerFactory::ShardsOf(const std::string& id, const std::string& name) const {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <memory>
 #include <memory_resource>
 #include <span>
@@ -10,7 +11,54 @@
 #include <type_traits>
 #include <vector>
 
+#include "base/huge_pages.h"
+
 namespace signalbox::decide {
+
+// Takes pieces from HugePages that double up to one huge page, and from then on whole huge pages: a growing piece would
+// be rounded up to them, and what is behind its end be memory that is never used. For one thread.
+class Arena : public std::pmr::memory_resource {
+ public:
+  Arena() = default;
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+  ~Arena() override {
+    for (const std::span<std::byte> piece : pieces_)
+      HugePages::Instance().deallocate(piece.data(), piece.size(), kAlignment);
+  }
+
+ private:
+  static constexpr size_t kAlignment = 64;
+  static constexpr size_t kFirstBytes = 1U << 10;
+  static constexpr size_t kPieceBytesMax = 2U << 20;
+
+  void* do_allocate(size_t bytes, size_t alignment) override {
+    void* at = free_.data();
+    size_t left = free_.size();
+    if (std::align(alignment, bytes, at, left) == nullptr) {
+      AddPiece(bytes + alignment);
+      at = free_.data();
+      left = free_.size();
+      std::align(alignment, bytes, at, left);
+    }
+    free_ = {static_cast<std::byte*>(at) + bytes, left - bytes};
+    return at;
+  }
+  // All at once, with the arena.
+  void do_deallocate(void*, size_t, size_t) override {}
+  bool do_is_equal(const std::pmr::memory_resource& other) const noexcept override { return this == &other; }
+
+  void AddPiece(size_t bytes_min) {
+    const size_t bytes = std::max(bytes_min, next_bytes_);
+    next_bytes_ = std::min(2 * next_bytes_, kPieceBytesMax);
+    auto* piece = static_cast<std::byte*>(HugePages::Instance().allocate(bytes, kAlignment));
+    free_ = pieces_.emplace_back(piece, bytes);
+  }
+
+  std::vector<std::span<std::byte>> pieces_;
+  std::span<std::byte> free_;  // of the last piece
+  size_t next_bytes_ = kFirstBytes;
+};
 
 template <typename Item>
 std::span<Item> NewArray(size_t size, std::pmr::memory_resource& memory) {

@@ -419,7 +419,7 @@ TEST(Explain, ReadsLikeAPage) {
       "model        ranker@3\n"
       "reason       traffic_shift\n"
       "routing key  " +
-      AnswerFor(*snapshot, "TitleSearch", "u1").model->routing_key +
+      std::string(AnswerFor(*snapshot, "TitleSearch", "u1").model->routing_key) +
       "\n"
       "placement    shard s2 at 127.0.0.1:9100\n"
       "fallbacks    none\n"

@@ -22,9 +22,9 @@ struct Shard {
 
 struct Model {
   std::string id;  // `name@version`, or `name`
-  std::string name;
-  std::string version;
-  std::string routing_key;  // see routing_key.h
+  std::string_view name;
+  std::string_view version;
+  std::string_view routing_key;  // see routing_key.h
   // Empty when the placement has no entry for the model: then it cannot be reached, and fallbacks are tried.
   std::vector<const Shard*> shards;
 };
@@ -156,7 +156,8 @@ class Snapshot {
   // Sorted.
   std::vector<std::string_view> objective_names_;
   std::vector<std::string_view> model_names_;
-  StringMap<const Model*> models_by_id_;
+  // The keys are the models' own.
+  absl::flat_hash_map<std::string_view, const Model*, StringMapHash, StringMapEqual> models_by_id_;
 };
 
 }  // namespace signalbox::decide

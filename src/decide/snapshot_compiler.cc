@@ -146,24 +146,29 @@ class SnapshotCompiler {
   void BuildObjectives() {
     AnswerFactory answers(*snapshot_, shards_by_name_);
     Snapshot::Memory& memory = *snapshot_->memory_;
-    size_t namespace_index = 0;
     for (const v1::PublishedRuleSet& published : snapshot_->proto_.rule_sets()) {
-      ObjectiveBuilder builder(published, named_[namespace_index++], answers, memory.conditions, memory.rules,
-                               memory.cells, memory.texts, problems_);
+      ObjectiveBuilder builder(published, named_.front(), answers, memory.conditions, memory.rules, memory.cells,
+                               memory.texts, problems_);
       const std::vector<const Objective*> built = builder.Build();
       snapshot_->objectives_.insert(snapshot_->objectives_.end(), built.begin(), built.end());
+      named_.pop_front();  // of a large snapshot they are some megabytes
     }
   }
 
+  // Sorted, as a map of all keys would be some megabytes when the snapshot is at its largest.
   void CheckRoutingKeys() {
-    StringMap<const Model*> model_of_key;
+    std::vector<const Model*> models;
+    models.reserve(snapshot_->models_.size());
     for (const auto& model : snapshot_->models_) {
-      if (model->routing_key.empty()) continue;  // an ensemble
-      const auto [first, is_new] = model_of_key.emplace(model->routing_key, model.get());
-      if (!is_new) {
-        problems_.Add(fmt::format("models {} and {} have the same routing key {}; rename one of them",
-                                  first->second->id, model->id, model->routing_key));
-      }
+      if (!model->routing_key.empty()) models.push_back(model.get());  // an ensemble has none
+    }
+    // Of those with one key in the order in which they were met.
+    std::stable_sort(models.begin(), models.end(),
+                     [](const Model* a, const Model* b) { return a->routing_key < b->routing_key; });
+    for (size_t i = 1; i < models.size(); ++i) {
+      if (models[i]->routing_key != models[i - 1]->routing_key) continue;
+      problems_.Add(fmt::format("models {} and {} have the same routing key {}; rename one of them", models[i - 1]->id,
+                                models[i]->id, models[i]->routing_key));
     }
   }
 

@@ -44,7 +44,7 @@ absl::Status CheckGrpc(const HeaderList& headers) {
 std::string_view ModelAndVersionFields(const decide::Answer& answer) {
   const std::string_view suffix = answer.open_inference_suffix;
   size_t end = 0;
-  for (const std::string& text : {answer.model->name, answer.model->version}) {
+  for (const std::string_view text : {answer.model->name, answer.model->version}) {
     constexpr size_t kOneByteLengthMax = 127;
     end += 1 + (text.size() > kOneByteLengthMax ? 2 : 1) + text.size();
   }
