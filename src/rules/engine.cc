@@ -52,12 +52,20 @@ struct Run {
   Diagnostic reached;  // where the script was when it was stopped
   bool started = false;
   const EngineMemory* memory = nullptr;
+  // Where the script was when it last ran out of memory; with no file where no script ran.
+  Diagnostic out_of_memory;
 
   std::mutex mutex;
   std::condition_variable changed;
   JSContext* context = nullptr;  // while it may be interrupted
   bool done = false;
 };
+
+void Describe(JSContext* context, Diagnostic& place) {
+  JS::AutoFilename file;
+  JS::DescribeScriptedCaller(context, &file, &place.line, &place.column);
+  place.file = file.get() != nullptr ? file.get() : "";
+}
 
 // True as long as all is well. Called between two steps of a script.
 bool CheckLimits(JSContext* context, Run& run) {
@@ -68,14 +76,15 @@ bool CheckLimits(JSContext* context, Run& run) {
   }
   if (CpuTime(CLOCK_THREAD_CPUTIME_ID) > run.limits.time_max) run.stop = Stop::kTime;
   if (run.stop == Stop::kNone) return true;
-  JS::AutoFilename file;
-  JS::DescribeScriptedCaller(context, &file, &run.reached.line, &run.reached.column);
-  if (file.get() != nullptr) run.reached.file = file.get();
+  Describe(context, run.reached);
   return false;
 }
 
 // Called by the engine soon after it was asked to. False ends the script, and no `catch` sees it.
 bool OnInterrupt(JSContext* context) { return CheckLimits(context, *static_cast<Run*>(JS_GetContextPrivate(context))); }
+
+// The exception that comes of it knows no place.
+void OnOutOfMemory(JSContext* context, void* run) { Describe(context, static_cast<Run*>(run)->out_of_memory); }
 
 struct DestroyContext {
   void operator()(JSContext* context) const { JS_DestroyContext(context); }
@@ -85,6 +94,7 @@ bool Prepare(JSContext* context, Run& run) {
   JS_SetContextPrivate(context, &run);
   JS_SetNativeStackQuota(context, kScriptStackBytes);
   JS_SetGCParameter(context, JSGC_MAX_NURSERY_BYTES, kNurseryBytes);
+  JS::SetOutOfMemoryCallback(context, OnOutOfMemory, &run);
   JS::ContextOptionsRef(context).setAsmJS(false).setWasm(false).setSourcePragmas(false);
   return js::UseInternalJobQueues(context) && JS::InitSelfHostedCode(context) &&
          JS_AddInterruptCallback(context, OnInterrupt);
@@ -160,6 +170,11 @@ std::string MemoryIsUsedUp(const Limits& limits) {
 }  // namespace
 
 bool IsStopped(JSContext* context) { return static_cast<Run*>(JS_GetContextPrivate(context))->stop != Stop::kNone; }
+
+OutOfMemory LastOutOfMemory(JSContext* context) {
+  const Run& run = *static_cast<Run*>(JS_GetContextPrivate(context));
+  return {.place = run.out_of_memory, .heap_bytes_max = run.limits.heap_bytes_max};
+}
 
 std::optional<Diagnostic> RunWithEngine(const Limits& limits, std::function<void(JSContext*)> work) {
   if (left_behind >= kLeftBehindMax) {

@@ -26,4 +26,12 @@ std::optional<Diagnostic> RunWithEngine(const Limits& limits, std::function<void
 // Whether a limit has ended this engine. On its own thread only.
 bool IsStopped(JSContext* context);
 
+// Where this engine's script was when memory last did not suffice (line and column as the engine counts; no file: not
+// known), and how much it may have. On its own thread only.
+struct OutOfMemory {
+  const Diagnostic& place;
+  size_t heap_bytes_max;
+};
+OutOfMemory LastOutOfMemory(JSContext* context);
+
 }  // namespace signalbox::rules

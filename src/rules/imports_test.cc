@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <fstream>
@@ -244,6 +245,27 @@ TEST_F(ImportsFromDisk, AMissingFileIsNamedWithItsNeighbour) {
   ASSERT_EQ(problems.size(), 1U);
   EXPECT_THAT(problems[0], StartsWith(home + ":1:8: import: there is no file "));
   EXPECT_THAT(problems[0], EndsWith("comon.js, did you mean \"common.js\"?"));
+}
+
+TEST_F(ImportsFromDisk, AFolderOrAPipeIsToldWhereItIsImported) {
+  std::filesystem::create_directory(folder_.File("lib.js"));
+  ASSERT_EQ(mkfifo(folder_.File("pipe.js").c_str(), 0600), 0);
+  const std::string home = Write("home.js", "import './lib.js';\nimport './pipe.js';\n" + Declaring("A"));
+  const std::vector<std::string> problems = ProblemsOnDisk({home});
+  ASSERT_EQ(problems.size(), 2U);
+  EXPECT_THAT(problems[0], StartsWith(home + ":1:8: import: "));
+  EXPECT_THAT(problems[0], EndsWith("lib.js is a folder, expected a file"));
+  EXPECT_THAT(problems[1], StartsWith(home + ":2:8: import: "));
+  EXPECT_THAT(problems[1], EndsWith("pipe.js is no regular file, expected a file"));
+}
+
+TEST_F(ImportsFromDisk, TheSameFileTwiceIsToldHoweverItIsWritten) {
+  const std::string home = Write("home.js", Declaring("A"));
+  const std::string other = folder_.File("x/../home.js");
+  std::filesystem::create_directory(folder_.File("x"));
+  EXPECT_THAT(ProblemsOnDisk({home, home}), ElementsAre(home + ": given twice, expected once"));
+  EXPECT_THAT(ProblemsOnDisk({home, other}),
+              ElementsAre(other + ": given twice (as " + home + " before), expected once"));
 }
 
 TEST_F(ImportsFromDisk, NothingOutsideIsReadAlsoNotThroughLinks) {

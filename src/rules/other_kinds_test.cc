@@ -307,7 +307,7 @@ TEST(Policies, ThatExtendManyAreResolvedOnce) {
       ProblemsBesideHome(
           "...Array.from({length: 100}, (_, i) => ({policyId: 'p' + i, limits: {burst: i}, extends: i < 99 ? 'p' + "
           "(i + 1) : undefined}))"),
-      testing::Contains(HasSubstr("extends more than 32 policies one behind the other, the limit")));
+      ElementsAre(HasSubstr("extends more than 32 policies one behind the other, the limit")));
 }
 
 }  // namespace

@@ -56,9 +56,11 @@ class PolicyResolution {
       if (base == written_.end()) continue;  // told already
       if (IsCircle(*base->second)) continue;
       if (path_.size() == kDepthMax) {
-        Report(diagnostics_, policy.source,
-               fmt::format("policy {}: extends more than {} policies one behind the other, the limit", policy.name,
-                           kDepthMax));
+        // A chain of a hundred is one mistake.
+        if (!std::exchange(is_too_deep_, true))
+          Report(diagnostics_, policy.source,
+                 fmt::format("policy {}: extends more than {} policies one behind the other, the limit", policy.name,
+                             kDepthMax));
         continue;
       }
       Extend(resolved, Resolve(*base->second));
@@ -184,6 +186,7 @@ class PolicyResolution {
   StringMap<const PolicyDraft*> written_;
   StringMap<PolicyDraft> resolved_;
   std::vector<const PolicyDraft*> path_;
+  bool is_too_deep_ = false;
 };
 
 }  // namespace

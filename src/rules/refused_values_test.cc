@@ -54,7 +54,12 @@ TEST(RefusedValues, SayWhereTheyAre) {
   EXPECT_THAT(Problems(Home(
                   cells + "(() => { const a = {}; for (let i = 0; i < 100001; ++i) a['k' + i] = 1; return a; })()}]")),
               ElementsAre(HasSubstr(
-                  "export default[1]: Error: cellToModel: an object of 100001 keys, expected at most 100000")));
+                  "export default[1]: Error: cellToModel: an object of 100001 keys, expected at most 1000; take")));
+  EXPECT_THAT(
+      Problems(Home(cells + "{}, forcedCells: Object.fromEntries(Array.from({length: 100001}, (_, i) => [i, 1]))}]")),
+      ElementsAre(HasSubstr("forcedCells: an object of 100001 keys, expected at most 10000; take some out")));
+  EXPECT_THAT(Problems(Home("}, Object.fromEntries(Array.from({length: 100001}, (_, i) => [i, 1]))]")),
+              ElementsAre(HasSubstr("an object of 100001 keys, expected at most 100000, and fewer in most places")));
   EXPECT_THAT(Problems(Home(", fallbackModels: [{name: 'x'}, {name: 'x'.repeat(90000)}]}]")),
               ElementsAre(HasSubstr("export default[0]: Error: fallbackModels[1].name: a text of 90000 characters, "
                                     "expected at most 87384")));
@@ -63,6 +68,26 @@ TEST(RefusedValues, SayWhereTheyAre) {
   EXPECT_THAT(Problems(Home(", parameters: {a: '\\u{1F600}'}}]")), IsEmpty());
   EXPECT_THAT(Problems(Home(", staticAnswer: {outputs: [{name: 's', datatype: 'FP32', shape: [1], data: [1e39]}]}}]")),
               ElementsAre(HasSubstr("expected a number that FP32 can hold, got the number 1e+39")));
+}
+
+TEST(RefusedValues, RulesThatHoldThemselvesAreToldAndEnd) {
+  for (const std::string& text :
+       {std::string("const f = () => [f];\nexport default f;"), std::string("const a = [() => a];\nexport default a;"),
+        std::string("const a = [], b = [() => a];\na.push(() => b);\nexport default a;")})
+    EXPECT_THAT(Problems(text), ElementsAre(HasSubstr("holds itself, expected a rule, an array of rules, or"))) << text;
+  EXPECT_THAT(Problems("const deeper = () => () => [deeper()];\nexport default deeper();"),
+              ElementsAre(HasSubstr("functions and arrays of rules are nested more than 16 deep; return one array")));
+  // The same array twice, side by side.
+  EXPECT_THAT(Problems("const home = {objective: Objectives.Home, defaultModel: {name: 'm'}};\n"
+                       "const none = () => [];\nexport default [() => [home], none, none];"),
+              IsEmpty());
+}
+
+TEST(RefusedValues, WhatNeedsTooMuchMemoryIsToldWithItsPlaceAndWhatToDo) {
+  EXPECT_THAT(
+      Problems("const cells = {};\nfor (let i = 0; i < 1000000; ++i)\n  cells['k' + i] = '1';\nexport default [];"),
+      ElementsAre(testing::AllOf(StartsWith("rules.js:3:"), HasSubstr("more than 64 MiB, the limit of a whole rule"),
+                                 HasSubstr("forcedCells takes 10000 units"))));
 }
 
 TEST(RefusedValues, ImportMetaIsNone) {

@@ -22,6 +22,9 @@ namespace {
 constexpr char kWhatIsExpected[] =
     "expected top-level functions named define...Rule that return a rule, or `export default [...]` with rules";
 
+// Of functions and arrays of rules in one another.
+constexpr int kLevelsMax = 16;
+
 // What the files of one rule set share.
 struct SharedByFiles {
   const SourceTexts& texts;
@@ -169,10 +172,37 @@ class RuleFile {
            JS::Evaluate(context_, options, text, value);
   }
 
+  // A function or an array whose rules are being collected, and the one that it was found in.
+  struct Level {
+    JS::HandleObject object;
+    const Level* outer;
+  };
+
+  // False, and told, where `object` holds itself, or is in too many others.
+  bool CanGoInto(const Level& level, const std::string& label, const SourceNode& node) {
+    int depth = 1;
+    for (const Level* each = level.outer; each != nullptr; each = each->outer, ++depth) {
+      if (each->object.get() != level.object.get()) continue;
+      Report(node.place, fmt::format("{}: holds itself, expected a rule, an array of rules, or a function that returns "
+                                     "one of these; return the rules themselves",
+                                     label));
+      return false;
+    }
+    if (depth <= kLevelsMax) return true;
+    Report(node.place, fmt::format("{}: functions and arrays of rules are nested more than {} deep; return one array",
+                                   label, kLevelsMax));
+    return false;
+  }
+
   // A rule, a function that returns one, or an array of both.
-  void Collect(JS::HandleValue value, const std::string& label, const SourceNode& node) {
+  void Collect(JS::HandleValue value, const std::string& label, const SourceNode& node, const Level* outer = nullptr) {
     JS::RootedValue result(context_, value);
-    if (value.isObject() && JS::IsCallable(&value.toObject())) {
+    const bool is_function = value.isObject() && JS::IsCallable(&value.toObject());
+    JS::RootedObject function(context_, is_function ? &value.toObject() : nullptr);
+    const Level of_function = {function, outer};
+    if (is_function) {
+      if (!CanGoInto(of_function, label, node)) return;
+      outer = &of_function;
       if (!JS::Call(context_, JS::UndefinedHandleValue, value, JS::HandleValueArray::empty(), &result))
         return ReportThrown(label, node.place);
     }
@@ -181,12 +211,14 @@ class RuleFile {
       JS::RootedObject object(context_, &result.toObject());
       if (!JS::IsArrayObject(context_, object, &is_array)) return ReportThrown(label, node.place);
     }
-    if (is_array) return CollectItems(result, label, node);
+    if (is_array) return CollectItems(result, label, node, outer);
     Copy(result, label, node);
   }
 
-  void CollectItems(JS::HandleValue array, const std::string& label, const SourceNode& node) {
+  void CollectItems(JS::HandleValue array, const std::string& label, const SourceNode& node, const Level* outer) {
     JS::RootedObject object(context_, &array.toObject());
+    const Level level = {object, outer};
+    if (!CanGoInto(level, label, node)) return;
     uint32_t length = 0;
     if (!JS::GetArrayLength(context_, object, &length)) return ReportThrown(label, node.place);
     if (length > kRulesMax) {
@@ -201,7 +233,7 @@ class RuleFile {
       if (!JS_GetElement(context_, object, i, &item)) {
         ReportThrown(item_label, item_node.place);
       } else if (item.isObject() && JS::IsCallable(&item.toObject())) {
-        Collect(item, item_label, item_node);
+        Collect(item, item_label, item_node, &level);
       } else {
         Copy(item, item_label, item_node);
       }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "rules/engine.h"
 #include "rules/spidermonkey.h"
 
 namespace signalbox::rules {
@@ -67,6 +68,19 @@ bool IsOutOfMemory(JSContext* context, JS::HandleValue thrown) {
   return could_compare && is_equal;
 }
 
+void SayOutOfMemory(JSContext* context, const SourceTexts& texts, ScriptError& error) {
+  const OutOfMemory ended = LastOutOfMemory(context);
+  error.message = fmt::format(
+      "out of memory: the rules need more than {} MiB, the limit of a whole rule set, or make one text, object or "
+      "array "
+      "that takes a quarter of it; make less of it (forcedCells takes 10000 units, other objects 1000 keys)",
+      ended.heap_bytes_max >> 20);
+  const SourceText* text = texts.Find(ended.place.file);
+  if (text == nullptr) return;
+  error.file = text->path;
+  error.place = text->lines.AtCodePoint(ended.place.line, ended.place.column);
+}
+
 }  // namespace
 
 std::optional<ScriptError> TakeError(JSContext* context, const SourceTexts& texts) {
@@ -80,9 +94,7 @@ std::optional<ScriptError> TakeError(JSContext* context, const SourceTexts& text
   JS::RootedObject object(context, thrown.exception().isObject() ? &thrown.exception().toObject() : nullptr);
   JSErrorReport* report = object ? JS_ErrorFromException(context, object) : nullptr;
   if (IsOutOfMemory(context, thrown.exception())) {
-    error.message =
-        "out of memory: the rules need more than the limit of a whole rule set, or make one text or array "
-        "that is too large";
+    SayOutOfMemory(context, texts, error);
   } else if (report != nullptr) {
     JS::ErrorReportBuilder builder(context);
     if (builder.init(context, thrown, JS::ErrorReportBuilder::NoSideEffects)) {

@@ -3,11 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <optional>
-#include <set>
 #include <string_view>
 #include <tuple>
 
+#include "rules/source_folder.h"
 #include "rules/source_lines.h"
 #include "rules/source_text.h"
 
@@ -26,10 +27,13 @@ std::vector<Diagnostic> CheckSources(std::span<const SourceFile> files, const Li
         {"", 0, 0, fmt::format("{} files in one rule set, expected at most {}", files.size(), limits.files_max)});
   }
   size_t bytes_total = 0;
-  std::set<std::string_view> paths;
+  std::map<std::string, std::string_view> paths;  // NormalPath, and how it was given first
   for (const SourceFile& file : files) {
     bytes_total += file.text.size();
-    if (!paths.insert(file.path).second) diagnostics.push_back({file.path, 0, 0, "given twice, expected once"});
+    if (const auto [first, is_new] = paths.try_emplace(NormalPath(file.path), file.path); !is_new) {
+      const std::string as = first->second == file.path ? "" : fmt::format(" (as {} before)", first->second);
+      diagnostics.push_back({file.path, 0, 0, fmt::format("given twice{}, expected once", as)});
+    }
     if (file.text.size() > limits.source_bytes_max) {
       diagnostics.push_back(
           {file.path, 0, 0, fmt::format("{} bytes, the limit is {}", file.text.size(), limits.source_bytes_max)});

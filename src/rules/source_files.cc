@@ -99,7 +99,14 @@ class SourceReader {
       return;
     }
     std::error_code error;
-    if (fs::exists(path, error) || error) return ReadOne(path);
+    const fs::file_status status = fs::status(path, error);
+    if (fs::exists(status) && !fs::is_regular_file(status)) {
+      files_.push_back(
+          {path, "",
+           fmt::format("{} is {}, expected a file", path, fs::is_directory(status) ? "a folder" : "no regular file")});
+      return;
+    }
+    if (fs::exists(status) || status.type() == fs::file_type::none) return ReadOne(path);
     files_.push_back({path, "", fmt::format("there is no file {}{}", path, FileBeside(path))});
   }
 

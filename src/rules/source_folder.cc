@@ -53,8 +53,15 @@ bool LiesBelow(std::string_view folder, std::string_view path) {
 void NameSourcesBelowTheirFolder(v1::RuleSet& rules, const std::vector<std::string>& files) {
   const fs::path folder = CommonFolder(files);
   NameBelow(folder, *rules.mutable_objectives());
+  NameBelow(folder, *rules.mutable_context_rules());
   NameBelow(folder, *rules.mutable_experiments());
+  NameBelow(folder, *rules.mutable_layers());
+  NameBelow(folder, *rules.mutable_holdouts());
   NameBelow(folder, *rules.mutable_traffic_shifts());
+  NameBelow(folder, *rules.mutable_shadows());
+  NameBelow(folder, *rules.mutable_ensembles());
+  NameBelow(folder, *rules.mutable_overrides());
+  NameBelow(folder, *rules.mutable_policies());
 }
 
 }  // namespace signalbox::rules

@@ -24,6 +24,19 @@ TEST(SourceFolder, AFileHasTheSameNameHoweverItsPathIsWritten) {
   }
 }
 
+TEST(SourceFolder, RulesOfEveryKindAreNamedBelowTheFolder) {
+  v1::RuleSet rules;
+  std::vector<v1::SourceLocation*> sources = {
+      rules.add_objectives()->mutable_source(),  rules.add_context_rules()->mutable_source(),
+      rules.add_experiments()->mutable_source(), rules.add_layers()->mutable_source(),
+      rules.add_holdouts()->mutable_source(),    rules.add_traffic_shifts()->mutable_source(),
+      rules.add_shadows()->mutable_source(),     rules.add_ensembles()->mutable_source(),
+      rules.add_overrides()->mutable_source(),   rules.add_policies()->mutable_source()};
+  for (v1::SourceLocation* source : sources) source->set_file("/home/ada/rules/home.js");
+  NameSourcesBelowTheirFolder(rules, {"/home/ada/rules/home.js"});
+  for (const v1::SourceLocation* source : sources) EXPECT_EQ(source->file(), "home.js");
+}
+
 TEST(SourceFolder, FilesOfSeveralFoldersAreToldApartBelowTheOneThatHoldsThemAll) {
   using Names = std::vector<std::string>;
   EXPECT_EQ(NamesOf({"/home/ada/rules/home.js", "/home/ada/rules/team/home.js"}), (Names{"home.js", "team/home.js"}));

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <string_view>
 #include <utility>
 
 #include "rules/condition_value.h"
@@ -18,6 +19,12 @@ constexpr size_t kTextUnitsMax = 87'384;
 constexpr size_t kPathBytesMax = 120;
 constexpr uint32_t kItemsMax = 100'000;
 
+// Who reads the rule has lower limits than this file. Where they are known by the key, they are the ones to tell.
+constexpr std::pair<std::string_view, size_t> kLimitOfKey[] = {
+    {"forcedCells", 10'000}, {"targetObjectives", 1'000}, {"parameters", 1'000}, {"cellParameters", 1'000},
+    {"cellToModel", 1'000},  {"cellWeights", 1'000},      {"models", 100},       {"tenants", 1'000},
+    {"users", 1'000},        {"fallbackModels", 8},       {"members", 16},       {"layers", 100}};
+
 class Copier {
  public:
   Copier(JSContext* context, CopyBudget& budget) : context_(context), budget_(budget) {}
@@ -26,6 +33,7 @@ class Copier {
   bool CopyAll(JS::HandleValue value, RuleValue& copy) {
     if (Copy(value, 0, copy)) return true;
     if (refused_.empty()) return false;
+    if (refused_size_ > 0) refused_ += SizeText();
     JS_ReportErrorUTF8(context_, "%s%s%s", path_.c_str(), path_.empty() ? "" : ": ", refused_.c_str());
     return false;
   }
@@ -70,10 +78,19 @@ class Copier {
     return false;
   }
 
-  // `what`: "keys". Whoever reads the rule has lower limits, which it is better to hear of.
+  // `what`: "keys". How many it may have is said when the place is known.
   bool RefuseSize(size_t size, const char* what, const char* in) {
-    return Refuse(fmt::format("{} of {} {}, expected at most {} here, and fewer in most places (docs/rules.md, Limits)",
-                              in, size, what, kItemsMax));
+    refused_size_ = size;
+    return Refuse(fmt::format("{} of {} {}", in, size, what));
+  }
+
+  std::string SizeText() const {
+    const size_t last_dot = path_.rfind('.');
+    const std::string_view key = std::string_view(path_).substr(last_dot == std::string::npos ? 0 : last_dot + 1);
+    for (const auto& [name, max] : kLimitOfKey) {
+      if (key == name) return fmt::format(", expected at most {}; take some out", max);
+    }
+    return fmt::format(", expected at most {}, and fewer in most places (api/rules.d.ts has each)", kItemsMax);
   }
 
   bool CopyText(JS::HandleString text, std::string& copy) {
@@ -193,6 +210,7 @@ class Copier {
   CopyBudget& budget_;
   bool is_too_deep_ = false;
   std::string refused_;
+  size_t refused_size_ = 0;  // above 0: because of it
   std::string path_;
 };
 
