@@ -1,15 +1,23 @@
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
 #include <cstdio>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "base/percent.h"
 #include "base/status.h"
 #include "base/unix_time.h"
 #include "cli/commands.h"
 #include "cli/published_rules.h"
+#include "cli/stop_signal.h"
 #include "cli/traffic_text.h"
 #include "control/publish_traffic.h"
 
@@ -20,6 +28,8 @@ struct ShowOptions {
   PublishedRulesOptions common;
   bool history = false;
   size_t versions_max = 20;
+  bool watch = false;
+  int64_t states_max = 0;  // that --watch shows; 0: no end
 };
 
 struct MoveOptions {
@@ -44,9 +54,76 @@ absl::Status ShowHistory(const ShowOptions& options, store::Store& store) {
   return absl::OkStatus();
 }
 
+// What is shown of a namespace until it is stopped, again whenever it is something else than before.
+class TrafficWatch {
+ public:
+  explicit TrafficWatch(const ShowOptions& options) : options_(options) {}
+
+  absl::Status Run(store::Store& store) {
+    StopSignal stop;
+    ASSIGN_OR_RETURN(const store::LatestVersions latest, store.Latest());
+    ASSIGN_OR_RETURN(const std::unique_ptr<store::Watch> watch, store.WatchChanges(latest.sequence));
+    RETURN_IF_ERROR(Look(store));
+    while (!IsOver() && !stop.WaitFor(std::chrono::nanoseconds(0))) {
+      ASSIGN_OR_RETURN(const std::vector<store::VersionInfo> changes, watch->Next(kLookInterval));
+      // A step of a schedule comes without a change of the store.
+      if (!changes.empty() || NowUnixMs() >= next_step_unix_ms_) RETURN_IF_ERROR(Look(store));
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  bool IsOver() const { return options_.states_max > 0 && shown_ >= options_.states_max; }
+
+  absl::Status Look(store::Store& store) {
+    const int64_t now = NowUnixMs();
+    ASSIGN_OR_RETURN(const control::TrafficView view, control::ViewTraffic(store, options_.common.namespace_name, now));
+    next_step_unix_ms_ = std::numeric_limits<int64_t>::max();
+    for (const control::ShiftView& shift : view.shifts) {
+      if (shift.state.next) next_step_unix_ms_ = std::min(next_step_unix_ms_, shift.state.next->at_unix_ms);
+    }
+    nlohmann::ordered_json state = ToJson(view, now);
+    state.erase("now_unix_ms");
+    // Something of another namespace, or a publish that changes nothing here.
+    if (shown_ > 0 && state == state_) return absl::OkStatus();
+    state_ = std::move(state);
+    ++shown_;
+    Print(view, now);
+    return absl::OkStatus();
+  }
+
+  void Print(const control::TrafficView& view, int64_t now) const {
+    const std::string& name = options_.common.namespace_name;
+    if (options_.common.json) {
+      nlohmann::ordered_json json = {{"ok", true}, {"namespace", name}};
+      json.update(ToJson(view, now));
+      fmt::print("{}\n", json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+    } else {
+      // The new state in place of the old one; where it goes to a file, one behind the other.
+      constexpr std::string_view kClearScreen = "\x1b[2J\x1b[H";
+      const bool is_terminal = isatty(STDOUT_FILENO) == 1;
+      fmt::print("{}{}\n{}",
+                 is_terminal  ? kClearScreen
+                 : shown_ > 1 ? "\n"
+                              : "",
+                 TimeText(now), DescribeTraffic(name, view, now));
+    }
+    std::fflush(stdout);
+  }
+
+  // How long a Ctrl-C, or a step of a schedule, may have to wait.
+  static constexpr std::chrono::milliseconds kLookInterval{100};
+
+  const ShowOptions& options_;
+  nlohmann::ordered_json state_;
+  int64_t shown_ = 0;
+  int64_t next_step_unix_ms_ = 0;
+};
+
 absl::Status Show(const ShowOptions& options) {
   ASSIGN_OR_RETURN(auto store, OpenExisting(options.common));
   if (options.history) return ShowHistory(options, *store);
+  if (options.watch) return TrafficWatch(options).Run(*store);
   const std::string& name = options.common.namespace_name;
   const int64_t now = NowUnixMs();
   ASSIGN_OR_RETURN(const control::TrafficView view, control::ViewTraffic(*store, name, now));
@@ -93,6 +170,14 @@ void AddShow(CLI::App& traffic, Outcome& outcome) {
       ->capture_default_str()
       ->needs(history)
       ->check(CLI::Range(size_t{1}, store::kHistoryVersionsMax));
+  CLI::Option* watch =
+      command
+          ->add_flag("--watch", options->watch,
+                     "Show it again at every change, until stopped; with --json one object a line for each")
+          ->excludes(history);
+  command->add_option("--count", options->states_max, "End --watch when so many states have been shown")
+      ->needs(watch)
+      ->check(CLI::PositiveNumber);
   command->callback([options, &outcome] {
     if (absl::Status status = Show(*options); !status.ok()) {
       outcome.exit_code = Fail("traffic show", status, options->common.json);

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <sqlite3.h>
 
+#include <algorithm>
+#include <sstream>
 #include <thread>
 
 #include "base/canonical_json.h"
@@ -60,6 +62,78 @@ class TrafficCommandsTest : public testing::Test {
 
   RulesFolder folder_;
 };
+
+TEST_F(TrafficCommandsTest, WatchShowsEachChangeAsItComes) {
+  const std::string log = folder_.File("watch.log");
+  const auto lines = [&] {
+    const std::string text = *ReadFile(log, 1 << 20);
+    return std::count(text.begin(), text.end(), '\n');
+  };
+  ChildProcess watch = StartShell(Command("show --watch --json --count 3"), log);
+  ASSERT_TRUE(WaitUntil([&] { return lines() == 1; })) << watch.Report();
+  // Of another namespace, which is nothing new here.
+  auto store = store::OpenStore(folder_.Spec(), store::OpenMode::kExisting);
+  ASSERT_TRUE(store.ok()) << store.status();
+  EXPECT_TRUE((*store)->Publish({"rules/other", "{\"namespace\":\"other\"}", "ada", "", {}}).ok());
+  EXPECT_EQ(Run("set canary 25").exit_code, 0);
+  ASSERT_TRUE(WaitUntil([&] { return lines() == 2; })) << watch.Report();
+  EXPECT_EQ(Run("set canary 25").exit_code, 0);
+  EXPECT_EQ(Run("resume canary").exit_code, 0);
+  ASSERT_TRUE(watch.WaitForEnd(kPatience)) << watch.Report();
+  EXPECT_EQ(watch.exit_code(), 0);
+
+  std::vector<int64_t> shares;
+  std::istringstream text(*ReadFile(log, 1 << 20));
+  for (std::string line; std::getline(text, line);) {
+    const nlohmann::json json = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+    ASSERT_TRUE(json.is_object()) << line;
+    EXPECT_EQ(json.at("ok"), true);
+    shares.push_back(json.at("shifts").at(0).at("in_effect_ppm"));
+  }
+  EXPECT_THAT(shares, testing::ElementsAre(100'000, 250'000, 100'000));
+}
+
+TEST_F(TrafficCommandsTest, WatchShowsAStepOfAScheduleWithoutAnyChangeOfTheStore) {
+  v1::RuleSet rules;
+  rules.set_namespace_("steps");
+  v1::Objective& objective = *rules.add_objectives();
+  objective.set_name("Search");
+  objective.mutable_default_model()->set_name("finder");
+  v1::TrafficShift& shift = *rules.add_traffic_shifts();
+  shift.set_id("ramp");
+  shift.set_seed("ramp");
+  shift.add_objectives("Search");
+  shift.mutable_to()->set_name("next");
+  v1::RampSchedule& schedule = *shift.mutable_schedule();
+  schedule.set_start_unix_ms(NowUnixMs() + 3'000);
+  schedule.add_steps()->set_share_ppm(500'000);
+  auto store = store::OpenStore(folder_.Spec(), store::OpenMode::kExisting);
+  ASSERT_TRUE(store.ok()) << store.status();
+  ASSERT_TRUE((*store)->Publish({"rules/steps", *CanonicalJson(rules), "ada", "", {}}).ok());
+  const std::string log = folder_.File("watch.log");
+  auto watch = ChildProcess::Start(
+      {.name = "watch",
+       .command = {SignalboxProgram(), "traffic", "show", "--watch", "--namespace", "steps", "--store", folder_.Spec()},
+       .log_file = log});
+  ASSERT_TRUE(watch.ok()) << watch.status();
+  // However late it is started, what it shows last is the step.
+  EXPECT_TRUE(WaitUntil([&] { return ReadFile(log, 1 << 20)->find("ramp   50 % to next") != std::string::npos; }))
+      << watch->Report();
+  EXPECT_TRUE(watch->Stop(std::chrono::seconds(10))) << watch->Report();
+}
+
+TEST_F(TrafficCommandsTest, WatchEndsInOrderWhenItIsStopped) {
+  const std::string log = folder_.File("watch.log");
+  auto watch =
+      ChildProcess::Start({.name = "watch",
+                           .command = {SignalboxProgram(), "traffic", "show", "--watch", "--store", folder_.Spec()},
+                           .log_file = log});
+  ASSERT_TRUE(watch.ok()) << watch.status();
+  ASSERT_TRUE(WaitUntil([&] { return ReadFile(log, 1 << 20)->find("canary   10 %") != std::string::npos; }));
+  EXPECT_TRUE(watch->Stop(std::chrono::seconds(10))) << watch->Report();
+  EXPECT_THAT(*ReadFile(log, 1 << 20), Not(HasSubstr("\x1b"))) << "it goes to a file";
+  EXPECT_EQ(Run("show --watch --history").exit_code, 1);
+}
 
 TEST_F(TrafficCommandsTest, AShiftIsMovedShownAndGivenBackToTheRules) {
   const CommandResult raised = Run("set canary 25 --author grace --message 'looks good'");
