@@ -6,6 +6,7 @@
 #include <set>
 #include <string_view>
 #include <tuple>
+#include <unordered_map>
 #include <utility>
 
 #include "api/rule_set.h"
@@ -75,6 +76,7 @@ class Linter {
       : rules_(rules), now_unix_ms_(now_unix_ms), reach_(reach), warnings_(warnings), used_(rules) {}
 
   void Lint() {
+    FindRatesBeside();
     for (const v1::Policy& each : rules_.policies()) {
       if (each.fallback_models_size() > 0 || each.has_static_answer()) policies_with_fallback_.insert(each.name());
     }
@@ -306,19 +308,34 @@ class Linter {
            keeps(base.static_answer().message(), policy.static_answer().message());
   }
 
+  // Policies whose limits come together with the rate of another one: a context rule's and the Objective's.
+  void FindRatesBeside() {
+    std::set<std::string_view> with_rate;
+    for (const v1::Policy& each : rules_.policies()) {
+      if (each.limits().requests_per_second() > 0) with_rate.insert(each.name());
+    }
+    std::unordered_map<std::string_view, std::string_view> policy_of;
+    for (const v1::Objective& each : rules_.objectives()) policy_of[each.name()] = each.policy();
+    for (const v1::ContextRule& rule : rules_.context_rules()) {
+      for (const std::string& objective : rule.objectives()) {
+        const std::string_view of_objective = policy_of[objective];
+        if (with_rate.contains(rule.policy())) has_rate_beside_.insert(of_objective);
+        if (with_rate.contains(of_objective)) has_rate_beside_.insert(rule.policy());
+      }
+    }
+  }
+
   void LintPolicy(const v1::Policy& policy) {
     const bool is_named = used_.policies.contains(policy.name());
+    // One that only targets is none any more when the rules have been read.
     if (!policy.has_limits() && policy.fallback_models().empty() && !policy.has_static_answer()) {
-      // One that only targets has done so when the rules were read: by experiments and traffic shifts.
-      if (is_named) {
-        Warn(policy.source(),
-             "policy {}: has no limits, fallbacks or static answer: rules that refer to it get nothing", policy.name());
-      }
+      Warn(policy.source(), "policy {}: says nothing: no limits, fallbacks, static answer or `when`{}", policy.name(),
+           is_named ? "; rules that refer to it get nothing" : "");
       return;
     }
-    if (policy.limits().burst() > 0 && policy.limits().requests_per_second() == 0) {
+    const bool is_rateless = policy.limits().burst() > 0 && policy.limits().requests_per_second() == 0;
+    if (is_named && is_rateless && !has_rate_beside_.contains(policy.name()))
       Warn(policy.source(), "policy {}: limits.burst without limits.requestsPerSecond limits nothing", policy.name());
-    }
     const bool is_used =
         is_named || std::any_of(rules_.policies().begin(), rules_.policies().end(),
                                 [&](const v1::Policy& each) { return &each != &policy && MayExtend(each, policy); });
@@ -331,6 +348,7 @@ class Linter {
   std::vector<Warning>& warnings_;
   const UsedNames used_;
   std::set<std::string_view> policies_with_fallback_;
+  std::set<std::string_view> has_rate_beside_;
   std::set<const void*> warned_past_;
   int suggestions_left_ = kSuggestionsMax;
 };

@@ -222,8 +222,20 @@ TEST(Lint, APolicyWithoutEffectIsNamed) {
   const std::string objective =
       "objectives { name: 'Ranking' default_model { name: 'ranker' } fallback_models { name: 'popular' } policy: 'p' "
       "} ";
-  EXPECT_THAT(WarningsOf(objective + "policies { name: 'p' } "),
-              ElementsAre("policy p: has no limits, fallbacks or static answer: rules that refer to it get nothing"));
+  EXPECT_THAT(
+      WarningsOf(objective + "policies { name: 'p' } "),
+      ElementsAre(
+          "policy p: says nothing: no limits, fallbacks, static answer or `when`; rules that refer to it get nothing"));
+  EXPECT_THAT(WarningsOf(kObjective + "policies { name: 'p' } "),
+              ElementsAre("policy p: says nothing: no limits, fallbacks, static answer or `when`"));
+  const std::string in_tv =
+      "context_rules { id: 'tv' objectives: 'Ranking' policy: 'tv' condition { " + In("device", "tv") + "} } ";
+  EXPECT_THAT(
+      WarningsOf(
+          objective + in_tv +
+          "policies { name: 'p' limits { requests_per_second: 9 } } policies { name: 'tv' limits { burst: 5 } } "),
+      IsEmpty())
+      << "the rate is the Objective's";
   EXPECT_THAT(WarningsOf(objective + "policies { name: 'p' limits { burst: 5 } } "),
               ElementsAre("policy p: limits.burst without limits.requestsPerSecond limits nothing"));
 }
