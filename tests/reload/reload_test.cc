@@ -21,14 +21,16 @@ using ::testing::HasSubstr;
 
 class ReloadTest : public ::testing::Test {
  protected:
-  ReloadTest() {
+  ReloadTest() : ReloadTest("rules.js") {}
+  // `rules`: what --rules is given, in the test's folder.
+  explicit ReloadTest(const std::string& rules) {
     WriteRules(1);
     WritePlacement(one_);
     auto proxy = ChildProcess::Start(
         {.name = "proxy",
          .command = {SignalboxProgram(), "proxy", "--workers", "1", "--listen", "127.0.0.1:0", "--port-file",
                      folder_.File("port"), "--admin", "127.0.0.1:0", "--admin-port-file", folder_.File("admin"),
-                     "--rules", rules_, "--placement", placement_},
+                     "--rules", folder_.File(rules), "--placement", placement_},
          .log_file = log_});
     EXPECT_TRUE(proxy.ok()) << proxy.status();
     proxy_.emplace(*std::move(proxy));
@@ -100,6 +102,25 @@ TEST_F(ReloadTest, AChangeOfTheRulesOrOfThePlacementReachesRequests) {
   EXPECT_TRUE(WaitForAnswer("ranker@1 from one"));
   EXPECT_TRUE(WaitUntil([&] { return SnapshotField("hash") == first; }));
   EXPECT_TRUE(proxy_->Stop(kPatience)) << proxy_->Report();
+}
+
+class FolderReloadTest : public ReloadTest {
+ protected:
+  FolderReloadTest() : ReloadTest(".") {}
+};
+
+TEST_F(FolderReloadTest, AFileThatComesOrGoesInAFolderOfRulesReachesRequests) {
+  EXPECT_EQ(Answer(), "ranker@1 from one");
+  const std::string more = folder_.File("canary.js");
+  Write(folder_.File("canary.test.js"), "no test, and no rule either");
+  Write(more,
+        "export default [{trafficShiftId: 'canary', targetObjectives: Objectives.Ranking, percentage: 100,\n"
+        "  toModel: {name: 'ranker', version: 2}}, {contextRuleId: 'all', targetObjectives: Objectives.Ranking,\n"
+        "  when: when.user.exists().not(), model: {name: 'ranker', version: 3}}];\n");
+  EXPECT_TRUE(WaitForAnswer("ranker@3 from one"));
+  ASSERT_TRUE(std::filesystem::remove(more));
+  EXPECT_TRUE(WaitForAnswer("ranker@1 from one"));
+  EXPECT_EQ(Refusal(), "");
 }
 
 TEST_F(ReloadTest, AChangeOfAnImportedFileReachesRequestsToo) {
