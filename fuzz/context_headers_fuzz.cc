@@ -1,6 +1,8 @@
 // Any bytes as the value of sb-context and of sb-override: read within them, or refused with a place in them.
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -24,6 +26,24 @@ void CheckRefusal(const absl::Status& status, std::string_view header, std::stri
   if (column < 1 || column > static_cast<long long>(value.size()) + 1) std::abort();
 }
 
+// As `sb-experiments` tells clients their cells, they may ask for them: what was read reads the same when it is
+// written.
+void CheckExperiments(std::span<const signalbox::decide::CellName> cells) {
+  if (cells.empty()) return;
+  static signalbox::proxy::WorkerMemory memory;
+  static HeaderList headers(memory);
+  static ContextHeaders again;
+  std::string text = "cells=\"";
+  for (const signalbox::decide::CellName& cell : cells)
+    text.append(&cell == cells.data() ? "" : ";").append(cell.experiment).append("=").append(cell.cell);
+  headers.Clear();
+  if (!headers.Add("sb-override", text + "\"")) return;
+  if (!signalbox::proxy::ReadContext(headers, again).ok()) std::abort();
+  const auto same = [](const auto& a, const auto& b) { return a.experiment == b.experiment && a.cell == b.cell; };
+  const auto& read = again.context.override_cells;
+  if (!std::equal(cells.begin(), cells.end(), read.begin(), read.end(), same)) std::abort();
+}
+
 void Read(std::string_view header, std::string_view value) {
   static signalbox::proxy::WorkerMemory memory;
   static HeaderList headers(memory);
@@ -38,6 +58,7 @@ void Read(std::string_view header, std::string_view value) {
   for (const signalbox::decide::CellName& cell : read.context.override_cells) {
     if (cell.experiment.empty() || cell.cell.empty()) std::abort();
   }
+  CheckExperiments(read.context.override_cells);
 }
 
 }  // namespace
