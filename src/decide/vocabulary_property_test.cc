@@ -57,7 +57,8 @@ ExpectedDecision InWords(const Decision& decision) {
   words.override_rule = decision.override_rule;
   for (const Enrolment& each : decision.enrolments) words.cells.emplace_back(each.experiment, each.cell);
   for (const Shadow* shadow : decision.shadows) words.shadows.emplace_back(shadow->id);
-  words.parameters = ParametersFor(decision, *decision.answer);
+  const v1::ObjectiveConfig config = ConfigOf(decision);
+  words.parameters = {config.parameters().begin(), config.parameters().end()};
   return words;
 }
 
@@ -99,6 +100,7 @@ TEST(VocabularyProperty, ADecisionIsWhatTheRulesSayReadOneByOne) {
     ExpectedDecision expected = RuleReading(published, objective, context).Decide();
     const auto of_others = std::exchange(expected.parameters_of_others, {});
     ASSERT_EQ(InWords(decision), expected) << Explain(snapshot, context);
+    ASSERT_EQ(ParametersFor(decision, *decision.answer), expected.parameters) << Explain(snapshot, context);
     for (const Answer* fallback : decision.fallbacks)
       ASSERT_EQ(ParametersFor(decision, *fallback), of_others) << Explain(snapshot, context);
     for (const Shadow* shadow : decision.shadows)
