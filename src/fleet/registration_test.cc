@@ -11,6 +11,8 @@
 #include <fmt/format.h>
 
 #include "fleet/host_registry.h"
+#include "fleet/live_host.h"
+#include "fleet/test_host.h"
 
 namespace signalbox::fleet {
 namespace {
@@ -317,6 +319,37 @@ TEST_F(RegistrationTest, LeavingWithoutAControlPlaneEndsInTime) {
 
   EXPECT_EQ(left.code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(std::string(left.message()), HasSubstr("no control plane has heard that host h1 leaves"));
+}
+
+TEST(LiveHost, EachLifeOfAServerHasANameOfItsOwn) {
+  TestHost server;
+  LiveHost host(server.address());
+  const absl::StatusOr<std::string> first = host.Instance(kPatience);
+  ASSERT_TRUE(first.ok()) << first.status();
+  EXPECT_EQ(host.Instance(kPatience).value(), *first);
+
+  server.Stop();
+  const absl::Status away = host.Instance(milliseconds(1'000)).status();
+  server.Start(server.port());
+  absl::StatusOr<std::string> second = host.Instance(kPatience);
+  while (!second.ok()) second = host.Instance(kPatience);  // gRPC waits a little before it connects again
+
+  EXPECT_TRUE(absl::IsUnavailable(away)) << away;
+  EXPECT_THAT(std::string(away.message()), HasSubstr(server.address()));
+  EXPECT_NE(*second, *first);
+}
+
+TEST(LiveHost, AServerThatStatesItsInstanceIsTakenAtItsWord) {
+  TestHost server;
+  server.Behave([](TestBehaviour& behaviour) { behaviour.instance = "life-7"; });
+  EXPECT_EQ(LiveHost(server.address()).Instance(kPatience).value(), "life-7");
+}
+
+TEST(LiveHost, AServerThatHangsDoesNotLive) {
+  TestHost server;
+  server.Behave([](TestBehaviour& behaviour) { behaviour.hangs = {"ServerLive"}; });
+  const absl::Status status = LiveHost(server.address()).Instance(milliseconds(100)).status();
+  EXPECT_THAT(std::string(status.message()), HasSubstr("no answer to ServerLive within 100 ms"));
 }
 
 TEST_F(RegistrationTest, AddressesThatAreNoneAreRefused) {

@@ -4,6 +4,8 @@
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
+#include <random>
+#include <thread>
 
 #include <fmt/format.h>
 #include <grpcpp/grpcpp.h>
@@ -24,6 +26,14 @@ constexpr int kStreamsPerConnectionMax = 1000;
 // Proxies and load balancers probe idle connections; gRPC's default of five minutes would close those that do it more
 // often.
 constexpr int kPingIntervalMinMs = 5'000;
+
+// How often WaitUntilQuiet looks.
+constexpr std::chrono::milliseconds kQuietCheckInterval{10};
+
+std::string RandomInstance() {
+  std::random_device device;
+  return fmt::format("{:08x}{:08x}{:08x}{:08x}", device(), device(), device(), device());
+}
 
 std::pair<std::string, std::string> SplitModelId(const std::string& id) {
   const size_t at = id.rfind('@');
@@ -48,7 +58,10 @@ absl::Status CheckLoad(const std::vector<std::string>& load) {
 class GrpcHost : public Host {
  public:
   GrpcHost(std::unique_ptr<Repository> repository, HostOptions options)
-      : options_(std::move(options)), repository_(std::move(repository)), service_(*repository_, loader_) {}
+      : options_(std::move(options)),
+        repository_(std::move(repository)),
+        instance_(options_.instance.empty() ? RandomInstance() : options_.instance),
+        service_(*repository_, loader_, instance_) {}
 
   ~GrpcHost() override { Stop(std::chrono::milliseconds(0)); }
 
@@ -89,11 +102,22 @@ class GrpcHost : public Host {
 
   const std::string& address() const override { return address_; }
   int port() const override { return port_; }
+  const std::string& instance() const override { return instance_; }
 
   std::optional<LoadResult> WaitUntilLoaded(std::chrono::milliseconds timeout) override {
     std::unique_lock lock(mutex_);
     loaded_changed_.wait_for(lock, timeout, [this] { return load_result_.has_value(); });
     return load_result_;
+  }
+
+  bool WaitUntilQuiet(std::chrono::milliseconds quiet, std::chrono::milliseconds timeout) const override {
+    const auto begin = std::chrono::steady_clock::now();
+    while (true) {
+      const auto now = std::chrono::steady_clock::now();
+      if (now - std::max(begin, service_.last_busy()) >= quiet) return true;
+      if (now - begin >= timeout) return false;
+      std::this_thread::sleep_for(kQuietCheckInterval);
+    }
   }
 
   void Stop(std::chrono::milliseconds grace) override {
@@ -138,6 +162,7 @@ class GrpcHost : public Host {
   const HostOptions options_;
   std::unique_ptr<Repository> repository_;
   Loader loader_;
+  const std::string instance_;
   InferenceService service_;
   std::unique_ptr<grpc::Server> server_;
   std::atomic<bool> stopping_ = false;
@@ -153,7 +178,7 @@ class GrpcHost : public Host {
 
 absl::StatusOr<std::unique_ptr<Host>> Host::Start(HostOptions options) {
   RETURN_IF_ERROR(CheckLoad(options.load));
-  ASSIGN_OR_RETURN(std::unique_ptr<Repository> repository, Repository::Open(options.repository));
+  ASSIGN_OR_RETURN(std::unique_ptr<Repository> repository, Repository::Open(options.repository, options.memory_bytes));
   auto host = std::make_unique<GrpcHost>(std::move(repository), std::move(options));
   RETURN_IF_ERROR(host->Listen());
   host->BeginLoading();

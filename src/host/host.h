@@ -5,6 +5,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,6 +21,10 @@ struct HostOptions {
   std::string listen;      // "HOST:PORT"; port 0 takes a free one
   // Loaded at the start: {"all"}, {"none"}, or models as "name" (all versions) or "name@version".
   std::vector<std::string> load = {"all"};
+  // What the files of all loaded models may have together; a load beyond it is refused. 0: no limit.
+  uint64_t memory_bytes = 0;
+  // Stated to who manages the host, in the header `sb-host-instance`. Empty: a random one.
+  std::string instance = "";
 };
 
 struct LoadResult {
@@ -39,10 +44,16 @@ class Host {
   // "HOST:PORT" with the port that was bound.
   virtual const std::string& address() const = 0;
   virtual int port() const = 0;
+  // Of this life alone: no other Host, here or elsewhere, has the same.
+  virtual const std::string& instance() const = 0;
 
   // What came of HostOptions::load, or nothing when that is not known after `timeout`. As soon as it is known the host
   // says that it is ready; it never does when models were asked for and none could be loaded.
   virtual std::optional<LoadResult> WaitUntilLoaded(std::chrono::milliseconds timeout) = 0;
+
+  // True as soon as no inference request was in flight or came for `quiet`; false when that took longer than `timeout`.
+  // For a host that was taken out of the placement: who has not heard of it yet still sends.
+  virtual bool WaitUntilQuiet(std::chrono::milliseconds quiet, std::chrono::milliseconds timeout) const = 0;
 
   // Says it is not ready, refuses new calls (GOAWAY), lets those in flight finish, ends streams between two messages
   // with UNAVAILABLE, and returns when all are done; after `grace` what is left is cancelled. Models that wait to be

@@ -4,8 +4,10 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <future>
 #include <set>
+#include <thread>
 
 #include "host/test_repository.h"
 #include "inference/open_inference.grpc.pb.h"
@@ -31,8 +33,9 @@ class HostTest : public testing::Test {
     trained->Copy(path_);
   }
 
-  void Start(std::vector<std::string> load = {"all"}) {
-    auto host = Host::Start({.repository = path_, .listen = "127.0.0.1:0", .load = std::move(load)});
+  void Start(std::vector<std::string> load = {"all"}, uint64_t memory_bytes = 0) {
+    auto host = Host::Start(
+        {.repository = path_, .listen = "127.0.0.1:0", .load = std::move(load), .memory_bytes = memory_bytes});
     ASSERT_TRUE(host.ok()) << host.status();
     host_ = *std::move(host);
     const std::optional<LoadResult> loaded = host_->WaitUntilLoaded(kCallMax);
@@ -51,6 +54,25 @@ class HostTest : public testing::Test {
 
   grpc::Status Infer(const ModelInferRequest& request, ModelInferResponse& response, const std::string& context = "") {
     return Call(&GRPCInferenceService::Stub::ModelInfer, request, response, context);
+  }
+
+  // What the host says of itself beside an answer.
+  std::string StatedInstance() {
+    grpc::ClientContext call;
+    inference::RepositoryIndexResponse response;
+    EXPECT_TRUE(stub_->RepositoryIndex(&call, {}, &response).ok());
+    const auto found = call.GetServerInitialMetadata().find("sb-host-instance");
+    return found == call.GetServerInitialMetadata().end() ? ""
+                                                          : std::string(found->second.data(), found->second.size());
+  }
+  std::string LoadReport(const std::string& format) {
+    grpc::ClientContext call;
+    if (!format.empty()) call.AddMetadata("endpoint-load-metrics-format", format);
+    inference::ServerReadyResponse response;
+    EXPECT_TRUE(stub_->ServerReady(&call, {}, &response).ok());
+    const auto found = call.GetServerTrailingMetadata().find("endpoint-load-metrics");
+    return found == call.GetServerTrailingMetadata().end() ? ""
+                                                           : std::string(found->second.data(), found->second.size());
   }
 
   bool ServerReady() {
@@ -161,7 +183,7 @@ TEST_F(HostTest, SaysThatItLivesIsReadyAndWhatItIs) {
   ASSERT_TRUE(Call(&GRPCInferenceService::Stub::ServerMetadata, inference::ServerMetadataRequest(), metadata).ok());
   EXPECT_EQ(metadata.name(), "signalbox host");
   EXPECT_FALSE(metadata.version().empty());
-  EXPECT_THAT(metadata.extensions(), ElementsAre("model_repository"));
+  EXPECT_THAT(metadata.extensions(), ElementsAre("model_repository", "model_repository(version)"));
 }
 
 TEST_F(HostTest, ModelReadyIsAnAnswerForModelsThatAreNotThereToo) {
@@ -385,6 +407,81 @@ TEST_F(HostTest, ModelsAreLoadedAndUnloadedOnRequest) {
   (*request.mutable_parameters())["version"].set_bool_param(true);
   EXPECT_EQ(Call(&GRPCInferenceService::Stub::RepositoryModelLoad, request, response).error_code(),
             grpc::INVALID_ARGUMENT);
+}
+
+TEST_F(HostTest, LoadsBeyondTheMemoryForModelsAreRefusedUntilOthersAreUnloaded) {
+  const auto bytes_of = [this](const std::string& version) {
+    uint64_t bytes = 0;
+    for (const auto& file : std::filesystem::directory_iterator(path_ + "/title-ranker/" + version)) {
+      bytes += file.file_size();
+    }
+    return bytes;
+  };
+  const uint64_t limit = std::max(bytes_of("2"), bytes_of("3")) + 1;
+  Start({"none"}, limit);
+  ASSERT_TRUE(Load("title-ranker", "2").ok());
+
+  const grpc::Status refused = Load("title-ranker", "3");
+  const std::vector<std::string> index = Index();
+  ASSERT_TRUE(Unload("title-ranker", "2").ok());
+
+  EXPECT_EQ(refused.error_code(), grpc::RESOURCE_EXHAUSTED);
+  EXPECT_THAT(
+      refused.error_message(),
+      HasSubstr(fmt::format("its files have {} bytes, {} of the {} bytes for models (--memory-bytes) are in use",
+                            bytes_of("3"), bytes_of("2"), limit)));
+  EXPECT_THAT(index, testing::Contains("title-ranker@3 UNAVAILABLE"));
+  EXPECT_TRUE(Load("title-ranker", "3").ok());
+  inference::ModelMetadataRequest request;
+  request.set_name("title-ranker");
+  inference::ModelMetadataResponse metadata;
+  ASSERT_TRUE(Call(&GRPCInferenceService::Stub::ModelMetadata, request, metadata).ok());
+  EXPECT_EQ(metadata.properties().at("memory_bytes"), fmt::format("{}", bytes_of("3")));
+}
+
+TEST_F(HostTest, StatesWhichLifeItIs) {
+  Start({"none"});
+  const std::string first = host_->instance();
+  EXPECT_EQ(StatedInstance(), first);
+  EXPECT_EQ(first.size(), 32U);
+
+  host_->Stop(std::chrono::milliseconds(0));
+  Start({"none"});
+
+  EXPECT_NE(host_->instance(), first);
+}
+
+TEST_F(HostTest, ReportsItsLoadToWhoAsksForIt) {
+  Start({"title-ranker@2"}, 1 << 30);
+  EXPECT_EQ(LoadReport(""), "");
+  EXPECT_EQ(LoadReport("bin"), "");
+  EXPECT_THAT(LoadReport("text"), testing::MatchesRegex("TEXT cpu_utilization=[0-9.]+,mem_utilization=0\\.[0-9]+"));
+  EXPECT_THAT(LoadReport("JSON"),
+              testing::MatchesRegex("JSON .\"cpu_utilization\": [0-9.]+, \"mem_utilization\": 0.*"));
+}
+
+TEST_F(HostTest, IsQuietWhenNobodyHasAskedForAWhile) {
+  Start({"title-ranker@2"});
+  constexpr std::chrono::milliseconds kQuiet{50};
+  EXPECT_TRUE(host_->WaitUntilQuiet(kQuiet, kCallMax));
+
+  std::atomic<bool> asking = true;
+  std::promise<void> asked;
+  std::thread client([&] {
+    for (bool first = true; asking; first = false) {
+      ModelInferResponse response;
+      EXPECT_TRUE(Infer(Rank({"Jaws"}), response).ok());
+      if (first) asked.set_value();
+    }
+  });
+  asked.get_future().wait();
+  // Longer than any pause between two of these requests.
+  const bool quiet_while_asked = host_->WaitUntilQuiet(std::chrono::seconds(5), std::chrono::milliseconds(100));
+  asking = false;
+  client.join();
+
+  EXPECT_FALSE(quiet_while_asked);
+  EXPECT_TRUE(host_->WaitUntilQuiet(kQuiet, kCallMax));
 }
 
 TEST_F(HostTest, ABrokenModelIsReportedAndTheOthersServe) {

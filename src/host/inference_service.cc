@@ -4,6 +4,8 @@
 #include <fmt/ranges.h>
 #include <grpcpp/grpcpp.h>
 
+#include "api/headers.h"
+#include "api/host_extensions.h"
 #include "base/canonical_json.h"
 #include "base/status.h"
 #include "host/inference_stream.h"
@@ -62,7 +64,42 @@ void Describe(std::span<const TensorSpec> specs,
   }
 }
 
+// For as long as a request is being answered.
+class Busy {
+ public:
+  Busy(std::atomic<int>& count, std::atomic<std::chrono::steady_clock::time_point>& last) : count_(count), last_(last) {
+    ++count_;
+  }
+  ~Busy() {
+    last_ = std::chrono::steady_clock::now();
+    --count_;
+  }
+  Busy(const Busy&) = delete;
+  Busy& operator=(const Busy&) = delete;
+
+ private:
+  std::atomic<int>& count_;
+  std::atomic<std::chrono::steady_clock::time_point>& last_;
+};
+
 }  // namespace
+
+std::chrono::steady_clock::time_point InferenceService::last_busy() const {
+  return in_flight_ > 0 ? std::chrono::steady_clock::now() : last_answered_.load();
+}
+
+void InferenceService::StateInstance(grpc::CallbackServerContext& context) const {
+  context.AddInitialMetadata(std::string(headers::kHostInstance), instance_);
+}
+
+void InferenceService::ReportLoad(grpc::CallbackServerContext& context) {
+  const auto& metadata = context.client_metadata();
+  const auto format =
+      metadata.find(grpc::string_ref(LoadReport::kFormatHeader.data(), LoadReport::kFormatHeader.size()));
+  if (format == metadata.end()) return;
+  const std::string report = load_.Now({format->second.data(), format->second.size()});
+  if (!report.empty()) context.AddTrailingMetadata(std::string(LoadReport::kHeader), report);
+}
 
 void InferenceService::Stop() {
   ready_ = false;
@@ -84,6 +121,7 @@ void InferenceService::Remove(InferenceStream* stream) {
 
 absl::Status InferenceService::Infer(const inference::ModelInferRequest& request, const RequestMetadata& metadata,
                                      inference::ModelInferResponse& response) const {
+  const Busy busy(in_flight_, last_answered_);
   ASSIGN_OR_RETURN(LoadedModel loaded, repository_.Find(request.model_name(), request.model_version()));
   response.set_model_name(loaded.name);
   response.set_model_version(std::to_string(loaded.version));
@@ -110,6 +148,7 @@ absl::Status InferenceService::Metadata(const inference::ModelMetadataRequest& r
   for (const auto& [metric, value] : workflow.held_out_metrics()) {
     properties["held_out_" + metric] = fmt::format("{:.4f}", value);
   }
+  properties["memory_bytes"] = fmt::format("{}", loaded.memory_bytes);
   ASSIGN_OR_RETURN(properties["sample_request"], CanonicalJson(workflow.sample_request()));
   return absl::OkStatus();
 }
@@ -131,6 +170,7 @@ absl::Status InferenceService::Index(const inference::RepositoryIndexRequest& re
 grpc::ServerUnaryReactor* InferenceService::ServerLive(grpc::CallbackServerContext* context,
                                                        const inference::ServerLiveRequest*,
                                                        inference::ServerLiveResponse* response) {
+  StateInstance(*context);
   response->set_live(true);
   return Finish(context, absl::OkStatus());
 }
@@ -138,6 +178,8 @@ grpc::ServerUnaryReactor* InferenceService::ServerLive(grpc::CallbackServerConte
 grpc::ServerUnaryReactor* InferenceService::ServerReady(grpc::CallbackServerContext* context,
                                                         const inference::ServerReadyRequest*,
                                                         inference::ServerReadyResponse* response) {
+  StateInstance(*context);
+  ReportLoad(*context);
   response->set_ready(ready_);
   return Finish(context, absl::OkStatus());
 }
@@ -145,6 +187,7 @@ grpc::ServerUnaryReactor* InferenceService::ServerReady(grpc::CallbackServerCont
 grpc::ServerUnaryReactor* InferenceService::ModelReady(grpc::CallbackServerContext* context,
                                                        const inference::ModelReadyRequest* request,
                                                        inference::ModelReadyResponse* response) {
+  StateInstance(*context);
   // "Not ready" is an answer, not an error, also for a model that is not there: this is what a prober asks.
   response->set_ready(repository_.Find(request->name(), request->version()).ok());
   return Finish(context, absl::OkStatus());
@@ -153,21 +196,25 @@ grpc::ServerUnaryReactor* InferenceService::ModelReady(grpc::CallbackServerConte
 grpc::ServerUnaryReactor* InferenceService::ServerMetadata(grpc::CallbackServerContext* context,
                                                            const inference::ServerMetadataRequest*,
                                                            inference::ServerMetadataResponse* response) {
+  StateInstance(*context);
   response->set_name(kServerName);
   response->set_version(SIGNALBOX_VERSION);
-  response->add_extensions("model_repository");
+  response->add_extensions(std::string(extensions::kRepository));
+  response->add_extensions(std::string(extensions::kSingleVersions));
   return Finish(context, absl::OkStatus());
 }
 
 grpc::ServerUnaryReactor* InferenceService::ModelMetadata(grpc::CallbackServerContext* context,
                                                           const inference::ModelMetadataRequest* request,
                                                           inference::ModelMetadataResponse* response) {
+  StateInstance(*context);
   return Finish(context, Metadata(*request, *response));
 }
 
 grpc::ServerUnaryReactor* InferenceService::ModelInfer(grpc::CallbackServerContext* context,
                                                        const inference::ModelInferRequest* request,
                                                        inference::ModelInferResponse* response) {
+  ReportLoad(*context);
   return Finish(context, Infer(*request, ReadMetadata(*context), *response));
 }
 
@@ -179,6 +226,7 @@ InferenceService::ModelStreamInfer(grpc::CallbackServerContext* context) {
 grpc::ServerUnaryReactor* InferenceService::RepositoryIndex(grpc::CallbackServerContext* context,
                                                             const inference::RepositoryIndexRequest* request,
                                                             inference::RepositoryIndexResponse* response) {
+  StateInstance(*context);
   return Finish(context, Index(*request, *response));
 }
 
@@ -204,6 +252,7 @@ grpc::ServerUnaryReactor* InferenceService::RepositoryModelUnload(
 
 grpc::ServerUnaryReactor* InferenceService::RunOnLoader(grpc::CallbackServerContext* context,
                                                         std::function<absl::Status()> work) {
+  StateInstance(*context);
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   // gRPC keeps the request until the reactor is finished.
   if (!loader_.Add([reactor, work = std::move(work)] { reactor->Finish(ToGrpc(work())); })) {

@@ -2,11 +2,14 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <mutex>
+#include <string>
 #include <unordered_set>
 
 #include "absl/status/status.h"
+#include "host/load_report.h"
 #include "host/loader.h"
 #include "host/repository.h"
 #include "inference/open_inference.grpc.pb.h"
@@ -18,11 +21,16 @@ class InferenceStream;
 // Thread-safe. Outlives the server it is registered with.
 class InferenceService : public inference::GRPCInferenceService::CallbackService {
  public:
-  InferenceService(Repository& repository, Loader& loader) : repository_(repository), loader_(loader) {}
+  // `instance` is stated in the answers to all calls but inference.
+  InferenceService(Repository& repository, Loader& loader, std::string instance)
+      : repository_(repository), loader_(loader), instance_(std::move(instance)), load_(repository) {}
 
   void SetReady(bool ready) { ready_ = ready; }
   // Not ready from now on; streams end at the next moment at which no message is being answered.
   void Stop();
+
+  // Now while a request is being answered, else when the last one was. From any thread.
+  std::chrono::steady_clock::time_point last_busy() const;
 
   // One request to one answer; what unary calls and streams share.
   absl::Status Infer(const inference::ModelInferRequest& request, const RequestMetadata& metadata,
@@ -35,6 +43,10 @@ class InferenceService : public inference::GRPCInferenceService::CallbackService
   void Remove(InferenceStream* stream);
 
   grpc::ServerUnaryReactor* RunOnLoader(grpc::CallbackServerContext* context, std::function<absl::Status()> work);
+  // What the answers to all calls but inference begin with.
+  void StateInstance(grpc::CallbackServerContext& context) const;
+  // A load report, where it was asked for.
+  void ReportLoad(grpc::CallbackServerContext& context);
   absl::Status Metadata(const inference::ModelMetadataRequest& request,
                         inference::ModelMetadataResponse& response) const;
   absl::Status Index(const inference::RepositoryIndexRequest& request,
@@ -65,7 +77,11 @@ class InferenceService : public inference::GRPCInferenceService::CallbackService
 
   Repository& repository_;
   Loader& loader_;
+  const std::string instance_;
+  LoadReport load_;
   std::atomic<bool> ready_ = false;
+  mutable std::atomic<int> in_flight_ = 0;
+  mutable std::atomic<std::chrono::steady_clock::time_point> last_answered_{};
 
   std::mutex mutex_;
   bool stopping_ = false;

@@ -74,6 +74,18 @@ absl::StatusOr<Found> ListFolder(const std::string& folder) {
   return found;
 }
 
+// Of a version's folder; what cannot be read is a mistake that its loading will tell.
+uint64_t BytesOfFiles(const std::string& path) {
+  uint64_t bytes = 0;
+  std::error_code error;
+  for (fs::directory_iterator file(path, error), end; !error && file != end; file.increment(error)) {
+    std::error_code unreadable;
+    const uint64_t size = file->file_size(unreadable);
+    if (!unreadable) bytes += size;
+  }
+  return bytes;
+}
+
 }  // namespace
 
 std::string_view Name(ModelState state) {
@@ -88,13 +100,13 @@ std::string_view Name(ModelState state) {
   return "UNAVAILABLE";
 }
 
-absl::StatusOr<std::unique_ptr<Repository>> Repository::Open(std::string folder) {
+absl::StatusOr<std::unique_ptr<Repository>> Repository::Open(std::string folder, uint64_t memory_bytes_max) {
   std::error_code error;
   if (!fs::is_directory(folder, error)) {
     return absl::NotFoundError(fmt::format(
         "{}: expected the folder of a model repository; `signalbox train --out {}` writes one", folder, folder));
   }
-  std::unique_ptr<Repository> repository(new Repository(std::move(folder)));
+  std::unique_ptr<Repository> repository(new Repository(std::move(folder), memory_bytes_max));
   RETURN_IF_ERROR(repository->Scan());
   return repository;
 }
@@ -141,12 +153,15 @@ absl::StatusOr<LoadedModel> Repository::Find(std::string_view name, std::string_
   if (number) {
     auto entry = versions.find(*number);
     if (entry == versions.end()) return UnknownVersion(name, version, versions);
-    if (entry->second.state == ModelState::kReady) return LoadedModel{model->first, *number, entry->second.model};
+    if (entry->second.state == ModelState::kReady) {
+      return LoadedModel{model->first, *number, entry->second.model, entry->second.memory_bytes};
+    }
     return absl::UnavailableError(fmt::format("model \"{}\" version {} is {}: {}", name, version,
                                               Name(entry->second.state), entry->second.reason));
   }
   for (auto entry = versions.rbegin(); entry != versions.rend(); ++entry) {
-    if (entry->second.state == ModelState::kReady) return LoadedModel{model->first, entry->first, entry->second.model};
+    if (entry->second.state != ModelState::kReady) continue;
+    return LoadedModel{model->first, entry->first, entry->second.model, entry->second.memory_bytes};
   }
   return absl::UnavailableError(fmt::format("model \"{}\": no version is loaded; version {} is {}: {}", name,
                                             versions.rbegin()->first, Name(versions.rbegin()->second.state),
@@ -182,14 +197,33 @@ absl::Status Repository::Load(std::string_view name, std::string_view version) {
   std::lock_guard one_at_a_time(loading_);
   ASSIGN_OR_RETURN(std::vector<int64_t> versions, Select(name, version));
   std::vector<std::string> failures;
+  absl::StatusCode code = absl::StatusCode::kFailedPrecondition;
   for (int64_t number : versions) {
     if (stopping_) return absl::CancelledError(fmt::format("model \"{}\" was not loaded: the host stops", name));
     if (absl::Status status = LoadVersion(std::string(name), number); !status.ok()) {
       failures.push_back(fmt::format("model \"{}\" version {}: {}", name, number, Message(status)));
+      if (absl::IsResourceExhausted(status)) code = status.code();
     }
   }
   if (failures.empty()) return absl::OkStatus();
-  return absl::FailedPreconditionError(fmt::format("{}", fmt::join(failures, "; ")));
+  return absl::Status(code, fmt::format("{}", fmt::join(failures, "; ")));
+}
+
+uint64_t Repository::memory_bytes() const {
+  std::shared_lock lock(mutex_);
+  uint64_t bytes = 0;
+  for (const auto& [name, versions] : models_) {
+    for (const auto& [version, entry] : versions) bytes += entry.memory_bytes;
+  }
+  return bytes;
+}
+
+absl::Status Repository::CheckMemory(uint64_t bytes) const {
+  const uint64_t used = memory_bytes();
+  if (memory_bytes_max_ == 0 || used + bytes <= memory_bytes_max_) return absl::OkStatus();
+  return absl::ResourceExhaustedError(fmt::format(
+      "its files have {} bytes, {} of the {} bytes for models (--memory-bytes) are in use: unload others first", bytes,
+      used, memory_bytes_max_));
 }
 
 absl::Status Repository::LoadVersion(const std::string& name, int64_t version) {
@@ -199,14 +233,18 @@ absl::Status Repository::LoadVersion(const std::string& name, int64_t version) {
     if (entry.state == ModelState::kReady) return absl::OkStatus();
     entry = {.state = ModelState::kLoading, .reason = "being loaded", .model = nullptr};
   }
-  absl::StatusOr<std::unique_ptr<const Model>> model = LoadModel(fmt::format("{}/{}/{}", folder_, name, version));
+  const std::string path = fmt::format("{}/{}/{}", folder_, name, version);
+  const uint64_t bytes = BytesOfFiles(path);
+  // One load at a time: nobody else takes the room that is left.
+  const absl::Status room = CheckMemory(bytes);
+  absl::StatusOr<std::unique_ptr<const Model>> model = room.ok() ? LoadModel(path) : room;
   std::unique_lock lock(mutex_);
   Entry& entry = models_[name][version];
   if (!model.ok()) {
     entry = {.state = ModelState::kUnavailable, .reason = std::string(Message(model.status())), .model = nullptr};
     return model.status();
   }
-  entry = {.state = ModelState::kReady, .reason = "", .model = *std::move(model)};
+  entry = {.state = ModelState::kReady, .reason = "", .model = *std::move(model), .memory_bytes = bytes};
   return absl::OkStatus();
 }
 
