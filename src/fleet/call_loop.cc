@@ -13,27 +13,29 @@ using Clock = std::chrono::steady_clock;
 // Without a timer there is nothing to wake up for.
 constexpr std::chrono::milliseconds kSleepMax{60'000};
 
-class PostedWork : public CallLoop::Event {
- public:
-  PostedWork(grpc::CompletionQueue& queue, std::function<void()> work) : work_(std::move(work)) {
-    alarm_.Set(&queue, After(std::chrono::milliseconds(0)), static_cast<CallLoop::Event*>(this));
-  }
-
-  void Proceed(bool) override {
-    work_();
-    delete this;
-  }
-
- private:
-  const std::function<void()> work_;
-  grpc::Alarm alarm_;
-};
-
 }  // namespace
 
 gpr_timespec After(std::chrono::milliseconds delay) {
   return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(delay.count(), GPR_TIMESPAN));
 }
+
+// Comes out of the queue at once. Several may change places on their way: what they are for waits in its order.
+class CallLoop::Wake : public CallLoop::Event {
+ public:
+  explicit Wake(CallLoop& loop) : loop_(loop) {
+    alarm_.Set(&loop.queue_, After(std::chrono::milliseconds(0)), static_cast<CallLoop::Event*>(this));
+  }
+
+  void Proceed(bool) override {
+    CallLoop& loop = loop_;
+    delete this;
+    loop.RunPosted();
+  }
+
+ private:
+  CallLoop& loop_;
+  grpc::Alarm alarm_;
+};
 
 CallLoop::CallLoop() : thread_([this] { Run(); }) {}
 
@@ -43,7 +45,9 @@ CallLoop::~CallLoop() {
 
 void CallLoop::Post(std::function<void()> work) {
   std::lock_guard lock(mutex_);
-  if (!stopping_) new PostedWork(queue_, std::move(work));
+  if (stopping_) return;
+  posted_.push_back(std::move(work));
+  new Wake(*this);
 }
 
 void CallLoop::Stop(std::function<void()> last) {
@@ -78,6 +82,17 @@ void CallLoop::Run() {
     }
     RunDueTimers();
   }
+}
+
+void CallLoop::RunPosted() {
+  std::function<void()> work;
+  {
+    std::lock_guard lock(mutex_);
+    if (stopping_) return;  // it came after the last
+    work = std::move(posted_.front());
+    posted_.pop_front();
+  }
+  work();
 }
 
 void CallLoop::RunDueTimers() {

@@ -5,6 +5,7 @@
 #include <grpcpp/completion_queue.h>
 
 #include <chrono>
+#include <deque>
 #include <functional>
 #include <map>
 #include <mutex>
@@ -40,15 +41,18 @@ class CallLoop {
 
  private:
   friend class Timer;
+  class Wake;
   using Timers = std::multimap<std::chrono::steady_clock::time_point, class Timer*>;
 
   void Run();
+  void RunPosted();
   void RunDueTimers();
 
   grpc::CompletionQueue queue_;
   Timers timers_;  // of the thread
   std::mutex mutex_;
-  bool stopping_ = false;  // guarded by mutex_
+  bool stopping_ = false;                     // guarded by mutex_, as is the next
+  std::deque<std::function<void()>> posted_;  // a Wake is under way for each
   std::thread thread_;
 };
 
