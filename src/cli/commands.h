@@ -32,6 +32,8 @@ void AddHost(CLI::App& app, Outcome& outcome);  // host_command.cc
 
 // `placement show|explain|drain-shard|drain-host`: where models are.
 void AddPlacement(CLI::App& app, Outcome& outcome);  // placement_command.cc
+// `join`: somebody else's model host, registered with a control plane.
+void AddJoin(CLI::App& app, Outcome& outcome);  // join_command.cc
 
 // `proxy`: the in-path data plane.
 void AddProxy(CLI::App& app, Outcome& outcome);  // proxy_command.cc

@@ -28,6 +28,7 @@ int main(int argc, char** argv) {
   signalbox::cli::AddDemo(app, outcome);
   signalbox::cli::AddHost(app, outcome);
   signalbox::cli::AddPlacement(app, outcome);
+  signalbox::cli::AddJoin(app, outcome);
   signalbox::cli::AddProxy(app, outcome);
   signalbox::cli::AddResolve(app, outcome);
   signalbox::cli::AddRollout(app, outcome);

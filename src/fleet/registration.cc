@@ -55,7 +55,7 @@ class GrpcRegistration : public Registration {
     thread_ = std::thread([this] { Run(); });
   }
 
-  ~GrpcRegistration() override { Stop(); }
+  ~GrpcRegistration() override { Stop(/*cancel=*/true); }
 
   RegistrationStatus status() const override {
     std::lock_guard lock(mutex_);
@@ -63,8 +63,9 @@ class GrpcRegistration : public Registration {
   }
 
   absl::Status Leave(milliseconds timeout) override {
-    Stop();
-    if (!registered_) return absl::OkStatus();
+    // A renewal that is cancelled may be carried out all the same, and after the good-bye.
+    Stop(/*cancel=*/false);
+    if (!asked_) return absl::OkStatus();
     const Clock::time_point deadline = Clock::now() + timeout;
     std::string reason;
     for (size_t i = 0; i < controls_.size(); ++i) {
@@ -74,12 +75,12 @@ class GrpcRegistration : public Registration {
       grpc::ClientContext context;
       context.set_deadline(After(left));
       v1::HostLease lease;
-      const grpc::Status status = stubs_[at]->Leave(&context, *registered_, &lease);
+      const grpc::Status status = stubs_[at]->Leave(&context, *asked_, &lease);
       if (status.ok()) return absl::OkStatus();
       reason = Reason(controls_[at], status);
     }
     return absl::UnavailableError(
-        fmt::format("no control plane has heard that host {} leaves: {}", registered_->id(), reason));
+        fmt::format("no control plane has heard that host {} leaves: {}", asked_->id(), reason));
   }
 
  private:
@@ -121,10 +122,10 @@ class GrpcRegistration : public Registration {
     for (size_t i = 0; i < controls_.size() && !stopping(); ++i) {
       const size_t at = (current_ + i) % controls_.size();
       v1::HostLease lease;
+      asked_ = *host;
       const grpc::Status status = Register(at, *host, lease);
       if (status.ok()) {
         current_ = at;
-        registered_ = *host;
         Note(true, "");
         return std::clamp(milliseconds(lease.renew_within_ms()), kRenewMin, kRenewMax);
       }
@@ -166,11 +167,11 @@ class GrpcRegistration : public Registration {
     on_change_(now);
   }
 
-  void Stop() {
+  void Stop(bool cancel) {
     {
       std::lock_guard lock(mutex_);
       stopping_ = true;
-      if (call_ != nullptr) call_->TryCancel();
+      if (cancel && call_ != nullptr) call_->TryCancel();
       changed_.notify_all();
     }
     if (thread_.joinable()) thread_.join();
@@ -197,7 +198,7 @@ class GrpcRegistration : public Registration {
   std::mt19937_64 random_;  // of the thread, as the next three until it has ended
   std::vector<std::unique_ptr<Stub>> stubs_;
   size_t current_ = 0;
-  std::optional<v1::HostIdentity> registered_;  // as it was last taken
+  std::optional<v1::HostIdentity> asked_;  // for a lease, the last time; who has not heard the answer may have one
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
