@@ -47,7 +47,7 @@ class Registration {
   virtual RegistrationStatus status() const = 0;
 
   // Stops to renew and says good-bye, to one control plane after the other until one has heard it. Once. OK also when
-  // it was never registered. After `timeout` the lease is left to run out: UNAVAILABLE, with the reason.
+  // it has never asked for a lease. After `timeout` the lease is left to run out: UNAVAILABLE, with the reason.
   virtual absl::Status Leave(std::chrono::milliseconds timeout) = 0;
 };
 

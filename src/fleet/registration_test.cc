@@ -7,6 +7,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
+#include <thread>
 
 #include <fmt/format.h>
 
@@ -44,8 +45,11 @@ class Records : public RegistrationSink {
     return found->second.host;
   }
   absl::Status Put(const v1::HostIdentity& host, milliseconds ttl) override {
-    std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
     if (!failure.ok()) return failure;
+    at_gate_ = true;
+    gate_changed_.notify_all();
+    gate_changed_.wait(lock, [this] { return is_open_; });
     ++writes;
     records_[host.id()] = {host, now.load() + ttl};
     return absl::OkStatus();
@@ -54,6 +58,21 @@ class Records : public RegistrationSink {
     std::lock_guard lock(mutex_);
     records_.erase(host.id());
     return absl::OkStatus();
+  }
+
+  // Writes wait in between.
+  void CloseGate() {
+    std::lock_guard lock(mutex_);
+    is_open_ = false;
+  }
+  void WaitAtGate() {
+    std::unique_lock lock(mutex_);
+    gate_changed_.wait(lock, [this] { return at_gate_; });
+  }
+  void OpenGate() {
+    std::lock_guard lock(mutex_);
+    is_open_ = true;
+    gate_changed_.notify_all();
   }
 
   std::atomic<std::chrono::steady_clock::time_point> now = std::chrono::steady_clock::now();
@@ -66,6 +85,9 @@ class Records : public RegistrationSink {
     std::chrono::steady_clock::time_point until;
   };
   std::mutex mutex_;
+  std::condition_variable gate_changed_;
+  bool is_open_ = true;
+  bool at_gate_ = false;
   std::map<std::string, Record> records_;
 };
 
@@ -255,6 +277,20 @@ TEST_F(RegistrationTest, AHostJoinsAndLeaves) {
   const absl::Status left = registration->Leave(kPatience);
 
   EXPECT_TRUE(left.ok()) << left;
+  EXPECT_THAT(control.registry.hosts(), IsEmpty());
+}
+
+TEST_F(RegistrationTest, AHostThatLeavesWhileItJoinsHasLeft) {
+  Control control(records_);
+  records_.CloseGate();
+  auto registration = Start(control.address());
+  records_.WaitAtGate();
+
+  std::thread leaving([&] { EXPECT_TRUE(registration->Leave(kPatience).ok()); });
+  records_.OpenGate();
+  leaving.join();
+
+  EXPECT_FALSE(records_.Find("h1")->has_value());
   EXPECT_THAT(control.registry.hosts(), IsEmpty());
 }
 
