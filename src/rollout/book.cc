@@ -85,8 +85,12 @@ void BookKeeper::EndWhatIsOver(Book& book) const {
 void BookKeeper::BeginWhatIsNew(Book& book) const {
   if (book.target == nullptr || book.target->version == book.active_version() || book.UnderWay()) return;
   const int64_t version = book.target->version;
-  // One that failed or was cancelled is not tried again by itself.
-  if (book.HasCurrent() && book.current().rules_version() == version && book.state() != v1::Rollout::ACTIVE) return;
+  if (book.HasCurrent() && book.current().rules_version() == version) {
+    // One that failed is tried again when somebody says so; one that was cancelled when that is taken back, or when the
+    // pin is gone that it had to give way to.
+    if (book.state() == v1::Rollout::FAILED && book.current().attempt() == book.release().attempt()) return;
+    if (book.state() == v1::Rollout::CANCELLED && book.release().cancelled_version() == version) return;
+  }
   if (book.HasCurrent()) {
     v1::Rollouts before = std::move(book.rollouts);
     book.rollouts.Clear();
@@ -102,6 +106,7 @@ void BookKeeper::BeginWhatIsNew(Book& book) const {
   rollout.set_rules_version(version);
   rollout.set_active_before(book.active_version());
   rollout.set_author(book.target->author);
+  rollout.set_attempt(book.release().attempt());
   Go(book, v1::Rollout::RECEIVED);
   if (!book.is_pinned && book.release().cancelled_version() == version) {
     Go(book, v1::Rollout::CANCELLED, fmt::format("cancelled by {}", book.observed->release.author));
@@ -109,7 +114,10 @@ void BookKeeper::BeginWhatIsNew(Book& book) const {
 }
 
 void BookKeeper::Go(Book& book, v1::Rollout::State state, std::string reason) const {
-  v1::Rollout& rollout = book.current();
+  Go(book.current(), state, std::move(reason));
+}
+
+void BookKeeper::Go(v1::Rollout& rollout, v1::Rollout::State state, std::string reason) const {
   rollout.set_state(state);
   rollout.set_reason(std::move(reason));
   v1::Transition& transition = *rollout.add_transitions();

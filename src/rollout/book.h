@@ -16,7 +16,8 @@ struct Book {
   const Topic<v1::RuleSet>* target = nullptr;  // what should run; nullptr: nothing that can be read
   bool is_pinned = false;
   v1::Rollouts rollouts;
-  std::string read;  // `rollouts` as it was read, serialised
+  std::string read;        // `rollouts` as it was read, serialised
+  bool has_place = false;  // there are shards for all that the rollout under way needs
   std::vector<v1::ActiveRules> activations;
 
   bool HasCurrent() const { return rollouts.has_current(); }
@@ -41,6 +42,7 @@ class BookKeeper {
   Book Open(const std::string& name, const ObservedNamespace& observed, std::vector<std::string>& log) const;
   // To another state. `reason` is kept until the next.
   void Go(Book& book, v1::Rollout::State state, std::string reason = "") const;
+  void Go(v1::Rollout& rollout, v1::Rollout::State state, std::string reason = "") const;
 
  private:
   void FindTarget(Book& book) const;

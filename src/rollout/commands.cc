@@ -1,7 +1,8 @@
 #include "rollout/commands.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
-#include <iterator>
 #include <optional>
 #include <set>
 #include <tuple>
@@ -73,11 +74,16 @@ class OfHost {
       candidates.push_back({rank, *kind, model, LaneOf(model, *kind)});
     }
     if (!step_.may_unload) return candidates;
-    for (auto& [model, fact] : host_.models) {
-      if (!wanted_.contains(model) && MayUnload(model, fact)) {
+    std::vector<std::string> gone;
+    for (const auto& [model, fact] : host_.models) {
+      if (wanted_.contains(model)) continue;
+      if (!IsThere(model, fact)) {
+        if (!fact.under_way && fact.not_before_ms <= step_.wake.now_ms()) gone.push_back(model);
+      } else if (MayUnload(model, fact)) {
         candidates.push_back({Rank::kUnload, CommandKind::kUnload, model, ""});
       }
     }
+    for (const std::string& model : gone) host_.models.erase(model);
     return candidates;
   }
 
@@ -85,7 +91,7 @@ class OfHost {
     if (fact.under_way) return std::nullopt;
     const ModelState state = StateOf(model);
     if (fact.belief == ModelFact::Belief::kValidated) return std::nullopt;
-    if (!step_.wake.Passed(fact.retry_at_ms)) return std::nullopt;
+    if (!step_.wake.Passed(std::max(fact.retry_at_ms, fact.not_before_ms))) return std::nullopt;
     if (fact.belief == ModelFact::Belief::kTrusted) return CommandKind::kDryRun;
     if (is_drained_) return std::nullopt;
     if (fact.loaded) return CommandKind::kDryRun;
@@ -98,15 +104,43 @@ class OfHost {
     for (const std::string& other : DeclaredModel(step_.fleet, model).depends_on()) {
       if (!step_.hosts.Usable(host_, other)) return std::nullopt;
     }
-    return CommandKind::kLoad;
+    return HasRoomFor(model) ? std::optional(CommandKind::kLoad) : std::nullopt;
+  }
+
+  // What is on its way out still takes its memory. A load that could not fit before is not begun.
+  bool HasRoomFor(const std::string& model) const {
+    uint64_t limit = step_.fleet.shards().at(host_.seen->shard).memory_bytes();
+    const uint64_t own = host_.seen->memory_bytes;
+    if (own > 0) limit = limit == 0 ? own : std::min(limit, own);
+    if (limit == 0) return true;
+    uint64_t taken = DeclaredModel(step_.fleet, model).memory_bytes();
+    bool something_leaves = false;
+    for (const auto& [other, fact] : host_.models) {
+      const ModelState state = StateOf(other);
+      const bool is_there = state == ModelState::kReady || state == ModelState::kLoading || fact.loaded ||
+                            (fact.under_way && fact.command == CommandKind::kLoad);
+      if (other == model || !is_there) continue;
+      taken += DeclaredModel(step_.fleet, other).memory_bytes();
+      something_leaves = something_leaves || !wanted_.contains(other);
+    }
+    return taken <= limit || !something_leaves;
+  }
+
+  bool IsThere(const std::string& model, const ModelFact& fact) const {
+    const ModelState state = StateOf(model);
+    return state == ModelState::kReady || state == ModelState::kLoading || fact.loaded;
   }
 
   bool MayUnload(const std::string& model, const ModelFact& fact) {
-    const ModelState state = StateOf(model);
-    if (state != ModelState::kReady && state != ModelState::kLoading && !fact.loaded) return false;
     if (fact.under_way || step_.placed.Routes(host_.seen->address, model)) return false;
-    if (!step_.data_planes.Behind(fact.left_sequence).empty()) return false;
-    return step_.wake.Passed(fact.retry_at_ms);
+    if (!step_.data_planes.AllPast(fact.left_sequence)) {
+      const std::vector<std::string> behind = step_.data_planes.Behind(fact.left_sequence);
+      step_.waits[model].push_back(
+          fmt::format("leaves {} when data plane {}{} has no request from before sequence {}", id_, behind.front(),
+                      behind.size() == 1 ? "" : fmt::format(" and {} more", behind.size() - 1), fact.left_sequence));
+      return false;
+    }
+    return step_.wake.Passed(std::max(fact.retry_at_ms, fact.not_before_ms));
   }
 
   HostCommand Begin(const Candidate& candidate) {

@@ -24,6 +24,7 @@ struct CommandStep {
   HostFacts& hosts;
   Wake& wake;
   // While a batch is being written, what it has put on hosts may be more than what has been read back.
+  std::map<std::string, std::vector<std::string>>& waits;  // by model, for people
   bool may_unload = true;
 };
 

@@ -26,6 +26,7 @@ void DataPlanes::Observe(const Observation& observation, Wake& wake, std::vector
   const int64_t newest = observation.store->placement.sequence;
   std::erase_if(scope_waits_, [](const auto& entry) { return !entry.second.asked; });
   for (auto& [key, wait] : scope_waits_) wait.asked = false;
+  oldest_in_use_ = INT64_MAX;
   std::map<std::string, Seen> before;
   before.swap(seen_);
   for (const v1::DataPlane& data_plane : observation.data_planes) {
@@ -60,6 +61,7 @@ void DataPlanes::Observe(const Observation& observation, Wake& wake, std::vector
         seen.told = true;
       }
     }
+    if (!seen.given_up) oldest_in_use_ = std::min(oldest_in_use_, OldestInUse(data_plane, sequence_));
     seen_.insert_or_assign(data_plane.node_id(), std::move(seen));
   }
 }

@@ -22,6 +22,7 @@ class DataPlanes {
   // Empty: no request that was decided by a snapshot older than `sequence` of the store is under way anywhere. Else the
   // data planes that this waits for.
   std::vector<std::string> Behind(int64_t sequence) const;
+  bool AllPast(int64_t sequence) const { return oldest_in_use_ >= sequence; }
 
   struct ScopeProgress {
     std::vector<std::string> waits_for;  // data planes that do not run it yet
@@ -44,6 +45,7 @@ class DataPlanes {
   };
   std::map<std::string, Seen> seen_;                                  // by node id
   std::map<std::pair<std::string, int64_t>, ScopeWait> scope_waits_;  // by node id and sequence
+  int64_t oldest_in_use_ = 0;                                         // of all that are waited for
   int64_t sequence_ = 0;                                              // of the store
 };
 

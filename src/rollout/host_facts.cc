@@ -49,22 +49,17 @@ void HostFacts::Observe(const Observation& observation, const Placed& placed, co
     host.shares_address = shares;
     if (!shares) of_shard_[seen.shard].push_back(seen.id);
   }
-  for (const auto& [address, shards] : placed.lists) {
-    if (at_address_.contains(address)) seen_addresses_.insert(address);
-  }
-  may_still_come_.clear();
-  if (!wake.Passed(began_ms_ + kAbsentHostGraceMs)) {
-    for (const auto& [address, shards] : placed.lists) {
-      if (!seen_addresses_.contains(address)) may_still_come_.insert(address);
-    }
-  }
-
+  FindAbsent(fleet, wake);
   for (const ObservedHost& seen : observation.hosts) {
     if (hosts_[seen.id].seen == &seen) ObserveHost(seen, wake);
   }
   for (const CommandResult& result : observation.results) TakeResult(result);
   for (auto& [id, host] : hosts_) {
     if (host.seen == nullptr) {
+      if (host.alive) {
+        ++host.deaths;
+        host.alive_since_ms = now_ms_;
+      }
       host.alive = false;
       host.models.clear();
     } else {
@@ -76,17 +71,39 @@ void HostFacts::Observe(const Observation& observation, const Placed& placed, co
   });
 }
 
+void HostFacts::FindAbsent(const v1::Fleet& fleet, Wake& wake) {
+  may_still_come_.clear();
+  std::map<std::string, int64_t> without_shard;
+  for (const auto& [address, shards] : placed_->lists) {
+    if (at_address_.contains(address)) {
+      seen_addresses_.insert(address);
+      continue;
+    }
+    if (!seen_addresses_.contains(address) && !wake.Passed(began_ms_ + kAbsentHostGraceMs)) {
+      may_still_come_.insert(address);
+    }
+    if (std::none_of(shards.begin(), shards.end(),
+                     [&](const std::string& shard) { return fleet.shards().contains(shard); })) {
+      const auto known = without_shard_since_ms_.find(address);
+      const int64_t since = known == without_shard_since_ms_.end() ? now_ms_ : known->second;
+      without_shard[address] = since;
+      if (!wake.Passed(since + kAbsentHostGraceMs)) may_still_come_.insert(address);
+    }
+  }
+  without_shard_since_ms_ = std::move(without_shard);
+}
+
 void HostFacts::ObserveHost(const ObservedHost& seen, Wake& wake) {
   HostFact& host = hosts_[seen.id];
   if (!seen.alive && seen.trouble.empty() && !host.known) return;  // not probed yet
   const bool is_first_sight = !host.known;
-  const bool was_alive = host.alive;
+  bool was_alive = host.alive;
   host.known = true;
   if (seen.alive && host.instance != seen.instance) {
-    const bool restarted = !host.instance.empty();
-    if (restarted) host.models.clear();
+    host.models.clear();
     host.instance = seen.instance;
-    if (restarted && was_alive) ++host.deaths;
+    if (was_alive) ++host.deaths;  // so quick that no probe has noticed
+    was_alive = false;
   }
   host.alive = seen.alive;
   if (is_first_sight) host.alive_since_ms = now_ms_;
@@ -144,7 +161,7 @@ void HostFacts::ObserveModels(HostFact& host, const v1::Fleet& fleet, Wake& wake
       const CommandKind command = fact.command;
       Fail(fact, fmt::format("{}: no answer in time", Name(command)));
       // It may still happen. Until it cannot any more, nothing is built on this model here.
-      if (command == CommandKind::kUnload) fact.retry_at_ms = std::max(fact.retry_at_ms, now_ms_ + kUnloadTimeoutMs);
+      if (command == CommandKind::kUnload) fact.not_before_ms = now_ms_ + kUnloadTimeoutMs;
     }
     if (state == ModelState::kReady) {
       fact.seen_ready = fact.belief != ModelFact::Belief::kNone;
@@ -235,6 +252,17 @@ bool HostFacts::Usable(const HostFact& host, const std::string& model) const {
   return observed != host.seen->index.end() && observed->second.state == ModelState::kReady;
 }
 
+void HostFacts::ForgetFailures(const ModelIds& models) {
+  for (auto& [id, host] : hosts_) {
+    for (const std::string& model : models) {
+      const auto fact = host.models.find(model);
+      if (fact == host.models.end()) continue;
+      fact->second.attempts = 0;
+      fact->second.retry_at_ms = 0;
+    }
+  }
+}
+
 ModelFact& HostFacts::Fact(const std::string& host, const std::string& model) {
   HostFact& owner = hosts_[host];
   const auto [found, is_new] = owner.models.try_emplace(model);
@@ -245,7 +273,7 @@ ModelFact& HostFacts::Fact(const std::string& host, const std::string& model) {
     fact.left_sequence = routed ? INT64_MAX : placement_sequence_;
     // The leader before may have asked for its unloading. That could still come true after we have loaded and tried it,
     // so not before it cannot any more. What is routed to was never to be unloaded.
-    if (!routed && placement_sequence_ > 0) fact.retry_at_ms = began_ms_ + kUnloadTimeoutMs;
+    if (!routed && placement_sequence_ > 0) fact.not_before_ms = began_ms_ + kUnloadTimeoutMs;
   }
   return fact;
 }

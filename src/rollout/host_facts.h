@@ -30,6 +30,7 @@ struct ModelFact {
   int64_t loading_since_ms = -1;  // steady; the index says LOADING, and no command of ours is why
   int attempts = 0;               // that failed since the last success
   std::string reason;             // of the last failure
+  int64_t not_before_ms = 0;      // the same, whatever is forgotten of failures
   int64_t retry_at_ms = 0;        // steady; no command before
   bool under_way = false;
   CommandKind command = CommandKind::kLoad;
@@ -72,7 +73,12 @@ class HostFacts {
   static bool IsUnknown(const HostFact& host) { return host.seen != nullptr && !host.known; }
   // Nobody tells of a host with this address, and this leader is too young to say that there is none: those that
   // register may need a moment to find it.
+  // The same of a shard that has just been taken from the fleet, and its hosts with it: its models need a moment to be
+  // elsewhere.
   bool MayStillCome(const std::string& address) const { return may_still_come_.contains(address); }
+
+  // What has failed before is nothing to somebody who begins now.
+  void ForgetFailures(const ModelIds& models);
 
   // The fact of a (host, model), made when there is none.
   ModelFact& Fact(const std::string& host, const std::string& model);
@@ -81,6 +87,7 @@ class HostFacts {
   double MeasuredCost(const std::string& model) const;
 
  private:
+  void FindAbsent(const v1::Fleet& fleet, Wake& wake);
   void ObserveHost(const ObservedHost& seen, Wake& wake);
   void Trust(HostFact& host);
   void ObserveModels(HostFact& host, const v1::Fleet& fleet, Wake& wake);
@@ -92,7 +99,8 @@ class HostFacts {
   std::map<std::string, std::vector<std::string>> of_shard_;
   std::map<std::string, std::string> at_address_;
   std::set<std::string> may_still_come_;
-  std::set<std::string> seen_addresses_;  // ever, by this leader
+  std::map<std::string, int64_t> without_shard_since_ms_;  // by address; steady
+  std::set<std::string> seen_addresses_;                   // ever, by this leader
   std::map<std::string, double> costs_;
   int64_t began_ms_ = -1;
   // Of this step.

@@ -28,11 +28,16 @@ constexpr int64_t kCommandSlackMs = 5'000;
 constexpr int kCommandsPerHostMax = 16;
 
 // Of one batch: what is left over goes into the next one.
-constexpr size_t kBatchPublicationsMax = 64;
+constexpr size_t kBatchPublicationsMax = 32;
+constexpr size_t kBatchRecordsMax = 32;
+constexpr size_t kBatchRecordBytesMax = 512U << 10;
 constexpr size_t kBatchBytesMax = 4U << 20;
 
 // (model, host) pairs that a rollout's record tells of.
-constexpr size_t kProgressHostsMax = 2'000;
+constexpr size_t kProgressHostsMax = 1'000;
+constexpr int64_t kProgressEveryMs = 250;
+constexpr int64_t kBatchRetryFirstMs = 250;
+constexpr int64_t kBatchRetryMaxMs = 30'000;
 constexpr size_t kPastRolloutsMax = 20;
 constexpr size_t kRetainedVersionsMax = 3;
 

@@ -1,5 +1,8 @@
 #include "rollout/moves.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <iterator>
 #include <numeric>
@@ -60,6 +63,12 @@ PlacedModel Moves::Next(const std::string& model, const PlacedModel& now, const 
 
 // The model is on its new shards as well.
 PlacedModel Moves::Continue(Move& move, const PlacedModel& now, const PlacementDraft& draft, Wake& wake) {
+  // Counted from when the placement has these weights. (Not those: they were not written yet, or a host has come or
+  // gone.)
+  if (!move.added.empty() && now.weights != Weights(move, now.shards, draft)) {
+    move.since_ms = -1;
+    return {now.shards, Weights(move, now.shards, draft)};
+  }
   if (move.since_ms < 0) move.since_ms = wake.now_ms();
   if (wake.Passed(move.since_ms + options_.move_hold.count())) {
     ++move.step;
@@ -68,8 +77,7 @@ PlacedModel Moves::Continue(Move& move, const PlacedModel& now, const PlacementD
     if (move.added.empty() || move.step >= options_.move_percentages.size()) return {move.target, {}};
     return {now.shards, Weights(move, now.shards, draft)};
   }
-  if (move.added.empty()) return now;
-  return {now.shards, Weights(move, now.shards, draft)};
+  return now;
 }
 
 // Such that of what the leaving shards had, the added ones get the step's part, each by its number of hosts.
@@ -104,6 +112,19 @@ std::vector<uint32_t> Moves::Weights(const Move& move, const std::vector<std::st
   std::vector<uint32_t> weights;
   for (const uint64_t part : parts) weights.push_back(static_cast<uint32_t>(part / std::max<uint64_t>(1, divisor)));
   return weights;
+}
+
+std::string Moves::Describe(const std::string& model, const PlacedModel& now,
+                            const std::vector<std::string>& target) const {
+  const std::vector<std::string> leaving = Difference(now.shards, target);
+  const std::vector<std::string> added = Difference(target, now.shards);
+  const std::string to = fmt::format("{}", fmt::join(added.empty() ? target : added, ", "));
+  const std::string way = leaving.empty() ? fmt::format("comes to {} as well", to)
+                                          : fmt::format("goes from {} to {}", fmt::join(leaving, ", "), to);
+  if (!added.empty()) return fmt::format("{}: not usable there yet", way);
+  const auto move = moves_.find(model);
+  if (now.weights.empty() || move == moves_.end() || move->second.step >= options_.move_percentages.size()) return way;
+  return fmt::format("{}: {} % of its traffic are there", way, options_.move_percentages[move->second.step]);
 }
 
 void Moves::Sweep() {

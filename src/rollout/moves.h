@@ -20,6 +20,9 @@ class Moves {
   PlacedModel Next(const std::string& model, const PlacedModel& now, const std::vector<std::string>& target,
                    const PlacementDraft& draft, Wake& wake);
 
+  // "goes from a to b: 10 % there"
+  std::string Describe(const std::string& model, const PlacedModel& now, const std::vector<std::string>& target) const;
+
   // Forgets what was not asked for since the last call.
   void Sweep();
 

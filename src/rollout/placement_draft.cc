@@ -1,11 +1,17 @@
 #include "rollout/placement_draft.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <utility>
 
 namespace signalbox::rollout {
+namespace {
+
+constexpr size_t kSummaryBytesMax = 1'000;
+
+}  // namespace
 
 PlacementDraft::PlacementDraft(const Placed& placed, const ModelIds& needed, const HostFacts& hosts,
                                const v1::Fleet& fleet, const v1::Drains& drains)
@@ -142,6 +148,34 @@ std::map<std::string, std::set<std::string>> PlacementDraft::AllHosts() const {
     if (!models.empty()) hosts[shard] = Listed(shard, models);
   }
   return hosts;
+}
+
+std::string PlacementDraft::Summary() const {
+  constexpr size_t kPartsMax = 10;
+  std::vector<std::string> parts;
+  for (const auto& [model, entry] : models_) {
+    const PlacedModel* before = placed_.Find(model);
+    if (before == nullptr) {
+      parts.push_back(fmt::format("adds {} on {}", model, fmt::join(entry.shards, ", ")));
+    } else if (*before != entry) {
+      parts.push_back(fmt::format("moves {} to {}", model, fmt::join(entry.shards, ", ")));
+    }
+  }
+  for (const auto& [model, entry] : placed_.models) {
+    if (!models_.contains(model)) parts.push_back(fmt::format("removes {}", model));
+  }
+  const auto hosts = AllHosts();
+  for (const auto& [shard, listed] : hosts) {
+    const auto found = placed_.hosts.find(shard);
+    if (found != placed_.hosts.end() && found->second == listed) continue;
+    parts.push_back(listed.empty() ? fmt::format("shard {}: no host", shard)
+                                   : fmt::format("shard {}: {}", shard, fmt::join(listed, ", ")));
+  }
+  const size_t more = parts.size() > kPartsMax ? parts.size() - kPartsMax : 0;
+  parts.resize(parts.size() - more);
+  std::string text = fmt::format("{}", fmt::join(parts, "; "));
+  if (text.size() > kSummaryBytesMax) text = text.substr(0, kSummaryBytesMax) + "...";
+  return more == 0 ? text : fmt::format("{}; and {} more", text, more);
 }
 
 bool PlacementDraft::Differs() const {

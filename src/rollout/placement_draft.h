@@ -33,6 +33,8 @@ class PlacementDraft {
   // Whether it differs from what it began with.
   bool Differs() const;
   v1::Placement Write() const;
+  // What differs, for people: "adds ranker@2; shard a: without h1:8001".
+  std::string Summary() const;
 
  private:
   std::set<std::string> Listed(const std::string& shard, const ModelIds& models) const;

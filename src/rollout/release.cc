@@ -139,6 +139,7 @@ v1::ActiveRules Release::Rules(const std::string& scope) const {
 
 // Batches have limits. What has no room in this one goes into the next.
 bool Release::HasRoom(const v1::ActiveRules& active) {
+  if (step_.only != nullptr && *step_.only != book_.name) return false;
   const size_t publications = 1 + book_.observed->active.size();
   const size_t bytes = active.ByteSizeLong();
   const bool is_empty = step_.publications_left == kBatchPublicationsMax;

@@ -25,7 +25,8 @@ struct RolloutStep {
   WrittenTimes& times;
   Wake& wake;
   PlacementDraft& draft;
-  size_t publications_left = 0;  // of the batch
+  const std::string* only = nullptr;  // not null: no other namespace may activate anything now
+  size_t publications_left = 0;       // of the batch
   size_t bytes_left = 0;
 };
 

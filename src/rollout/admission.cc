@@ -1,0 +1,106 @@
+#include "rollout/admission.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/status.h"
+#include "rollout/progress.h"
+
+namespace signalbox::rollout {
+
+void Admission::Admit(Work& work, HostFacts& hosts, NamedModelsCache& named, RuleCheck& check, WrittenTimes& times) {
+  work.plan = plan_.Assign(work.room.shards, work.needs, work.fleet, hosts, Current(work, work.needs));
+  for (Book& book : work.books) {
+    if (!book.UnderWay() || book.target == nullptr) continue;
+    const ModelIds& models = named.Of(work.store.fleet.content, book.target->content);
+    if (Check(work, book, models, check)) Place(work, book, models, hosts, times);
+  }
+  work.target = work.plan->assignment;
+  // What finds no place any more stays where it is.
+  for (const auto& [model, need] : work.needs) {
+    if (work.target.contains(model)) continue;
+    if (const PlacedModel* placed = work.placed.Find(model)) work.target[model] = placed->shards;
+  }
+  target_ = work.target;
+}
+
+// Where models are, or are on their way to: a plan is kept as long as it can be.
+assign::Assignment Admission::Current(const Work& work, const Needs& needs) const {
+  assign::Assignment current;
+  for (const auto& [model, need] : needs) {
+    if (const auto target = target_.find(model); target != target_.end()) {
+      current[model] = target->second;
+    } else if (const PlacedModel* placed = work.placed.Find(model)) {
+      current[model] = placed->shards;
+    }
+  }
+  // What an earlier leader has begun to load.
+  for (const Book& book : work.books) {
+    if (!book.UnderWay()) continue;
+    for (const v1::ModelProgress& progress : book.current().models()) {
+      if (!needs.contains(progress.model()) || current.contains(progress.model())) continue;
+      current[progress.model()].assign(progress.shards().begin(), progress.shards().end());
+    }
+  }
+  return current;
+}
+
+bool Admission::Check(Work& work, Book& book, const ModelIds& models, RuleCheck& check) {
+  if (book.state() != v1::Rollout::RECEIVED) return true;
+  if (const std::string circle = DependencyCircle(work.fleet, models); !circle.empty()) {
+    work.keeper.Go(book, v1::Rollout::FAILED, fmt::format("models depend on each other: {}", circle));
+    return false;
+  }
+  if (const absl::Status status = check.Check(book.name, *book.target, work.running, &work.placement); !status.ok()) {
+    work.keeper.Go(book, v1::Rollout::FAILED, std::string(Message(status)));
+    return false;
+  }
+  work.keeper.Go(book, v1::Rollout::CHECKED);
+  return true;
+}
+
+void Admission::Place(Work& work, Book& book, const ModelIds& models, HostFacts& hosts, WrittenTimes& times) {
+  const bool was_admitted = book.state() >= v1::Rollout::ASSIGNED;
+  Needs with;
+  if (!was_admitted) {
+    with = work.needs;
+    AddNeed(with, models, book.name, fmt::format("{} version {} (assigned)", book.name, book.target->version), false);
+  }
+  const Needs& needs = was_admitted ? work.needs : with;
+  const assign::Assignment current = Current(work, needs);
+  const auto plan = was_admitted ? work.plan : plan_.Assign(work.room.shards, needs, work.fleet, hosts, current);
+  const auto unplaced = [&](const assign::Result& result) {
+    return std::find_if(models.begin(), models.end(), [&](const std::string& model) {
+      return !result.assignment.contains(model) && work.placed.Find(model) == nullptr;
+    });
+  };
+  const auto first = unplaced(*plan);
+  if (first == models.end()) {
+    book.has_place = true;
+    if (was_admitted) return;
+    work.plan = plan;
+    work.needs = std::move(with);
+    work.keeper.Go(book, v1::Rollout::ASSIGNED);
+    hosts.ForgetFailures(models);
+    return;
+  }
+  // Hosts may still come. Only what could not even be with all of them fails at once.
+  const auto with_absent = plan_.Assign(work.room.shards_with_absent, needs, work.fleet, hosts, current);
+  if (const auto never = unplaced(*with_absent); never != models.end()) {
+    work.keeper.Go(book, v1::Rollout::FAILED, WhyUnplaced(*never, *with_absent));
+    return;
+  }
+  const std::string wait =
+      fmt::format("{}; waits for a host of {}", WhyUnplaced(*first, *plan), fmt::join(work.room.without_hosts, ", "));
+  if (work.wake.Passed(RolloutDeadline(book, work.options, work.seen.now_unix_ms, times, work.wake))) {
+    work.keeper.Go(book, v1::Rollout::FAILED,
+                   fmt::format("not placed within {} s: {}", work.options.rollout_timeout.count() / 1000, wait));
+  } else {
+    book.current().set_reason(wait);
+  }
+}
+
+}  // namespace signalbox::rollout
