@@ -38,6 +38,7 @@ void BatchWriter::Observe(Work& work) {
   if (!alone_.empty()) alone_.pop_front();
   if (status.ok()) {
     failures_ = 0;
+    told_.clear();
     return;
   }
   ++failures_;
@@ -46,8 +47,10 @@ void BatchWriter::Observe(Work& work) {
   if (absl::IsInvalidArgument(status)) TakeRefusal(status);
   const int64_t pause = std::min(kBatchRetryMaxMs, kBatchRetryFirstMs << std::min(failures_ - 1, 20));
   not_before_ms_ = work.wake.now_ms() + pause;
+  if (told_ == Message(status)) return;
+  told_ = Message(status);
   work.step.log.push_back(
-      fmt::format("what has become of rollouts could not be written, again in {} ms: {}", pause, Message(status)));
+      fmt::format("what has become of rollouts could not be written, and is tried again: {}", told_));
 }
 
 // The store will never take it. Whose fault it is shows when each writes alone; then only that one's rollout fails.

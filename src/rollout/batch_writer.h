@@ -33,6 +33,7 @@ class BatchWriter {
 
   bool under_way_ = false;
   int failures_ = 0;
+  std::string told_;                        // the failure that the log has told of
   int64_t not_before_ms_ = 0;               // steady
   int64_t progress_due_ms_ = 0;             // steady; progress alone is not written more often
   std::map<std::string, int64_t> writing_;  // namespaces of the batch under way, and the version that each rolls out

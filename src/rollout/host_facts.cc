@@ -31,7 +31,10 @@ void HostFacts::Observe(const Observation& observation, const Placed& placed, co
   placement_sequence_ = observation.store->placement.sequence;
   now_unix_ms_ = observation.now_unix_ms;
   now_ms_ = wake.now_ms();
-  if (began_ms_ < 0) began_ms_ = now_ms_;
+  if (began_ms_ < 0) {
+    began_ms_ = now_ms_;
+    follows_another_ = placement_sequence_ > 0;
+  }
 
   of_shard_.clear();
   at_address_.clear();
@@ -273,7 +276,7 @@ ModelFact& HostFacts::Fact(const std::string& host, const std::string& model) {
     fact.left_sequence = routed ? INT64_MAX : placement_sequence_;
     // The leader before may have asked for its unloading. That could still come true after we have loaded and tried it,
     // so not before it cannot any more. What is routed to was never to be unloaded.
-    if (!routed && placement_sequence_ > 0) fact.not_before_ms = began_ms_ + kUnloadTimeoutMs;
+    if (!routed && follows_another_) fact.not_before_ms = began_ms_ + kUnloadTimeoutMs;
   }
   return fact;
 }

@@ -103,6 +103,7 @@ class HostFacts {
   std::set<std::string> seen_addresses_;                   // ever, by this leader
   std::map<std::string, double> costs_;
   int64_t began_ms_ = -1;
+  bool follows_another_ = false;  // there was a leader before, who has written a placement
   // Of this step.
   const Placed* placed_ = nullptr;
   int64_t placement_sequence_ = 0;

@@ -7,6 +7,7 @@
 #include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -69,6 +70,11 @@ class World {
     return topics_[topic].version;
   }
 
+  void Put(const std::string& topic, const std::string& json) {
+    StoredTopic& stored = topics_[topic];
+    stored = {stored.version + 1, ++sequence_, json};
+  }
+
   // --- What hosts do.
   TestHost& AddHost(const std::string& id, const std::string& shard) {
     TestHost& host = hosts_[id];
@@ -102,6 +108,8 @@ class World {
   }
   void JumpClock(int64_t ms) { unix_offset_ms_ += ms; }
   absl::Status write_status;  // of the batches to come
+  std::function<void(const HostCommand&)> before_unload;
+  std::string refused_topic;  // a batch with it is never taken
 
   // One step, and everything that it asks for. Whether it asked for anything.
   bool Turn() {
@@ -120,6 +128,7 @@ class World {
       ++batches;
       batch_status_ = write_status.ok() ? Apply(*last_.batch) : write_status;
     }
+    is_quiet_ = quiet;
     return !quiet;
   }
   // Turns until nothing is asked for any more.
@@ -179,6 +188,36 @@ class World {
     const auto found = hosts_.at(host).index.find(model);
     return found != hosts_.at(host).index.end() && found->second == ModelState::kReady;
   }
+  bool Routes(const std::string& address, const std::string& model) const {
+    const v1::Placement placement = Placement();
+    const auto entry = placement.models().find(model);
+    if (entry == placement.models().end()) return false;
+    for (const std::string& shard : entry->second.shards()) {
+      for (const std::string& host : placement.shards().at(shard).hosts()) {
+        if (host == address) return true;
+      }
+    }
+    return false;
+  }
+  // Names of the models of the rules that run there.
+  std::vector<std::string> ActiveModels(const std::string& name, const std::string& scope) const {
+    const auto topic = topics_.find("active/" + name + (scope.empty() ? "" : "/" + scope));
+    v1::ActiveRules active;
+    if (topic != topics_.end()) {
+      EXPECT_TRUE(ParseJson(topic->second.content, active).ok());
+    }
+    std::vector<std::string> models;
+    for (const v1::Objective& objective : active.rule_set().objectives()) {
+      const auto add = [&](const v1::ModelRef& ref) {
+        models.push_back(ref.version().empty() ? ref.name() : ref.name() + "@" + ref.version());
+      };
+      add(objective.default_model());
+      for (const v1::ModelRef& ref : objective.fallback_models()) add(ref);
+    }
+    return models;
+  }
+  // Nothing is on its way: the last step has seen everything there is.
+  bool IsQuiet() const { return is_quiet_; }
   int64_t sequence() const { return sequence_; }
   int64_t version(const std::string& topic) const {
     const auto found = topics_.find(topic);
@@ -229,6 +268,7 @@ class World {
   absl::Status Apply(const store::Batch& batch) {
     if (!batch.fence.has_value() || batch.fence->created_revision != term_) return absl::AbortedError("fenced");
     for (const store::Publication& publication : batch.publications) {
+      if (publication.topic == refused_topic) return absl::InvalidArgumentError(refused_topic + ": too large");
       EXPECT_TRUE(publication.expected.version.has_value());
       if (version(publication.topic) != *publication.expected.version) return absl::AbortedError(publication.topic);
     }
@@ -321,6 +361,7 @@ class World {
     static const char* const kNames[] = {"load", "dry-run", "unload"};
     const std::string kind = kNames[static_cast<int>(command.kind)];
     commands.push_back(fmt::format("{} {} {}", kind, command.host, command.model));
+    if (command.kind == CommandKind::kUnload && before_unload) before_unload(command);
     CommandResult result{command.kind, command.host, command.instance, command.model, absl::OkStatus(), 0, ""};
     for (const std::string& host : {command.host, std::string("*")}) {
       const auto answer = answers.find(fmt::format("{} {} {}", kind, host, command.model));
@@ -346,6 +387,7 @@ class World {
 
   const ControllerOptions options_;
   std::unique_ptr<Controller> controller_;
+  bool is_quiet_ = false;
   int64_t term_ = 0;
   int64_t now_ms_ = 1'000'000;
   int64_t unix_offset_ms_ = 0;
