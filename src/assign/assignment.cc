@@ -16,10 +16,12 @@
 namespace signalbox::assign {
 namespace {
 
-// Comparisons of a model with a shard, some nanoseconds each. The first strategy has what it needs to look at
-// everything once, whatever this says.
-constexpr int64_t kWorkMax = 6'000'000;
-constexpr int64_t kWorkOfBalanceMax = 1'000'000;
+// Comparisons of a model with a shard, some 40 ns each. The first strategy has what it needs to look at everything
+// once, whatever this says.
+constexpr int64_t kWorkMax = 3'000'000;
+constexpr int64_t kWorkMin = 300'000;
+constexpr int64_t kWorkOfPair = 30;
+constexpr int64_t kWorkOfBalanceMax = 500'000;
 constexpr int kDepthMax = 3;
 // Where shards times models are no more than this, balance too is worth some more tries.
 constexpr int64_t kSmall = 1000;
@@ -42,7 +44,7 @@ std::vector<Strategy> Strategies() {
 struct Score {
   int running = 0;  // placed, and on a shard before that is still there
   int lost = 0;     // placed, and on shards before that are all gone
-  int trouble = 0;
+  int64_t trouble = 0;
   int placed_new = 0;
   std::vector<bool> placed;  // by id
   int moves = 0;
@@ -113,6 +115,8 @@ Layout Find(const Layout& kept, const Strategy& strategy, int64_t& work_left) {
   Layout layout = kept;
   Placing placing(layout, strategy, work_left);
   Repair(layout, placing, kDepthMax);
+  // What was put right may have made room for what could not be.
+  if (layout.Trouble() > 0 && placing.work_left() > 0) Repair(layout, placing, kDepthMax);
   PlaceNew(layout, placing);
   PreferFirstIds(layout, placing);
   ReturnHome(layout, placing);
@@ -124,9 +128,9 @@ Layout Find(const Layout& kept, const Strategy& strategy, int64_t& work_left) {
 // Nothing that another strategy could do better, but for the balance.
 bool IsPerfect(const Layout& layout, const Layout& kept) {
   const Problem& problem = layout.problem();
-  int missing = 0;
+  int64_t missing = 0;
   for (int m = 0; m < problem.model_count(); ++m) {
-    if (layout.ShardsOf(m).empty()) return false;
+    if (layout.ShardsOf(m).empty() && problem.model(m).impossible.empty()) return false;
     if (problem.model(m).placed_before) missing += std::max(0, kept.Missing(m));
   }
   return layout.moves() <= missing && layout.Trouble() == 0;
@@ -137,14 +141,17 @@ bool IsPerfect(const Layout& layout, const Layout& kept) {
 Result Assign(std::vector<Shard> shards, std::vector<Model> models, const Assignment& current, const Options& options) {
   const Problem problem(std::move(shards), std::move(models), current, options);
   Layout kept(problem);
-  Keep(kept);
+  Keep(kept, false);
+  Layout kept_otherwise(problem);
+  Keep(kept_otherwise, true);
 
-  const bool small = static_cast<int64_t>(problem.shard_count()) * problem.model_count() <= kSmall;
-  int64_t work_left = kWorkMax;
+  const int64_t pairs = static_cast<int64_t>(problem.shard_count()) * problem.model_count();
+  const bool small = pairs <= kSmall;
+  int64_t work_left = std::min(kWorkMax, kWorkMin + kWorkOfPair * pairs);
   std::optional<Layout> best;
   Score best_score;
   for (const Strategy& strategy : Strategies()) {
-    Layout layout = Find(kept, strategy, work_left);
+    Layout layout = Find(strategy.seed % 3 == 1 ? kept_otherwise : kept, strategy, work_left);
     Score score = ScoreOf(layout);
     if (!best || score.BetterThan(best_score)) {
       best = std::move(layout);

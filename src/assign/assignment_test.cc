@@ -328,7 +328,7 @@ TEST(BadInput, ReplicasWithoutEnd) {
   const Result result = Assign(
       {MakeShard("a")}, {MakeModel("m", 1, 1, std::numeric_limits<uint32_t>::max()), MakeModel("n", 1, 1, 0)}, {});
   EXPECT_THAT(result.assignment, ElementsAre(Pair("n", ElementsAre("a"))));
-  EXPECT_THAT(ReasonOn(result, "m", ""), HasSubstr("needs 4294967295 shards, 1 of 1 may have it"));
+  EXPECT_THAT(ReasonOn(result, "m", ""), HasSubstr("needs 1000000 shards, 1 of 1 may have it"));
 }
 
 }  // namespace

@@ -17,11 +17,7 @@ bool IsFree(const Layout& layout, const Bundle& bundle, int s) {
 
 std::vector<Bundle> FreeOn(const Layout& layout, int s) {
   std::vector<Bundle> found;
-  std::vector<int> models = layout.ModelsOn(s);
-  std::sort(models.begin(), models.end());
-  for (const int m : models) {
-    Bundle slice = layout.Slice(m, s);
-    if (slice.size() > 1 && std::find(found.begin(), found.end(), slice) != found.end()) continue;
+  for (Bundle& slice : layout.SlicesOn(s)) {
     if (IsFree(layout, slice, s)) found.push_back(std::move(slice));
   }
   return found;

@@ -166,7 +166,7 @@ std::string Explainer::Whole(int m) const {
   int with_room = 0;
   std::set<int> zones;
   for (int s = 0; s < problem_.shard_count(); ++s) {
-    if (layout_.On(m, s) || !Obstacle(m, s).empty()) continue;
+    if (layout_.On(m, s) || !layout_.Fits({m}, s)) continue;
     ++with_room;
     zones.insert(problem_.shard(s).zone);
   }
@@ -233,7 +233,8 @@ std::string Explainer::Summary(int m, const Explanation& explanation, const Assi
   }
   if (const auto before = current.find(model.model->id); before != current.end()) {
     std::vector<std::string> left;
-    for (const std::string& name : before->second) {
+    const std::set<std::string> names(before->second.begin(), before->second.end());
+    for (const std::string& name : names) {
       if (std::binary_search(explanation.shards.begin(), explanation.shards.end(), name)) continue;
       const int s = problem_.FindShard(name);
       std::string why = s < 0 ? "is not there any more" : Obstacle(m, s);

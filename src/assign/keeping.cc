@@ -28,7 +28,7 @@ void KeepBest(Layout& layout, int m) {
 }
 
 // Where an exclusive model has company, it goes or the company does: whichever is fewer replicas.
-void PartExclusive(Layout& layout, int s) {
+void PartExclusive(Layout& layout, int s, bool exclusive_stays) {
   const Problem& problem = layout.problem();
   const auto conflicts = [&](int m) {
     Bundle others;
@@ -50,20 +50,20 @@ void PartExclusive(Layout& layout, int s) {
       }
     }
     if (worst < 0) return;
+    const bool is_exclusive = problem.model(worst).model->exclusive;
+    if (exclusive_stays && is_exclusive) {
+      std::sort(company.begin(), company.end());
+      for (const int m : company) layout.Take(m, s);
+      continue;
+    }
     // Two that cannot be together: the one that is not exclusive stays, it may get other neighbours.
-    if (company.size() == 1 && !problem.model(worst).model->exclusive) worst = company[0];
+    if (company.size() == 1 && !is_exclusive && !exclusive_stays) worst = company[0];
     layout.Take(worst, s);
   }
 }
 
 void LeaveDraining(Layout& layout, Placing& placing, int s, int depth) {
-  std::vector<int> models = layout.ModelsOn(s);
-  std::sort(models.begin(), models.end());
-  std::vector<Bundle> slices;
-  for (const int m : models) {
-    Bundle slice = layout.Slice(m, s);
-    if (std::find(slices.begin(), slices.end(), slice) == slices.end()) slices.push_back(std::move(slice));
-  }
+  std::vector<Bundle> slices = layout.SlicesOn(s);
   placing.Sort(slices);
   for (const Bundle& slice : slices) {
     const size_t mark = layout.Mark();
@@ -84,22 +84,52 @@ void LeaveDraining(Layout& layout, Placing& placing, int s, int depth) {
   }
 }
 
+// Of what is on too full a shard and elsewhere too, takes away here what brings it within what it has, if all who are
+// there are better off for it.
+void Shed(Layout& layout, int s) {
+  const Problem& problem = layout.problem();
+  std::vector<int> models = layout.ModelsOn(s);
+  std::sort(models.begin(), models.end(),
+            [&](int a, int b) { return std::tuple(-SizeOf(problem, {a}), a) < std::tuple(-SizeOf(problem, {b}), b); });
+  const size_t start = layout.Mark();
+  const int trouble = layout.TroubleOn(s);
+  int taken = 0;
+  const auto may_go = [&](int m) {
+    const std::vector<int>& dependents = problem.model(m).dependents;
+    return problem.model(m).placed_before && layout.ShardsOf(m).size() > 1 &&
+           std::none_of(dependents.begin(), dependents.end(), [&](int d) { return layout.On(d, s); });
+  };
+  // One that is enough by itself, the smallest such; else the largest first.
+  for (auto m = models.rbegin(); m != models.rend() && layout.Overfull(s); ++m) {
+    if (!may_go(*m)) continue;
+    const size_t mark = layout.Mark();
+    layout.Take(*m, s);
+    ++taken;
+    if (!layout.Overfull(s)) break;
+    layout.Rollback(mark);
+    --taken;
+  }
+  for (const int m : models) {
+    if (!layout.Overfull(s)) break;
+    if (!may_go(m)) continue;
+    layout.Take(m, s);
+    ++taken;
+  }
+  if (layout.TroubleOn(s) + taken >= trouble) layout.Rollback(start);
+}
+
 // Takes away the fewest that bring the shard within what it has: one that is just enough, else the largest first.
 void LeaveOverfull(Layout& layout, Placing& placing, int s, int depth) {
   const Problem& problem = layout.problem();
   std::vector<Bundle> stuck;
   while (layout.Overfull(s)) {
-    std::vector<int> models = layout.ModelsOn(s);
-    std::sort(models.begin(), models.end());
     struct Choice {
       bool is_enough;
       double size;
       Bundle slice;
     };
     std::vector<Choice> choices;
-    for (const int m : models) {
-      Bundle slice = layout.Slice(m, s);
-      if (slice[0] != m && std::find(models.begin(), models.end(), slice[0]) != models.end()) continue;
+    for (Bundle& slice : layout.SlicesOn(s)) {
       if (std::find(stuck.begin(), stuck.end(), slice) != stuck.end()) continue;
       const bool is_enough = layout.HasRoom(-MemoryOf(problem, slice), -LoadOf(problem, slice), s);
       // What weighs nothing of what there is too much of would move for nothing.
@@ -123,8 +153,9 @@ void LeaveOverfull(Layout& layout, Placing& placing, int s, int depth) {
       layout.Rollback(mark);
       stuck.push_back(choice.slice);
     }
-    if (!moved) return;
+    if (!moved) break;
   }
+  if (layout.Overfull(s)) Shed(layout, s);
 }
 
 // A model that stayed without what it requires follows it.
@@ -146,14 +177,14 @@ void FollowRequired(Layout& layout, Placing& placing, int depth) {
 
 }  // namespace
 
-void Keep(Layout& layout) {
+void Keep(Layout& layout, bool exclusive_stays) {
   const Problem& problem = layout.problem();
   for (int m = 0; m < problem.model_count(); ++m) {
     for (const int s : problem.model(m).homes) layout.Put(m, s);
   }
   const std::vector<int>& order = problem.required_first();
   for (auto m = order.rbegin(); m != order.rend(); ++m) KeepBest(layout, *m);
-  for (int s = 0; s < problem.shard_count(); ++s) PartExclusive(layout, s);
+  for (int s = 0; s < problem.shard_count(); ++s) PartExclusive(layout, s, exclusive_stays);
 }
 
 void Repair(Layout& layout, Placing& placing, int depth) {

@@ -7,7 +7,8 @@ namespace signalbox::assign {
 
 // Puts the replicas of models that were placed before where they were: all that the conditions of kind allow, however
 // full the shards are then.
-void Keep(Layout& layout);
+// Of an exclusive model and its company one has to go: the fewer, or if so asked the company.
+void Keep(Layout& layout, bool exclusive_stays);
 
 // Finds places for those that lost theirs, and takes replicas away from shards that are draining or overfull. What can
 // go nowhere else stays.

@@ -1,13 +1,15 @@
 #include "assign/layout.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace signalbox::assign {
 
 Layout::Layout(const Problem& problem)
     : problem_(&problem),
       on_(static_cast<size_t>(problem.shard_count())),
-      shards_of_(static_cast<size_t>(problem.model_count())) {}
+      shards_of_(static_cast<size_t>(problem.model_count())),
+      marks_(static_cast<size_t>(problem.model_count()), 0) {}
 
 bool Layout::On(int m, int s) const {
   const std::vector<int>& shards = ShardsOf(m);
@@ -102,10 +104,12 @@ bool Layout::MayBeOn(int m, int s) const {
 bool Layout::FitsKind(const Bundle& bundle, int s) const {
   const ShardFacts& shard = problem_->shard(s);
   if (shard.shard->draining || shard.capacity == 0) return false;
+  ++newest_mark_;
+  for (const int m : bundle) marks_[static_cast<size_t>(m)] = newest_mark_;
   for (const int m : bundle) {
     if (!problem_->RightKind(m, s) || On(m, s) || !ZoneIsFree(m, s)) return false;
     for (const int required : problem_->model(m).required) {
-      if (!On(required, s) && std::find(bundle.begin(), bundle.end(), required) == bundle.end()) return false;
+      if (marks_[static_cast<size_t>(required)] != newest_mark_ && !On(required, s)) return false;
     }
   }
   return true;
@@ -119,11 +123,11 @@ bool Layout::HasRoom(Sum memory, Sum load, int s) const {
 
 bool Layout::Fits(const Bundle& bundle, int s) const {
   if (!HasRoom(MemoryOf(*problem_, bundle), LoadOf(*problem_, bundle), s) || !FitsKind(bundle, s)) return false;
-  for (size_t i = 0; i < bundle.size(); ++i) {
-    if (!MayBeOn(bundle[i], s)) return false;
-    for (size_t j = 0; j < i; ++j) {
-      if (!problem_->MayShare(bundle[i], bundle[j])) return false;
-    }
+  for (const int m : bundle) {
+    if (!MayBeOn(m, s)) return false;
+    if (bundle.size() == 1 || !problem_->model(m).model->exclusive) continue;
+    const auto may_share = [&](int other) { return other == m || problem_->MayShare(m, other); };
+    if (!std::all_of(bundle.begin(), bundle.end(), may_share)) return false;
   }
   return true;
 }
@@ -131,11 +135,27 @@ bool Layout::Fits(const Bundle& bundle, int s) const {
 Bundle Layout::Slice(int m, int s) const {
   const std::vector<int>& component = problem_->components()[static_cast<size_t>(problem_->model(m).component)];
   if (component.size() == 1) return {m};
+  const auto rank = [&](int a, int b) { return problem_->model(a).rank < problem_->model(b).rank; };
   Bundle slice;
-  for (const int member : component) {
-    if (On(member, s)) slice.push_back(member);
+  for (const int member : ModelsOn(s)) {
+    if (problem_->model(member).component == problem_->model(m).component) slice.push_back(member);
   }
+  std::sort(slice.begin(), slice.end(), rank);
   return slice;
+}
+
+std::vector<Bundle> Layout::SlicesOn(int s) const {
+  std::vector<int> models = ModelsOn(s);
+  const auto key = [&](int m) { return std::pair(problem_->model(m).component, problem_->model(m).rank); };
+  std::sort(models.begin(), models.end(), [&](int a, int b) { return key(a) < key(b); });
+  std::vector<Bundle> slices;
+  int component = -1;
+  for (const int m : models) {
+    if (problem_->model(m).component != component) slices.emplace_back();
+    component = problem_->model(m).component;
+    slices.back().push_back(m);
+  }
+  return slices;
 }
 
 bool Layout::LacksRequired(int m, int s) const {
@@ -150,8 +170,8 @@ int Layout::TroubleOn(int s) const {
   return trouble;
 }
 
-int Layout::Trouble() const {
-  int trouble = 0;
+int64_t Layout::Trouble() const {
+  int64_t trouble = 0;
   for (int s = 0; s < problem_->shard_count(); ++s) trouble += TroubleOn(s);
   for (int m = 0; m < problem_->model_count(); ++m) {
     if (!ShardsOf(m).empty()) trouble += std::max(0, Missing(m));

@@ -45,11 +45,13 @@ class Layout {
   bool HasRoom(Sum memory, Sum load, int s) const;
   // All models of the component of `m` on the shard: what has to go together.
   Bundle Slice(int m, int s) const;
+  // All on the shard, in such slices.
+  std::vector<Bundle> SlicesOn(int s) const;
 
   // Replicas on shards where they were not, of models that were placed before.
   int moves() const { return moves_; }
   // Replicas of placed models that are where they should not stay, without what they require, or not there at all.
-  int Trouble() const;
+  int64_t Trouble() const;
   int TroubleOn(int s) const;
   bool LacksRequired(int m, int s) const;
   int Missing(int m) const { return problem_->model(m).replicas - static_cast<int>(ShardsOf(m).size()); }
@@ -73,6 +75,8 @@ class Layout {
   std::vector<std::vector<int>> shards_of_;
   std::vector<Change> journal_;
   int moves_ = 0;
+  mutable std::vector<uint64_t> marks_;  // by model: of the bundle that is looked at if it is the newest
+  mutable uint64_t newest_mark_ = 0;
 };
 
 Sum MemoryOf(const Problem& problem, const Bundle& bundle);

@@ -122,7 +122,7 @@ bool Placing::Better(const Bundle& bundle, int s, int than) const {
 
 int Placing::BestTarget(const Bundle& bundle) {
   int best = -1;
-  work_left_ -= problem_.shard_count();
+  work_left_ -= problem_.shard_count() * static_cast<int64_t>(bundle.size());
   for (int s = 0; s < problem_.shard_count(); ++s) {
     if (layout_.Fits(bundle, s) && (best < 0 || Better(bundle, s, best))) best = s;
   }
@@ -168,25 +168,20 @@ void Placing::FindWays(const Bundle& bundle, int s, bool pairs, std::vector<Way>
     way.moves += slice.moves;
     way.waste += slice.size;
   };
-  std::vector<int> seen;  // components, of those with several models
-  for (const int resident : layout_.ModelsOn(s)) {
-    const int its = problem_.model(resident).component;
-    const bool conflicts =
-        std::any_of(bundle.begin(), bundle.end(), [&](int m) { return !problem_.MayShare(m, resident); });
-    if (its == component) {
-      if (conflicts) return;
+  for (Bundle& its : layout_.SlicesOn(s)) {
+    if (problem_.model(its[0]).component == component) {
+      const auto conflicts = [&](int resident) {
+        return std::any_of(bundle.begin(), bundle.end(), [&](int m) { return !problem_.MayShare(m, resident); });
+      };
+      if (std::any_of(its.begin(), its.end(), conflicts)) return;
       continue;
     }
-    if (problem_.components()[static_cast<size_t>(its)].size() > 1) {
-      if (std::find(seen.begin(), seen.end(), its) != seen.end()) continue;
-      seen.push_back(its);
-    }
-    Slice slice{.bundle = layout_.Slice(resident, s), .memory = 0, .load = 0, .moves = 0, .size = 0};
+    Slice slice{.bundle = std::move(its), .memory = 0, .load = 0, .moves = 0, .size = 0};
     slice.memory = MemoryOf(problem_, slice.bundle);
     slice.load = LoadOf(problem_, slice.bundle);
     slice.size = static_cast<double>(slice.memory) / static_cast<double>(std::max<uint64_t>(shard.memory, 1)) +
                  static_cast<double>(slice.load) / static_cast<double>(std::max<int64_t>(shard.load_limit, 1));
-    bool must_go = conflicts;
+    bool must_go = false;
     for (const int m : slice.bundle) {
       if (problem_.IsHome(m, s)) ++slice.moves;
       must_go = must_go || std::any_of(bundle.begin(), bundle.end(), [&](int b) { return !problem_.MayShare(b, m); });
@@ -200,7 +195,9 @@ void Placing::FindWays(const Bundle& bundle, int s, bool pairs, std::vector<Way>
       slices.push_back(std::move(slice));
     }
   }
-  work_left_ -= static_cast<int64_t>(slices.size()) + 1;
+  // Slices are collected and sorted, which costs as much as some comparisons.
+  constexpr int64_t kWorkOfSlice = 4;
+  work_left_ -= kWorkOfSlice * static_cast<int64_t>(slices.size()) + 1;
   const auto enough = [&](Sum more_memory, Sum more_load) {
     return layout_.HasRoom(memory - forced_memory - more_memory, load - forced_load - more_load, s);
   };
@@ -259,6 +256,10 @@ bool Placing::Take(const Bundle& bundle, const Way& way, int depth) {
     } else if (depth > 1) {
       placed = MakeRoom(victim, depth - 1);
     }
+    if (!placed && others_may_shed_) {
+      placed = std::none_of(victim.begin(), victim.end(),
+                            [&](int m) { return layout_.ShardsOf(m).empty() || !problem_.model(m).placed_before; });
+    }
     if (!placed) {
       layout_.Rollback(mark);
       return false;
@@ -311,7 +312,7 @@ bool Placing::PlaceTogether(const std::vector<int>& component, int depth) {
 // Takes what the model requires to a shard where there is room for all.
 bool Placing::PlaceWithSlice(int m, int depth) {
   const std::vector<int>& required = problem_.model(m).required;
-  if (required.empty()) return false;
+  if (required.empty() || work_left_ <= 0) return false;
   std::vector<int> shards = layout_.ShardsOf(required[0]);
   std::sort(shards.begin(), shards.end());
   for (const int s : shards) {
@@ -340,6 +341,11 @@ void Placing::PlaceComponent(const std::vector<int>& component, int depth) {
     const size_t mark = layout_.Mark();
     bool placed = true;
     while (placed && layout_.Missing(m) > 0) placed = Place({m}, depth) || PlaceWithSlice(m, depth);
+    if (!placed && some_will_do && layout_.ShardsOf(m).empty()) {
+      others_may_shed_ = true;
+      Place({m}, 1);
+      others_may_shed_ = false;
+    }
     if (!placed && !some_will_do) layout_.Rollback(mark);
   }
 }

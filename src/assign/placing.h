@@ -59,6 +59,8 @@ class Placing {
 
   Layout& layout_;
   const Problem& problem_;
+  // For a model that lost all its shards: others that have several may do with one less.
+  bool others_may_shed_ = false;
   Strategy strategy_;
   int64_t work_left_;
 };

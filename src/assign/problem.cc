@@ -16,6 +16,8 @@ constexpr double kUnitsPerCore = 1e9;
 constexpr double kCoresMax = 1e9;  // more counts as this much; leaves room for sums in 64 bits where they are shown
 // An exclusive model shares its shards with what it needs and what needs it; in larger nets with the nearest of these.
 constexpr size_t kRelatedMax = 256;
+// More count as this many. A shard holds one at most, so that these are never placed anyway.
+constexpr uint32_t kReplicasMax = 1'000'000;
 
 int64_t UnitsOf(double cores) {
   if (!(cores > 0)) return 0;  // NaN too
@@ -135,8 +137,7 @@ void Problem::ReadModels(const Assignment& current) {
     const Model& model = given_models_[m];
     ModelFacts& facts = models_[m];
     facts.memory = model.memory_bytes;
-    // More replicas than shards can never be placed; how many more does not matter.
-    facts.replicas = static_cast<int>(std::clamp<size_t>(model.replicas, 1, shards_.size() + 1));
+    facts.replicas = static_cast<int>(std::clamp<uint32_t>(model.replicas, 1, kReplicasMax));
     if (!model.pinned_shards.empty()) facts.replicas = static_cast<int>(model.pinned_shards.size());
     const auto before = current.find(model.id);
     facts.placed_before = before != current.end() && !before->second.empty();
@@ -214,6 +215,9 @@ void Problem::OrderByRequired() {
 }
 
 void Problem::TieComponents() {
+  for (size_t i = 0; i < required_first_.size(); ++i) {
+    models_[static_cast<size_t>(required_first_[i])].rank = static_cast<int>(i);
+  }
   std::vector<bool> seen(models_.size(), false);
   int components = 0;
   std::vector<int> waiting;
@@ -366,35 +370,44 @@ void Problem::FindHomes(const Assignment& current) {
   }
 }
 
+// Shards that are of the right kind for the model and for all that it requires, and their zones.
 void Problem::FindImpossible() {
-  std::vector<int> shards_of_kind(kinds_.size(), 0);
-  std::vector<int> zones_of_kind(kinds_.size(), 0);
-  for (size_t kind = 0; kind < kinds_.size(); ++kind) {
-    std::vector<int> zones;
-    for (int s = 0; s < shard_count(); ++s) {
-      if (kinds_[kind][static_cast<size_t>(s)] == static_cast<uint8_t>(Kind::kRight)) zones.push_back(shard(s).zone);
+  std::vector<std::vector<uint8_t>> also_of_required(models_.size());  // only of models that require others
+  const auto right_for = [&](int m, int s) {
+    const std::vector<uint8_t>& narrowed = also_of_required[static_cast<size_t>(m)];
+    return narrowed.empty() ? RightKind(m, s) : narrowed[static_cast<size_t>(s)] != 0;
+  };
+  for (const int m : required_first_) {
+    ModelFacts& facts = models_[static_cast<size_t>(m)];
+    if (!facts.required.empty() && !facts.placed_before) {
+      std::vector<uint8_t> narrowed;
+      for (int s = 0; s < shard_count(); ++s) {
+        const auto right = [&](int required) { return right_for(required, s); };
+        narrowed.push_back(RightKind(m, s) && std::all_of(facts.required.begin(), facts.required.end(), right) ? 1 : 0);
+      }
+      also_of_required[static_cast<size_t>(m)] = std::move(narrowed);
     }
-    shards_of_kind[kind] = static_cast<int>(zones.size());
-    SortAndUnify(zones);
-    zones_of_kind[kind] = static_cast<int>(zones.size());
-  }
-  for (ModelFacts& facts : models_) {
-    // What was placed keeps what it can have of its replicas.
-    const int least = facts.placed_before ? 1 : facts.replicas;
     if (!facts.placed_before && !facts.flaw.empty()) facts.impossible = facts.flaw;
     if (!facts.impossible.empty()) continue;
-    const uint32_t wanted = facts.replicas > shard_count() && facts.model->pinned_shards.empty()
-                                ? std::max(facts.model->replicas, static_cast<uint32_t>(facts.replicas))
-                                : static_cast<uint32_t>(facts.replicas);
-    const int shards = shards_of_kind[static_cast<size_t>(facts.kind)];
-    const int zones = zones_of_kind[static_cast<size_t>(facts.kind)];
+    // What was placed keeps what it can have of its replicas.
+    const int least = facts.placed_before ? 1 : facts.replicas;
+    int shards = 0;
+    std::vector<int> zones;
+    for (int s = 0; s < shard_count(); ++s) {
+      if (!right_for(m, s)) continue;
+      ++shards;
+      if (facts.model->spread_zones) zones.push_back(shard(s).zone);
+    }
+    SortAndUnify(zones);
+    const char* const also = facts.required.empty() ? "" : " with what it requires";
     if (shards_.empty()) {
       facts.impossible = "there are no shards";
     } else if (shards < least) {
-      facts.impossible = fmt::format("needs {} {}, {} of {} may have it", wanted, wanted == 1 ? "shard" : "shards",
-                                     shards, shards_.size());
-    } else if (facts.model->spread_zones && zones < least) {
-      facts.impossible = fmt::format("spread over {} zones, there {} {}", wanted, zones == 1 ? "is" : "are", zones);
+      facts.impossible = fmt::format("needs {} {}, {} of {} may have it{}", facts.replicas,
+                                     facts.replicas == 1 ? "shard" : "shards", shards, shards_.size(), also);
+    } else if (facts.model->spread_zones && static_cast<int>(zones.size()) < least) {
+      facts.impossible = fmt::format("spread over {} zones, there {} {}{}", facts.replicas,
+                                     zones.size() == 1 ? "is" : "are", zones.size(), also);
     }
   }
   // What requires it cannot be placed either, in any number of steps.

@@ -38,6 +38,7 @@ struct ModelFacts {
   std::vector<int> wanted;      // shards that it must be on, since what requires it is pinned there; sorted
   std::vector<int> related;     // of an exclusive one: models that it may share a shard with, sorted
   std::vector<int> homes;       // shards where it was that are there and of the right kind, sorted
+  int rank = 0;                 // in required_first()
   int component = 0;            // models tied by `required`, directly or not, have the same
   int kind = 0;
   bool placed_before = false;
