@@ -11,8 +11,12 @@
 #include <thread>
 #include <utility>
 
+#include "base/canonical_json.h"
 #include "base/printable.h"
 #include "base/status.h"
+#include "control/host_records.h"
+#include "fleet/host_registry.h"
+#include "signalbox/v1/fleet.pb.h"
 
 namespace signalbox::control {
 namespace {
@@ -23,19 +27,26 @@ using std::chrono::milliseconds;
 constexpr milliseconds kWatchWait{1000};
 // While a release is under way: subscribers of its scopes may come, for whom there is no snapshot yet.
 constexpr milliseconds kScopesWait{100};
+// What an outage of all control planes may take without a host being forgotten.
+constexpr milliseconds kHostRecordKept = std::chrono::minutes(30);
 constexpr milliseconds kStoreRetryFirst{100};
 constexpr milliseconds kStoreRetryMax{2000};
 
 class ControlPlaneImpl : public ControlPlane {
  public:
   ControlPlaneImpl(std::unique_ptr<store::Store> store, ControlOptions options)
-      : options_(std::move(options)), store_(std::move(store)), composition_(*store_) {}
+      : options_(std::move(options)),
+        store_(std::move(store)),
+        composition_(*store_),
+        host_records_(*store_, kHostRecordKept),
+        registry_(host_records_, {}) {}
   ~ControlPlaneImpl() override { Stop(); }
 
   absl::Status Begin() {
     // Listens first: a process that cannot must not have published anything. Subscribers wait for the first snapshot.
     DistributionOptions distribution = options_.distribution;
     distribution.on_report = [this] { SubscriberChanged(); };
+    distribution.services.push_back(&registry_);
     ASSIGN_OR_RETURN(distribution_, Distribution::Start(std::move(distribution)));
     if (!options_.placement.file.empty()) {
       ASSIGN_OR_RETURN(file_, FilePublisher::Start(*store_, PlacementFile(), options_.placement));
@@ -43,6 +54,7 @@ class ControlPlaneImpl : public ControlPlane {
       ASSIGN_OR_RETURN(file_, FilePublisher::Start(*store_, FleetFile(), options_.fleet));
     }
     RETURN_IF_ERROR(composition_.Advance());
+    RETURN_IF_ERROR(OfferShards());
     ASSIGN_OR_RETURN(watch_, store_->WatchChanges(composition_.sequence()));
     Announce();
     {
@@ -115,9 +127,26 @@ class ControlPlaneImpl : public ControlPlane {
           change.rollback_of == 0 ? "" : fmt::format(" (rollback to version {})", change.rollback_of), change.sequence);
     }
     leader_->StoreChanged();
+    const bool fleet_changed = std::any_of(changes.begin(), changes.end(), [](const store::VersionInfo& change) {
+      return change.topic == store::kFleetTopic;
+    });
+    if (fleet_changed) RETURN_IF_ERROR(OfferShards());
     RETURN_IF_ERROR(composition_.Advance());
     behind_ = false;
     Announce();
+    return absl::OkStatus();
+  }
+
+  // Which shards hosts may join. A fleet that cannot be read changes nothing.
+  absl::Status OfferShards() {
+    absl::StatusOr<store::Version> stored = store_->Get(store::kFleetTopic, std::nullopt);
+    if (absl::IsNotFound(stored.status()) || absl::IsDataLoss(stored.status())) return absl::OkStatus();
+    RETURN_IF_ERROR(stored.status());
+    v1::Fleet fleet;
+    if (!ParseJson(stored->content, fleet).ok()) return absl::OkStatus();
+    std::set<std::string> shards;
+    for (const auto& [name, shard] : fleet.shards()) shards.insert(name);
+    registry_.SetShards(std::move(shards));
     return absl::OkStatus();
   }
 
@@ -207,6 +236,8 @@ class ControlPlaneImpl : public ControlPlane {
   std::set<std::vector<std::string>> served_;  // of the thread: the scopes for which snapshots are out
   std::vector<std::string> warned_;  // of the thread: the composition's warnings that were logged
   std::unique_ptr<store::Watch> watch_;
+  HostRecords host_records_;
+  fleet::HostRegistry registry_;  // the Distribution's server calls it
   std::unique_ptr<Distribution> distribution_;
   std::unique_ptr<FilePublisher> file_;
   std::unique_ptr<Leader> leader_;  // set under mutex_, and not changed after

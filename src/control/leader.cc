@@ -13,6 +13,7 @@
 #include "base/status.h"
 #include "base/unix_time.h"
 #include "control/data_plane_book.h"
+#include "control/host_records.h"
 #include "control/leadership.h"
 #include "control/placement_explanation.h"
 #include "control/store_view.h"
@@ -25,7 +26,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-constexpr std::string_view kHostRecords = "host/";
 // The longest that a change at a host or a data plane may wait: their signals only make it sooner.
 constexpr milliseconds kPauseMax{1000};
 constexpr milliseconds kPauseAfterError{500};

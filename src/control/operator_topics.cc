@@ -9,6 +9,7 @@
 
 #include "base/canonical_json.h"
 #include "base/status.h"
+#include "control/host_records.h"
 #include "control/publish_attempts.h"
 #include "signalbox/v1/registration.pb.h"
 
@@ -16,7 +17,6 @@ namespace signalbox::control {
 namespace {
 
 constexpr std::string_view kRolloutRecords = "rollout/";
-constexpr std::string_view kHostRecords = "host/";
 
 template <typename Content>
 struct Newest {
