@@ -23,7 +23,7 @@ struct KnownHost {
   std::string shard;
   uint64_t memory_bytes = 0;  // 0: as the shard says
   double cores = 0;
-  std::string instance = "";  // that it registered with; empty: it stands in the fleet's declaration
+  std::string instance = {};  // that it registered with; empty: it stands in the fleet's declaration
   friend bool operator==(const KnownHost&, const KnownHost&) = default;
 };
 

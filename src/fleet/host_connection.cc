@@ -20,7 +20,7 @@ constexpr int kKeepaliveTimeoutMs = 3'000;
 // More is no name.
 constexpr size_t kInstanceBytesMax = 128;
 
-std::string_view View(grpc::string_ref text) { return {text.data(), text.size()}; }
+std::string_view View(const grpc::string_ref& text) { return {text.data(), text.size()}; }
 
 std::string_view Find(const std::multimap<grpc::string_ref, grpc::string_ref>& metadata, std::string_view name) {
   const auto found = metadata.find(grpc::string_ref(name.data(), name.size()));

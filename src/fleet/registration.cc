@@ -147,7 +147,7 @@ class GrpcRegistration : public Registration {
       call_ = &context;
       status_.control = controls_[at];
     }
-    const grpc::Status status = stubs_[at]->Register(&context, host, &lease);
+    grpc::Status status = stubs_[at]->Register(&context, host, &lease);
     std::lock_guard lock(mutex_);
     call_ = nullptr;
     return status;

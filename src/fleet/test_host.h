@@ -21,7 +21,7 @@ namespace signalbox::fleet {
 
 struct TestModel {
   std::string state = "READY";
-  std::string reason = "";
+  std::string reason = {};
   std::string sample_request =
       R"({"inputs":[{"name":"x","datatype":"FP32","shape":[1],"contents":{"fp32_contents":[1]}}]})";
   std::string datatype = "FP32";  // of the output "y", as the metadata has it

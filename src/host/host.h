@@ -24,7 +24,7 @@ struct HostOptions {
   // What the files of all loaded models may have together; a load beyond it is refused. 0: no limit.
   uint64_t memory_bytes = 0;
   // Stated to who manages the host, in the header `sb-host-instance`. Empty: a random one.
-  std::string instance = "";
+  std::string instance = {};
 };
 
 struct LoadResult {
