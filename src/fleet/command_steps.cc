@@ -110,7 +110,7 @@ void CommandSteps::AskForIndex(std::function<void(const HostIndex&)> next) {
   const uint64_t number = host_.NextIndexNumber();
   host_.connection().Call<inference::RepositoryIndexRequest, inference::RepositoryIndexResponse>(
       &Stub::PrepareAsyncRepositoryIndex, {}, short_timeout(),
-      [this, number, next = std::move(next)](HostAnswer<inference::RepositoryIndexResponse> answer) {
+      [this, number, next = std::move(next)](const HostAnswer<inference::RepositoryIndexResponse>& answer) {
         if (!answer.status.ok()) return FailOfCall("RepositoryIndex", answer.status);
         absl::StatusOr<HostIndex> index = host_.TakeIndex(number, answer);
         if (!index.ok()) return Fail(index.status().code(), Message(index.status()));
@@ -122,7 +122,7 @@ void CommandSteps::AskForExtensions(std::function<void(bool)> next) {
   if (!MayGoOn()) return;
   host_.connection().Call<inference::ServerMetadataRequest, inference::ServerMetadataResponse>(
       &Stub::PrepareAsyncServerMetadata, {}, short_timeout(),
-      [this, next = std::move(next)](HostAnswer<inference::ServerMetadataResponse> answer) {
+      [this, next = std::move(next)](const HostAnswer<inference::ServerMetadataResponse>& answer) {
         const bool unknown = answer.status.error_code() == grpc::StatusCode::UNIMPLEMENTED;
         if (!answer.status.ok() && !unknown) return FailOfCall("ServerMetadata", answer.status);
         const auto& extensions = answer.response.extensions();

@@ -75,7 +75,7 @@ class DryRun : public CommandSteps {
     request.set_version(version_);
     host_.connection().Call<inference::ModelMetadataRequest, inference::ModelMetadataResponse>(
         &Stub::PrepareAsyncModelMetadata, request, short_timeout(),
-        [this](HostAnswer<inference::ModelMetadataResponse> answer) {
+        [this](const HostAnswer<inference::ModelMetadataResponse>& answer) {
           // A model without metadata is one without a sample and without promises of its own.
           const bool none = answer.status.error_code() == grpc::StatusCode::UNIMPLEMENTED;
           if (!answer.status.ok() && !none) return FailWhileTrying("ModelMetadata", answer.status);
@@ -101,7 +101,8 @@ class DryRun : public CommandSteps {
   void Infer() {
     if (!MayGoOn()) return;
     host_.connection().Call<inference::ModelInferRequest, inference::ModelInferResponse>(
-        &Stub::PrepareAsyncModelInfer, sample_, time_left(), [this](HostAnswer<inference::ModelInferResponse> answer) {
+        &Stub::PrepareAsyncModelInfer, sample_, time_left(),
+        [this](const HostAnswer<inference::ModelInferResponse>& answer) {
           host_.NoteSaturation(answer.saturation);
           if (!answer.status.ok()) return FailWhileTrying("ModelInfer of the sample request", answer.status);
           if (absl::Status status = CheckAnswer(name_, version_, contract_, answer.response); !status.ok()) {
@@ -131,7 +132,7 @@ class DryRun : public CommandSteps {
     if (status.error_code() != grpc::StatusCode::UNAVAILABLE) return FailOfCall(call, status);
     host_.connection().Call<inference::ServerLiveRequest, inference::ServerLiveResponse>(
         &Stub::PrepareAsyncServerLive, {}, kAliveMax,
-        [this, call = std::move(call), status](HostAnswer<inference::ServerLiveResponse> answer) {
+        [this, call = std::move(call), status](const HostAnswer<inference::ServerLiveResponse>& answer) {
           if (answer.status.ok() && !LostHost()) return FailOfCall(call, status);
           Fail(absl::StatusCode::kUnavailable, fmt::format("the host went away during the dry run of {}, at {}: {}",
                                                            command_.model, call, HostText(status.error_message())));

@@ -38,7 +38,7 @@ class LoadRun : public CommandSteps {
     if (single_versions && !version_.empty()) (*request.mutable_parameters())["version"].set_string_param(version_);
     host_.connection().Call<inference::RepositoryModelLoadRequest, inference::RepositoryModelLoadResponse>(
         &Stub::PrepareAsyncRepositoryModelLoad, request, time_left(),
-        [this](HostAnswer<inference::RepositoryModelLoadResponse> answer) {
+        [this](const HostAnswer<inference::RepositoryModelLoadResponse>& answer) {
           if (!answer.status.ok()) return FailOfCall("RepositoryModelLoad", answer.status);
           Look();
         });
@@ -104,7 +104,7 @@ class UnloadRun : public CommandSteps {
     if (single_versions && !version_.empty()) (*request.mutable_parameters())["version"].set_string_param(version_);
     host_.connection().Call<inference::RepositoryModelUnloadRequest, inference::RepositoryModelUnloadResponse>(
         &Stub::PrepareAsyncRepositoryModelUnload, request, time_left(),
-        [this](HostAnswer<inference::RepositoryModelUnloadResponse> answer) {
+        [this](const HostAnswer<inference::RepositoryModelUnloadResponse>& answer) {
           // What is not there needs no unloading.
           const bool is_gone = answer.status.error_code() == grpc::StatusCode::NOT_FOUND;
           if (!answer.status.ok() && !is_gone) return FailOfCall("RepositoryModelUnload", answer.status);
