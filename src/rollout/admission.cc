@@ -7,16 +7,33 @@
 #include <utility>
 
 #include "base/status.h"
+#include "rollout/limits.h"
 #include "rollout/progress.h"
 
 namespace signalbox::rollout {
 
 void Admission::Admit(Work& work, HostFacts& hosts, NamedModelsCache& named, RuleCheck& check, WrittenTimes& times) {
   work.plan = plan_.Assign(work.room.shards, work.needs, work.fleet, hosts, Current(work, work.needs));
+  std::vector<Book*> waiting;
   for (Book& book : work.books) {
     if (!book.UnderWay() || book.target == nullptr) continue;
     const ModelIds& models = named.Of(work.store.fleet.content, book.target->content);
-    if (Check(work, book, models, check)) Place(work, book, models, hosts, times);
+    if (!Check(work, book, models, check)) continue;
+    if (book.state() >= v1::Rollout::ASSIGNED) {
+      Place(work, book, models, hosts, times);
+    } else {
+      waiting.push_back(&book);
+    }
+  }
+  if (!PlaceTogether(work, waiting, hosts, named)) {
+    const size_t runs_max = plan_.runs() + kPlansPerStepMax;
+    for (Book* book : waiting) {
+      if (plan_.runs() >= runs_max) {
+        work.wake.Passed(work.wake.now_ms() + 1);
+        break;
+      }
+      Place(work, *book, named.Of(work.store.fleet.content, book->target->content), hosts, times);
+    }
   }
   work.target = work.plan->assignment;
   // What finds no place any more stays where it is.
@@ -62,6 +79,32 @@ bool Admission::Check(Work& work, Book& book, const ModelIds& models, RuleCheck&
   return true;
 }
 
+// Most often there is room for all, and one plan says so. Where there is not, they are asked for one after the other.
+bool Admission::PlaceTogether(Work& work, const std::vector<Book*>& books, HostFacts& hosts, NamedModelsCache& named) {
+  if (books.size() < 2) return false;
+  Needs needs = work.needs;
+  for (const Book* book : books) {
+    AddNeed(needs, named.Of(work.store.fleet.content, book->target->content), book->name,
+            fmt::format("{} version {} (assigned)", book->name, book->target->version), false);
+  }
+  auto plan = plan_.Assign(work.room.shards, needs, work.fleet, hosts, Current(work, needs));
+  for (const auto& [model, need] : needs) {
+    if (!plan->assignment.contains(model) && work.placed.Find(model) == nullptr) return false;
+  }
+  work.plan = std::move(plan);
+  work.needs = std::move(needs);
+  for (Book* book : books) Accept(work, *book, named.Of(work.store.fleet.content, book->target->content), hosts);
+  return true;
+}
+
+void Admission::Accept(Work& work, Book& book, const ModelIds& models, HostFacts& hosts) {
+  book.has_place = true;
+  work.keeper.Go(book, v1::Rollout::ASSIGNED);
+  // Once, and not in each step until that has been written.
+  const std::pair begun(book.current().rules_version(), book.current().attempt());
+  if (std::exchange(begun_[book.name], begun) != begun) hosts.ForgetFailures(models);
+}
+
 void Admission::Place(Work& work, Book& book, const ModelIds& models, HostFacts& hosts, WrittenTimes& times) {
   const bool was_admitted = book.state() >= v1::Rollout::ASSIGNED;
   Needs with;
@@ -83,8 +126,7 @@ void Admission::Place(Work& work, Book& book, const ModelIds& models, HostFacts&
     if (was_admitted) return;
     work.plan = plan;
     work.needs = std::move(with);
-    work.keeper.Go(book, v1::Rollout::ASSIGNED);
-    hosts.ForgetFailures(models);
+    Accept(work, book, models, hosts);
     return;
   }
   // Hosts may still come. Only what could not even be with all of them fails at once.

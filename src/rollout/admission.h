@@ -2,6 +2,11 @@
 // there is no room takes none from others.
 #pragma once
 
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "rollout/work.h"
 
 namespace signalbox::rollout {
@@ -20,10 +25,14 @@ class Admission {
  private:
   assign::Assignment Current(const Work& work, const Needs& needs) const;
   static bool Check(Work& work, Book& book, const ModelIds& models, RuleCheck& check);
+  bool PlaceTogether(Work& work, const std::vector<Book*>& books, HostFacts& hosts, NamedModelsCache& named);
+  void Accept(Work& work, Book& book, const ModelIds& models, HostFacts& hosts);
   void Place(Work& work, Book& book, const ModelIds& models, HostFacts& hosts, WrittenTimes& times);
 
   Plan plan_;
   assign::Assignment target_;  // of the last step
+  std::map<std::string, std::pair<int64_t, uint32_t>>
+      begun_;  // by namespace: version and attempt that were placed last
 };
 
 }  // namespace signalbox::rollout

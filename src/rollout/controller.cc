@@ -192,7 +192,7 @@ void Controller::State::AdvanceRollouts(Work& work, PlacementDraft& draft) {
       for (const std::string& model : named_.Of(work.store.fleet.content, book.target->content)) {
         shards[model] = work.target.at(model);
       }
-      release.Advance(shards, check_.Check(book.name, *book.target, work.running, &work.placement));
+      release.Advance(shards, [&] { return check_.Check(book.name, *book.target, work.running, &work.placement); });
       WriteProgress(book, shards, work.placed, hosts_);
       // The next one has to go with what this one is about to bring.
       for (const v1::ActiveRules& active : book.activations) {

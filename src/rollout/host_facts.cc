@@ -28,6 +28,7 @@ std::string_view Name(CommandKind kind) {
 void HostFacts::Observe(const Observation& observation, const Placed& placed, const v1::Fleet& fleet, Wake& wake,
                         std::vector<std::string>& log) {
   placed_ = &placed;
+  log_ = &log;
   placement_sequence_ = observation.store->placement.sequence;
   now_unix_ms_ = observation.now_unix_ms;
   now_ms_ = wake.now_ms();
@@ -60,6 +61,7 @@ void HostFacts::Observe(const Observation& observation, const Placed& placed, co
   for (auto& [id, host] : hosts_) {
     if (host.seen == nullptr) {
       if (host.alive) {
+        log.push_back(fmt::format("host {} is gone", id));
         ++host.deaths;
         host.alive_since_ms = now_ms_;
       }
@@ -118,6 +120,10 @@ void HostFacts::ObserveHost(const ObservedHost& seen, Wake& wake) {
       host.rest_until_ms = now_ms_ + std::min<int64_t>(kRestMaxMs, kRestFirstMs << std::min(host.deaths - 2, 10));
     }
   }
+  if (host.alive && !was_alive && !is_first_sight) log_->push_back(fmt::format("host {} answers again", seen.id));
+  if (!host.alive && (was_alive || is_first_sight)) {
+    log_->push_back(fmt::format("host {} of shard {} cannot be used: {}", seen.id, seen.shard, seen.trouble));
+  }
   if (!host.alive && was_alive) {
     ++host.deaths;
     host.alive_since_ms = now_ms_;
@@ -162,7 +168,7 @@ void HostFacts::ObserveModels(HostFact& host, const v1::Fleet& fleet, Wake& wake
     }
     if (fact.under_way && wake.Passed(fact.deadline_ms)) {
       const CommandKind command = fact.command;
-      Fail(fact, fmt::format("{}: no answer in time", Name(command)));
+      Fail(host.seen->id, model, fact, fmt::format("{}: no answer in time", Name(command)));
       // It may still happen. Until it cannot any more, nothing is built on this model here.
       if (command == CommandKind::kUnload) fact.not_before_ms = now_ms_ + kUnloadTimeoutMs;
     }
@@ -173,8 +179,9 @@ void HostFacts::ObserveModels(HostFact& host, const v1::Fleet& fleet, Wake& wake
       fact.loaded = false;
       fact.seen_ready = false;
       fact.reason = "its index does not say READY any more";
+      log_->push_back(fmt::format("host {}: {}: {}", host.seen->id, model, fact.reason));
     } else if (fact.belief == ModelFact::Belief::kValidated && wake.Passed(fact.index_due_ms)) {
-      Fail(fact, "it answers, and its index does not say READY");
+      Fail(host.seen->id, model, fact, "it answers, and its index does not say READY");
     }
     if (state != ModelState::kLoading || fact.under_way || fact.loaded) {
       fact.loading_since_ms = -1;
@@ -182,7 +189,7 @@ void HostFacts::ObserveModels(HostFact& host, const v1::Fleet& fleet, Wake& wake
       fact.loading_since_ms = now_ms_;
     } else if (wake.Passed(fact.loading_since_ms + LoadTimeoutMs(DeclaredModel(fleet, model)))) {
       fact.loading_since_ms = now_ms_;
-      Fail(fact, "its index says LOADING for too long");
+      Fail(host.seen->id, model, fact, "its index says LOADING for too long");
     }
     if (fact.loading_since_ms >= 0) wake.Passed(fact.loading_since_ms + LoadTimeoutMs(DeclaredModel(fleet, model)));
   }
@@ -196,7 +203,7 @@ void HostFacts::TakeResult(const CommandResult& result) {
   ModelFact& fact = found->second;
   if (!fact.under_way || fact.command != result.kind) return;  // it came too late, and counts as failed
   if (!result.status.ok()) {
-    Fail(fact, fmt::format("{}: {}", Name(result.kind), Message(result.status)));
+    Fail(result.host, result.model, fact, fmt::format("{}: {}", Name(result.kind), Message(result.status)));
     return;
   }
   fact.under_way = false;
@@ -224,7 +231,9 @@ void HostFacts::TakeResult(const CommandResult& result) {
   fact.since_unix_ms = now_unix_ms_;
 }
 
-void HostFacts::Fail(ModelFact& fact, std::string reason) {
+void HostFacts::Fail(const std::string& host, const std::string& model, ModelFact& fact, std::string reason) {
+  // Once of each trouble, not of each attempt.
+  if (fact.attempts == 0 || fact.reason != reason) log_->push_back(fmt::format("host {}: {}: {}", host, model, reason));
   fact.under_way = false;
   fact.belief = ModelFact::Belief::kNone;
   fact.loaded = false;

@@ -92,7 +92,7 @@ class HostFacts {
   void Trust(HostFact& host);
   void ObserveModels(HostFact& host, const v1::Fleet& fleet, Wake& wake);
   void TakeResult(const CommandResult& result);
-  void Fail(ModelFact& fact, std::string reason);
+  void Fail(const std::string& host, const std::string& model, ModelFact& fact, std::string reason);
 
   const ControllerOptions& options_;
   std::map<std::string, HostFact> hosts_;
@@ -107,6 +107,7 @@ class HostFacts {
   // Of this step.
   const Placed* placed_ = nullptr;
   int64_t placement_sequence_ = 0;
+  std::vector<std::string>* log_ = nullptr;
   int64_t now_unix_ms_ = 0;
   int64_t now_ms_ = 0;
 };

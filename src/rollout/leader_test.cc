@@ -245,5 +245,82 @@ TEST(Isolation, AStoreThatCannotBeWrittenIsTriedAgainAndNothingIsLost) {
   EXPECT_EQ(world.ActiveVersion("home"), 2);
 }
 
+TEST(Isolation, WhileNothingCanBeWrittenFailingHostsAreNotAskedWithoutAPause) {
+  Serving world;
+  world.write_status = absl::UnavailableError("no quorum");
+  world.answers["load * ranker@2"] = absl::InternalError("disk");
+  world.Publish("home", {"ranker@2"});
+  world.Pass(60'000);
+  EXPECT_LE(world.commands.size(), 20U);
+}
+
+TEST(Isolation, AHundredNamespacesAtOnceTakeFewPlansAndFewBatches) {
+  World world;
+  world.Fleet(R"pb(shards {
+                     key: "a"
+                     value {}
+                   })pb");
+  world.AddHost("h1", "a");
+  for (int i = 0; i < 100; ++i) world.Publish(fmt::format("team{}", i), {fmt::format("model-{}", i)});
+  world.Settle();
+  world.Pass(60'000);
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(world.ActiveVersion(fmt::format("team{}", i)), 1) << i;
+  EXPECT_LE(world.batches, 12);
+}
+
+TEST(Isolation, RulesWithoutAnythingInThemTakeTheirModelsAway) {
+  ControllerOptions options;
+  options.retention = std::chrono::milliseconds(1000);
+  Serving world(options);
+  v1::RuleSet nothing;
+  nothing.set_namespace_("home");
+  world.PublishRules(nothing);
+  world.Pass(5'000);
+  EXPECT_EQ(world.ActiveVersion("home"), 2) << world.ReasonOf("home");
+  EXPECT_FALSE(world.Has("h1", "ranker@1"));
+  EXPECT_EQ(world.Placement().models_size(), 0);
+}
+
+TEST(Leader, AStoreThatWasRestoredFromAnOlderCopyIsGoneOnFrom) {
+  Serving world;
+  world.DataPlane("proxy");
+  const auto topics = world.topics();
+  const auto records = world.records();
+  const int64_t sequence = world.sequence();
+  world.Publish("home", {"ranker@2"});
+  world.Settle();
+  EXPECT_EQ(world.ActiveVersion("home"), 2);
+  world.stuck.insert("proxy");  // it runs what the lost part said
+  world.Restore(topics, records, sequence);
+  world.Elect();
+  world.Pass(30'000);
+  EXPECT_EQ(world.ActiveVersion("home"), 1);
+  EXPECT_EQ(world.HostsOf("a"), "h1:8001,h2:8001");
+  EXPECT_TRUE(world.Has("h1", "ranker@2"));  // the proxy may still send to it
+  world.stuck.clear();
+  world.Pass(30'000);
+  EXPECT_FALSE(world.Has("h1", "ranker@2"));
+  world.Publish("home", {"ranker@3"});
+  world.Settle();
+  EXPECT_EQ(world.ActiveVersion("home"), 2);
+}
+
+TEST(View, SaysWhoWantsAModelWhereItIsAndWhatItWaitsFor) {
+  Serving world;
+  world.answers["load h1 ranker@2"] = absl::InternalError("slow disk");
+  world.Publish("home", {"ranker@2", "ranker@1"});
+  world.Settle();
+  const PlacementView& view = world.controller().placement();
+  ASSERT_EQ(view.models.size(), 2U);
+  EXPECT_EQ(view.models[0].model, "ranker@1");
+  EXPECT_THAT(view.models[0].wanted_by, testing::ElementsAre("home version 1 (active)", "home version 2 (loading)"));
+  EXPECT_THAT(view.models[0].shards, testing::ElementsAre("a"));
+  EXPECT_NE(view.models[0].summary, "");
+  EXPECT_THAT(view.models[1].shards, IsEmpty());
+  EXPECT_THAT(view.models[1].waits,
+              Contains(HasSubstr("home version 2: host h1:8001 of shard a does not have all of it yet")));
+  EXPECT_THAT(world.log, Contains("host h1: ranker@2: load: slow disk"));
+}
+
 }  // namespace
 }  // namespace signalbox::rollout

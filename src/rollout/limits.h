@@ -27,6 +27,8 @@ constexpr int64_t kCommandSlackMs = 5'000;
 // Of all namespaces together, on one host.
 constexpr int kCommandsPerHostMax = 16;
 
+// New rollouts that find their places in one step: each is an assignment of all models.
+constexpr size_t kPlansPerStepMax = 16;
 // Of one batch: what is left over goes into the next one.
 constexpr size_t kBatchPublicationsMax = 32;
 constexpr size_t kBatchRecordsMax = 32;

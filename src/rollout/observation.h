@@ -114,6 +114,7 @@ struct Observation {
 };
 
 struct Step {
+  // To be begun only while the leadership is surely held still: hosts know no fence.
   std::vector<HostCommand> commands;
   // To be written with the leader's fence. The next step's observation has been read after it, or says that it failed.
   std::optional<store::Batch> batch;

@@ -12,12 +12,8 @@
 
 namespace signalbox::rollout {
 
-void Release::Advance(const Additions& shards, const absl::Status& check) {
-  if (!check.ok()) {
-    // It was sound when it was received, and another namespace has taken something over since.
-    step_.keeper.Go(book_, v1::Rollout::FAILED, std::string(Message(check)));
-    return;
-  }
+void Release::Advance(const Additions& shards, std::function<absl::Status()> check) {
+  check_ = std::move(check);
   if (!Validate(shards)) return;
   const bool is_paused = book_.release().paused() && book_.target->rollback_of == 0;
   if (is_paused && rollout_.state() == v1::Rollout::VALIDATED) {
@@ -137,6 +133,13 @@ v1::ActiveRules Release::Rules(const std::string& scope) const {
   return active;
 }
 
+// It was when it was received; another namespace may have taken something over since.
+bool Release::IsSound() {
+  const absl::Status status = check_();
+  if (!status.ok()) step_.keeper.Go(book_, v1::Rollout::FAILED, std::string(Message(status)));
+  return status.ok();
+}
+
 // Batches have limits. What has no room in this one goes into the next.
 bool Release::HasRoom(const v1::ActiveRules& active) {
   if (step_.only != nullptr && *step_.only != book_.name) return false;
@@ -154,7 +157,7 @@ bool Release::HasRoom(const v1::ActiveRules& active) {
 
 bool Release::ActivateIn(const std::string& scope) {
   v1::ActiveRules active = Rules(scope);
-  if (!HasRoom(active)) return false;
+  if (!IsSound() || !HasRoom(active)) return false;
   step_.draft.Add(additions_);
   book_.activations.push_back(std::move(active));
   return true;
@@ -163,7 +166,7 @@ bool Release::ActivateIn(const std::string& scope) {
 void Release::ActivateEverywhere() {
   v1::ActiveRules active = Rules("");
   Retain(active);
-  if (!HasRoom(active)) return;
+  if (!IsSound() || !HasRoom(active)) return;
   step_.draft.Add(additions_);
   book_.activations.push_back(std::move(active));
   ClearScopes();

@@ -1,6 +1,7 @@
 // One namespace's rules on their way into effect, from received to active, as far as they get in one step.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -35,8 +36,8 @@ class Release {
   Release(Book& book, RolloutStep& step) : book_(book), step_(step), rollout_(book.current()) {}
 
   // To be called of a rollout that has shards for all its models. `shards`: of each model that it needs.
-  // `check`: whether its rules go with those of the others that run.
-  void Advance(const Additions& shards, const absl::Status& check);
+  // `check`: whether its rules go with those of the others that run; asked only when something is to be activated.
+  void Advance(const Additions& shards, std::function<absl::Status()> check);
   // Takes the scopes back in which something runs that nobody is rolling out any more.
   void ClearScopes();
 
@@ -47,6 +48,7 @@ class Release {
   bool ActivateIn(const std::string& scope);
   void ActivateEverywhere();
   void Retain(v1::ActiveRules& active) const;
+  bool IsSound();
   bool HasRoom(const v1::ActiveRules& active);
   v1::ActiveRules Rules(const std::string& scope) const;
   bool SkipsSteps() const;
@@ -56,6 +58,7 @@ class Release {
   RolloutStep& step_;
   v1::Rollout& rollout_;
   Additions additions_;
+  std::function<absl::Status()> check_;
 };
 
 }  // namespace signalbox::rollout

@@ -51,6 +51,7 @@ Result Assign(std::vector<Shard> shards, std::vector<Model> models, const Assign
       load[shard] += model.load / model.replicas;
     }
     explanation.shards = on;
+    explanation.summary = "where there is room";
     result.assignment[model.id] = on;
   }
   return result;

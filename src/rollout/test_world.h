@@ -43,6 +43,7 @@ class World {
 
   // --- What people do.
   void Fleet(const std::string& text) { Write("fleet", Parse<v1::Fleet>(text)); }
+  void PutFleet(const v1::Fleet& fleet) { Write("fleet", fleet); }
   void Drains(const std::string& text) { Write("drains", Parse<v1::Drains>(text)); }
   void Plan(const std::string& name, const std::string& text) {
     auto plan = Parse<v1::ReleasePlan>(text);
@@ -127,6 +128,7 @@ class World {
     if (last_.batch.has_value()) {
       ++batches;
       batch_status_ = write_status.ok() ? Apply(*last_.batch) : write_status;
+      if (!batch_status_->ok()) last_failure_ms_ = now_ms_;
     }
     is_quiet_ = quiet;
     return !quiet;
@@ -136,7 +138,10 @@ class World {
     for (int i = 0; i < 1000; ++i) {
       if (!Turn() && results_.empty()) return;
     }
-    ADD_FAILURE() << "it does not come to rest: " << fmt::format("{}", fmt::join(log, "\n"));
+    const size_t last = std::min<size_t>(20, commands.size());
+    ADD_FAILURE() << "it does not come to rest: " << fmt::format("{}", fmt::join(log, "\n")) << "\nlast commands: "
+                  << fmt::format("{}",
+                                 fmt::join(commands.end() - static_cast<std::ptrdiff_t>(last), commands.end(), ", "));
   }
   // Settles at every time that the controller asks to be woken at.
   void Pass(int64_t ms) {
@@ -217,7 +222,7 @@ class World {
     return models;
   }
   // Nothing is on its way: the last step has seen everything there is.
-  bool IsQuiet() const { return is_quiet_; }
+  bool IsQuiet() const { return is_quiet_ && results_.empty() && now_ms_ > last_failure_ms_ + 30'000; }
   int64_t sequence() const { return sequence_; }
   int64_t version(const std::string& topic) const {
     const auto found = topics_.find(topic);
@@ -225,6 +230,7 @@ class World {
   }
   int64_t now_ms() const { return now_ms_; }
   const Step& last() const { return last_; }
+  Step Next(const Observation& observation) { return controller_->Next(observation); }
   const Controller& controller() const { return *controller_; }
   Observation Observe() {
     Observation observation;
@@ -245,6 +251,13 @@ class World {
     std::string content;
   };
   std::map<std::string, StoredTopic>& topics() { return topics_; }
+  void Restore(std::map<std::string, StoredTopic> topics, std::map<std::string, store::Record> records,
+               int64_t sequence) {
+    topics_ = std::move(topics);
+    records_ = std::move(records);
+    sequence_ = sequence;
+    observed_ = nullptr;
+  }
   std::map<std::string, store::Record>& records() { return records_; }
 
   int steps = 0;
@@ -388,6 +401,7 @@ class World {
   const ControllerOptions options_;
   std::unique_ptr<Controller> controller_;
   bool is_quiet_ = false;
+  int64_t last_failure_ms_ = -1'000'000;
   int64_t term_ = 0;
   int64_t now_ms_ = 1'000'000;
   int64_t unix_offset_ms_ = 0;
