@@ -113,15 +113,22 @@ void Admission::Place(Work& work, Book& book, const ModelIds& models, HostFacts&
     AddNeed(with, models, book.name, fmt::format("{} version {} (assigned)", book.name, book.target->version), false);
   }
   const Needs& needs = was_admitted ? work.needs : with;
-  const assign::Assignment current = Current(work, needs);
+  assign::Assignment current = Current(work, needs);
+  // Also what others were given in this step.
+  for (const auto& [model, shards] : work.plan->assignment) current[model] = shards;
   const auto plan = was_admitted ? work.plan : plan_.Assign(work.room.shards, needs, work.fleet, hosts, current);
-  const auto unplaced = [&](const assign::Result& result) {
-    return std::find_if(models.begin(), models.end(), [&](const std::string& model) {
-      return !result.assignment.contains(model) && work.placed.Find(model) == nullptr;
-    });
+  // Its own models have places, and nobody else's has lost one for it. Empty: so it is; else why not.
+  const auto why_not = [&](const assign::Result& result) -> std::string {
+    for (const std::string& model : models) {
+      if (!result.assignment.contains(model) && work.placed.Find(model) == nullptr) return WhyUnplaced(model, result);
+    }
+    for (const auto& [model, shards] : work.plan->assignment) {
+      if (!result.assignment.contains(model)) return fmt::format("there is room for it only without model {}", model);
+    }
+    return "";
   };
-  const auto first = unplaced(*plan);
-  if (first == models.end()) {
+  const std::string first = why_not(*plan);
+  if (first.empty()) {
     book.has_place = true;
     if (was_admitted) return;
     work.plan = plan;
@@ -131,12 +138,11 @@ void Admission::Place(Work& work, Book& book, const ModelIds& models, HostFacts&
   }
   // Hosts may still come. Only what could not even be with all of them fails at once.
   const auto with_absent = plan_.Assign(work.room.shards_with_absent, needs, work.fleet, hosts, current);
-  if (const auto never = unplaced(*with_absent); never != models.end()) {
-    work.keeper.Go(book, v1::Rollout::FAILED, WhyUnplaced(*never, *with_absent));
+  if (std::string never = why_not(*with_absent); !never.empty()) {
+    work.keeper.Go(book, v1::Rollout::FAILED, std::move(never));
     return;
   }
-  const std::string wait =
-      fmt::format("{}; waits for a host of {}", WhyUnplaced(*first, *plan), fmt::join(work.room.without_hosts, ", "));
+  const std::string wait = fmt::format("{}; waits for a host of {}", first, fmt::join(work.room.without_hosts, ", "));
   if (work.wake.Passed(RolloutDeadline(book, work.options, work.seen.now_unix_ms, times, work.wake))) {
     work.keeper.Go(book, v1::Rollout::FAILED,
                    fmt::format("not placed within {} s: {}", work.options.rollout_timeout.count() / 1000, wait));

@@ -121,7 +121,9 @@ class OfHost {
                             (fact.under_way && fact.command == CommandKind::kLoad);
       if (other == model || !is_there) continue;
       taken += DeclaredModel(step_.fleet, other).memory_bytes();
-      something_leaves = something_leaves || !wanted_.contains(other);
+      // What does not go when it is told to is not waited for.
+      const bool leaves = !wanted_.contains(other) && fact.attempts < step_.options.load_attempts;
+      something_leaves = something_leaves || leaves;
     }
     return taken <= limit || !something_leaves;
   }

@@ -145,6 +145,10 @@ void Controller::State::FindNeeds(Work& work) {
     if (!book.UnderWay() || book.target == nullptr) continue;
     const ModelIds& models = named_.Of(work.store.fleet.content, book.target->content);
     ids.insert(models.begin(), models.end());
+    // Reckoned from the first time that this leader sees it, whether it is waited for in this step or not.
+    if (book.state() < v1::Rollout::VALIDATED) {
+      RolloutDeadline(book, options_, work.seen.now_unix_ms, times_, work.wake);
+    }
     if (book.state() < v1::Rollout::ASSIGNED) continue;
     AddNeed(work.needs, models, book.name,
             fmt::format("{} version {} ({})", book.name, book.target->version, StateName(book.state())), false);

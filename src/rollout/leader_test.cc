@@ -204,6 +204,24 @@ TEST(Isolation, OneThatFindsNoPlaceTakesNoneFromAnother) {
   EXPECT_EQ(world.StateOf("second"), v1::Rollout::ACTIVE) << world.ReasonOf("second");
 }
 
+TEST(Isolation, OfTwoForWhichThereIsRoomForOneTheFirstHasIt) {
+  World world;
+  world.Fleet(R"pb(shards {
+                     key: "a"
+                     value { memory_bytes: 100 }
+                   }
+                   models {
+                     key: "big"
+                     value { memory_bytes: 90 }
+                   })pb");
+  world.AddHost("h1", "a");
+  world.Publish("first", {"big@2"});
+  world.Publish("second", {"big@1"});
+  world.Settle();
+  EXPECT_EQ(world.StateOf("first"), v1::Rollout::ACTIVE) << world.ReasonOf("first");
+  EXPECT_EQ(world.StateOf("second"), v1::Rollout::FAILED) << world.ReasonOf("second");
+}
+
 TEST(Isolation, OneThatTheStoreNeverTakesFailsAlone) {
   Serving world;
   world.refused_topic = "active/bad";
