@@ -180,6 +180,7 @@ void Controller::State::AdvanceRollouts(Work& work, PlacementDraft& draft) {
                    .keeper = work.keeper,
                    .hosts = hosts_,
                    .data_planes = data_planes_,
+                   .log = work.step.log,
                    .named = named_,
                    .times = times_,
                    .wake = work.wake,

@@ -82,7 +82,7 @@ DataPlanes::ScopeProgress DataPlanes::InScope(const std::string& scope, int64_t 
         Running(last, sequence_) >= sequence) {
       continue;
     }
-    ScopeWait& wait = scope_waits_.try_emplace({node, sequence}, ScopeWait{wake.now_ms(), true}).first->second;
+    ScopeWait& wait = scope_waits_.try_emplace({node, sequence}, ScopeWait{.since_ms = wake.now_ms()}).first->second;
     wait.asked = true;
     const bool for_too_long = wake.Passed(wait.since_ms + options_.acknowledge_timeout.count());
     const bool refused = !last.refusal().empty() && last.refused_version() >= sequence;
@@ -90,6 +90,8 @@ DataPlanes::ScopeProgress DataPlanes::InScope(const std::string& scope, int64_t 
       progress.refusal = fmt::format("data plane {} refuses it: {}", node, last.refusal());
     } else if (!for_too_long) {
       progress.waits_for.push_back(refused ? fmt::format("{} (refuses it: {})", node, last.refusal()) : node);
+    } else if (!std::exchange(wait.told, true)) {
+      progress.given_up.push_back(node);
     }
   }
   return progress;

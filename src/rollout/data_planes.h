@@ -26,6 +26,7 @@ class DataPlanes {
 
   struct ScopeProgress {
     std::vector<std::string> waits_for;  // data planes that do not run it yet
+    std::vector<std::string> given_up;   // they were waited for in vain; each is told of once
     std::string refusal;                 // one has refused it, for so long that it is to be taken for its last word
   };
   // Of the connected ones with the label `scope`.
@@ -42,6 +43,7 @@ class DataPlanes {
   struct ScopeWait {
     int64_t since_ms = 0;  // steady
     bool asked = true;
+    bool told = false;
   };
   std::map<std::string, Seen> seen_;                                  // by node id
   std::map<std::pair<std::string, int64_t>, ScopeWait> scope_waits_;  // by node id and sequence

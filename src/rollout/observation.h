@@ -103,8 +103,10 @@ struct Observation {
   // Of its leadership. nullopt: another one leads, and nothing is to be done.
   std::optional<store::Fence> leadership;
   std::shared_ptr<const ObservedStore> store;
-  std::vector<ObservedHost> hosts;         // each id once, sorted
-  std::vector<std::string> host_troubles;  // two hosts with one id, and the like
+  std::vector<ObservedHost> hosts;  // each id once, sorted
+  // Two hosts with one id, and the like. `hosts` has the one that was there first: otherwise anybody could take a host
+  // out of use by its name.
+  std::vector<std::string> host_troubles;
   // Of all control planes, each node once, as it was last heard of. Not `connected` where the control plane that said
   // so is gone.
   std::vector<v1::DataPlane> data_planes;

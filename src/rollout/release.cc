@@ -99,6 +99,11 @@ void Release::Widen() {
     return;
   }
   DataPlanes::ScopeProgress progress = step_.data_planes.InScope(step.scope(), active->sequence, step_.wake);
+  for (const std::string& node : progress.given_up) {
+    step_.log.push_back(
+        fmt::format("{} version {}: data plane {} is not waited for any more in {}: it has not taken it", book_.name,
+                    rollout_.rules_version(), node, step.scope()));
+  }
   if (!progress.refusal.empty()) {
     step_.keeper.Go(book_, v1::Rollout::FAILED, std::move(progress.refusal));
     return;

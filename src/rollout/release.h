@@ -22,6 +22,7 @@ struct RolloutStep {
   const BookKeeper& keeper;
   const HostFacts& hosts;
   DataPlanes& data_planes;
+  std::vector<std::string>& log;
   NamedModelsCache& named;
   WrittenTimes& times;
   Wake& wake;

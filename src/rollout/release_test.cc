@@ -74,6 +74,9 @@ TEST(Release, WaitsForTheDataPlanesOfAScopeAndNotForEver) {
   EXPECT_EQ(world.ActiveVersion("home", "region=us"), 0);
   world.Pass(10'000);
   EXPECT_EQ(world.ActiveVersion("home", "region=us"), 2);
+  EXPECT_THAT(world.log,
+              testing::Contains("home version 2: data plane eu-1 is not waited for any more in region=eu: it "
+                                "has not taken it"));
 }
 
 TEST(Release, OneThatADataPlaneGoesOnRefusingFailsAndIsTakenBack) {

@@ -133,6 +133,25 @@ TEST(Retirement, AnUnloadThatIsNotAnsweredHoldsUpItsReturn) {
   EXPECT_EQ(world.ActiveVersion("home"), 3);
 }
 
+TEST(Retirement, NothingIsUnloadedThatThePlacementInTheStoreStillHas) {
+  World world;
+  world.Fleet(R"pb(shards {
+                     key: "a"
+                     value {}
+                   })pb");
+  world.AddHost("h1", "a");
+  world.Publish("home", {"ranker@1"});
+  world.Settle();
+  world.Publish("home", {"ranker@2"});
+  world.Settle();
+  world.write_status = absl::UnavailableError("no quorum");
+  world.Pass(kRetentionMs + 60'000);
+  EXPECT_TRUE(world.Has("h1", "ranker@1"));
+  world.write_status = absl::OkStatus();
+  world.Pass(60'000);
+  EXPECT_FALSE(world.Has("h1", "ranker@1"));
+}
+
 struct TwoShards : World {
   TwoShards() {
     Fleet(R"pb(shards {
