@@ -9,6 +9,7 @@
 #include "base/status.h"
 #include "rollout/limits.h"
 #include "rollout/progress.h"
+#include "rollout/reason.h"
 
 namespace signalbox::rollout {
 
@@ -147,7 +148,7 @@ void Admission::Place(Work& work, Book& book, const ModelIds& models, HostFacts&
     work.keeper.Go(book, v1::Rollout::FAILED,
                    fmt::format("not placed within {} s: {}", work.options.rollout_timeout.count() / 1000, wait));
   } else {
-    book.current().set_reason(wait);
+    book.current().set_reason(Reason(wait));
   }
 }
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/canonical_json.h"
+#include "base/printable.h"
 #include "base/status.h"
 #include "rollout/limits.h"
 
@@ -89,7 +90,7 @@ void BatchWriter::Write(Work& work, const PlacementDraft& draft) {
   store::Batch batch;
   if (draft.Differs()) {
     Publish(work, batch, std::string(store::kPlacementTopic), draft.Write(), work.store.placement.version,
-            draft.Summary());
+            EscapeControlCharacters(draft.Summary()));
   }
   // Those that activate something first: the placement that goes with it is in this batch already.
   std::stable_partition(books.begin(), books.end(), [](const Book* book) { return !book->activations.empty(); });

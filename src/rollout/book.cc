@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "rollout/limits.h"
+#include "rollout/reason.h"
 
 namespace signalbox::rollout {
 
@@ -119,7 +120,7 @@ void BookKeeper::Go(Book& book, v1::Rollout::State state, std::string reason) co
 
 void BookKeeper::Go(v1::Rollout& rollout, v1::Rollout::State state, std::string reason) const {
   rollout.set_state(state);
-  rollout.set_reason(std::move(reason));
+  rollout.set_reason(Reason(reason));
   v1::Transition& transition = *rollout.add_transitions();
   transition.set_state(state);
   transition.set_unix_ms(now_unix_ms_);

@@ -111,5 +111,28 @@ TEST(Controller, AModelThatCannotBeLoadedFailsTheRolloutAndNothingElse) {
   EXPECT_EQ(world.version("placement"), placement);
 }
 
+TEST(Controller, WhatAHostSaysCannotSpoilTheRecord) {
+  World world;
+  world.Fleet(kTwoShards);
+  world.AddHost("h1", "a");
+  world.answers["load h1 ranker@1"] = absl::InternalError("\xff\n\x1b[2J" + std::string(2'000'000, 'x'));
+  world.Publish("home", {"ranker@1"});
+  world.Pass(60'000);
+  EXPECT_EQ(world.StateOf("home"), v1::Rollout::FAILED);
+  EXPECT_THAT(world.ReasonOf("home"), HasSubstr("load: ?\\n\\x1b[2Jxxx"));
+  EXPECT_LT(world.records().at("rollout/home").value.size(), 10'000U);
+  EXPECT_THAT(world.log, Not(Contains(HasSubstr("cannot be read"))));
+}
+
+TEST(Controller, ARecordThatCannotBeReadIsBegunAnew) {
+  World world;
+  world.Fleet(kTwoShards);
+  world.AddHost("h1", "a");
+  world.records()["rollout/home"] = {"rollout/home", "\xff\xff", 7, 7};
+  world.Publish("home", {"ranker@1"});
+  world.Settle();
+  EXPECT_EQ(world.StateOf("home"), v1::Rollout::ACTIVE);
+}
+
 }  // namespace
 }  // namespace signalbox::rollout

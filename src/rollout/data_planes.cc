@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "rollout/reason.h"
+
 namespace signalbox::rollout {
 namespace {
 
@@ -87,9 +89,9 @@ DataPlanes::ScopeProgress DataPlanes::InScope(const std::string& scope, int64_t 
     const bool for_too_long = wake.Passed(wait.since_ms + options_.acknowledge_timeout.count());
     const bool refused = !last.refusal().empty() && last.refused_version() >= sequence;
     if (refused && for_too_long) {
-      progress.refusal = fmt::format("data plane {} refuses it: {}", node, last.refusal());
+      progress.refusal = fmt::format("data plane {} refuses it: {}", node, Reason(last.refusal()));
     } else if (!for_too_long) {
-      progress.waits_for.push_back(refused ? fmt::format("{} (refuses it: {})", node, last.refusal()) : node);
+      progress.waits_for.push_back(refused ? fmt::format("{} (refuses it: {})", node, Reason(last.refusal())) : node);
     } else if (!std::exchange(wait.told, true)) {
       progress.given_up.push_back(node);
     }

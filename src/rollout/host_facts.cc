@@ -6,8 +6,10 @@
 #include <cmath>
 #include <utility>
 
+#include "base/printable.h"
 #include "base/status.h"
 #include "rollout/limits.h"
+#include "rollout/reason.h"
 
 namespace signalbox::rollout {
 namespace {
@@ -122,7 +124,8 @@ void HostFacts::ObserveHost(const ObservedHost& seen, Wake& wake) {
   }
   if (host.alive && !was_alive && !is_first_sight) log_->push_back(fmt::format("host {} answers again", seen.id));
   if (!host.alive && (was_alive || is_first_sight)) {
-    log_->push_back(fmt::format("host {} of shard {} cannot be used: {}", seen.id, seen.shard, seen.trouble));
+    log_->push_back(fmt::format("host {} of shard {} cannot be used: {}", seen.id, seen.shard,
+                                EscapeControlCharacters(Reason(seen.trouble))));
   }
   if (!host.alive && was_alive) {
     ++host.deaths;
@@ -233,6 +236,7 @@ void HostFacts::TakeResult(const CommandResult& result) {
 
 void HostFacts::Fail(const std::string& host, const std::string& model, ModelFact& fact, std::string reason) {
   // Once of each trouble, not of each attempt.
+  reason = EscapeControlCharacters(Reason(reason));
   if (fact.attempts == 0 || fact.reason != reason) log_->push_back(fmt::format("host {}: {}: {}", host, model, reason));
   fact.under_way = false;
   fact.belief = ModelFact::Belief::kNone;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "rollout/limits.h"
+#include "rollout/reason.h"
 
 namespace signalbox::rollout {
 namespace {
@@ -42,11 +43,11 @@ void WriteProgress(Book& book, const Additions& shards, const Placed& placed, co
         entry.set_host(id);
         entry.set_state(StateOf(hosts, host, model));
         if (const auto fact = host.models.find(model); fact != host.models.end()) {
-          entry.set_reason(fact->second.reason);
+          entry.set_reason(Reason(fact->second.reason, kHostReasonBytesMax));
           entry.set_since_unix_ms(fact->second.since_unix_ms);
           entry.set_attempts(static_cast<uint32_t>(fact->second.attempts));
         }
-        if (!host.alive) entry.set_reason(host.seen->trouble);
+        if (!host.alive) entry.set_reason(Reason(host.seen->trouble, kHostReasonBytesMax));
       }
     }
   }

@@ -11,6 +11,7 @@
 #include "rollout/needs.h"
 #include "rollout/placement_draft.h"
 #include "rollout/plan.h"
+#include "rollout/reason.h"
 #include "rollout/rule_check.h"
 
 namespace signalbox::rollout {
@@ -53,7 +54,7 @@ class Release {
   bool HasRoom(const v1::ActiveRules& active);
   v1::ActiveRules Rules(const std::string& scope) const;
   bool SkipsSteps() const;
-  void Wait(std::string reason) { rollout_.set_reason(std::move(reason)); }
+  void Wait(const std::string& reason) { rollout_.set_reason(Reason(reason)); }
 
   Book& book_;
   RolloutStep& step_;
