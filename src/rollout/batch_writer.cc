@@ -98,10 +98,7 @@ void BatchWriter::Write(Work& work, const PlacementDraft& draft) {
   for (const Book* book : books) {
     const size_t bytes = book->rollouts.ByteSizeLong();
     const bool has_room = batch.records.size() < kBatchRecordsMax && records_bytes + bytes <= kBatchRecordBytesMax;
-    if (book->activations.empty() && !batch.records.empty() && !has_room) {
-      work.wake.Passed(work.wake.now_ms() + 1);
-      break;
-    }
+    if (book->activations.empty() && !batch.records.empty() && !has_room) break;  // the next batch has them
     records_bytes += bytes;
     AddBook(work, *book, batch);
   }

@@ -51,8 +51,11 @@ class Controller {
   explicit Controller(ControllerOptions options);
   ~Controller();
 
+  // To be called when anything that is observed has changed, when a command or the batch has come to its end, and when
+  // `wake_after` of the last step is over. Calling it more often costs a comparison and changes nothing.
   Step Next(const Observation& observation);
 
+  // Worked out when it is asked for. Valid until the next step.
   const PlacementView& placement() const;
 
  private:

@@ -145,16 +145,13 @@ bool Release::IsSound() {
   return status.ok();
 }
 
-// Batches have limits. What has no room in this one goes into the next.
+// Batches have limits. What has no room in this one goes into the next, after what has become of this one is known.
 bool Release::HasRoom(const v1::ActiveRules& active) {
   if (step_.only != nullptr && *step_.only != book_.name) return false;
   const size_t publications = 1 + book_.observed->active.size();
   const size_t bytes = active.ByteSizeLong();
   const bool is_empty = step_.publications_left == kBatchPublicationsMax;
-  if (!is_empty && (step_.publications_left < publications || step_.bytes_left < bytes)) {
-    step_.wake.Passed(step_.wake.now_ms() + 1);
-    return false;
-  }
+  if (!is_empty && (step_.publications_left < publications || step_.bytes_left < bytes)) return false;
   step_.publications_left -= std::min(step_.publications_left, publications);
   step_.bytes_left -= std::min(step_.bytes_left, bytes);
   return true;
