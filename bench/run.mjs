@@ -63,7 +63,7 @@ const script = (name) => [
   path.join(source, `${name}.mjs`), '--signalbox', signalbox, '--json', path.join(results, `${name}.json`),
   ...(options.quick ? ['--quick'] : []),
 ];
-for (const name of ['allocate_bench', 'decide_bench', 'rules_bench', 'resolve_batch_bench']) runBinary(name);
+for (const name of ['allocate_bench', 'assign_bench', 'decide_bench', 'rules_bench', 'resolve_batch_bench']) runBinary(name);
 const SCRIPTS = ['decision_scale', 'experiment_peers', 'rules_check', 'snapshot_swap', 'resolve_batch', 'proxy_peers'];
 for (const name of SCRIPTS) run(name, process.execPath, script(name));
 
