@@ -50,6 +50,9 @@ void AddRules(CLI::App& app, Outcome& outcome);  // rules_command.cc
 // `send`: real requests through a proxy.
 void AddSend(CLI::App& app, Outcome& outcome);  // send_command.cc
 
+// `store copy`.
+void AddStore(CLI::App& app, Outcome& outcome);  // store_command.cc
+
 // `traffic show|set|pause|resume`: traffic shifts, moved beside the rules.
 void AddTraffic(CLI::App& app, Outcome& outcome);  // traffic_command.cc
 

@@ -122,7 +122,8 @@ void AddDuration(CLI::App& command, const std::string& name, std::chrono::millis
 void AddControl(CLI::App& app, Outcome& outcome) {
   auto options = std::make_shared<ControlCommand>();
   CLI::App* command = app.add_subcommand("control", "Send what is published in a store to every data plane");
-  command->add_option("--store", options->control.store, "sqlite:PATH; made when it is missing")->required();
+  command->add_option("--store", options->control.store, fmt::format("{}; made when it is missing", store::kStoreSpecs))
+      ->required();
   command->add_option("--listen", options->control.distribution.listen, "HOST:PORT; port 0 takes a free one")
       ->required();
   CLI::Option* placement = command->add_option(

@@ -34,6 +34,7 @@ int main(int argc, char** argv) {
   signalbox::cli::AddRollout(app, outcome);
   signalbox::cli::AddRules(app, outcome);
   signalbox::cli::AddSend(app, outcome);
+  signalbox::cli::AddStore(app, outcome);
   signalbox::cli::AddTraffic(app, outcome);
   signalbox::cli::AddTrain(app, outcome);
 

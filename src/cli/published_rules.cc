@@ -44,7 +44,8 @@ nlohmann::ordered_json ResultJson(const control::PublishedRules& result) {
 }  // namespace
 
 void AddOptions(CLI::App& command, PublishedRulesOptions& options) {
-  command.add_option("--store", options.store, "Where rules are published: sqlite:PATH")->required();
+  command.add_option("--store", options.store, fmt::format("Where rules are published: {}", store::kStoreSpecs))
+      ->required();
   command.add_option("--namespace", options.namespace_name, "Namespace of the rules")->capture_default_str();
   command.add_flag("--json", options.json, "Print JSON, also for errors");
 }

@@ -53,7 +53,8 @@ absl::StatusOr<v1::RuleSet> ReadFiles(const RuleSetSources& sources, const std::
   ASSIGN_OR_RETURN(const std::vector<std::string> paths, RuleFilesOf(PathsIn(name)));
   const absl::StatusOr<std::vector<rules::SourceFile>> files = rules::ReadSourceFiles(paths);
   if (absl::IsNotFound(files.status()) && ParseVersionName(name).has_value())
-    return absl::InvalidArgumentError(fmt::format("{}: a published version needs --store sqlite:PATH", name));
+    return absl::InvalidArgumentError(
+        fmt::format("{}: a published version needs --store {}", name, store::kStoreSpecs));
   RETURN_IF_ERROR(files.status());
   return rules::Evaluate(sources.namespace_name, *files);
 }
@@ -79,7 +80,7 @@ absl::Status ReadTrafficSettings(store::Store& store, const RuleSetSources& sour
 
 void AddOptions(CLI::App& command, RuleSetSources& sources) {
   command.add_option("--namespace", sources.namespace_name, "Namespace of the rules")->capture_default_str();
-  command.add_option("--store", sources.store, "Where versions are published: sqlite:PATH");
+  command.add_option("--store", sources.store, fmt::format("Where versions are published: {}", store::kStoreSpecs));
 }
 
 absl::StatusOr<v1::PublishedRuleSet> ReadRuleSet(const RuleSetSources& sources, const std::string& name) {

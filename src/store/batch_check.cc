@@ -138,6 +138,13 @@ absl::Status CheckFence(const Fence& fence, const std::optional<Record>& present
       present ? fmt::format("was replaced by that of revision {}", present->created_revision) : "is gone"));
 }
 
+absl::Status CheckImportSize(const std::vector<Version>& versions) {
+  RETURN_IF_ERROR(CheckCount("versions", versions.size(), kImportVersionsMax));
+  size_t bytes = 0;
+  for (const Version& version : versions) bytes += version.content.size();
+  return CheckSize("contents of an import", bytes, kBatchContentBytesMax);
+}
+
 absl::Status CheckImport(std::string_view store, const Version& version, int64_t sequence, int64_t newest_version) {
   const VersionInfo& info = version.info;
   RETURN_IF_ERROR(CheckTopic(info.topic));

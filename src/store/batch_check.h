@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "store/store.h"
@@ -26,6 +27,8 @@ absl::Status CheckExpected(const RecordWrite& write, const std::optional<Record>
 // ABORTED unless `fence` holds. `present`: of its key.
 absl::Status CheckFence(const Fence& fence, const std::optional<Record>& present);
 
+// INVALID_ARGUMENT when they are too many, or too large, for one import.
+absl::Status CheckImportSize(const std::vector<Version>& versions);
 // FAILED_PRECONDITION unless `version` is the next after these; DATA_LOSS when its content does not match its hash.
 absl::Status CheckImport(std::string_view store, const Version& version, int64_t sequence, int64_t newest_version);
 

@@ -180,6 +180,7 @@ class MemoryStore : public Store {
   }
 
   absl::Status Import(const std::vector<Version>& versions) override {
+    RETURN_IF_ERROR(CheckImportSize(versions));
     std::lock_guard lock(content_->mutex);
     const Tables before = tables_;
     for (const Version& version : versions) {

@@ -136,6 +136,7 @@ class SqliteStore : public Store {
   }
 
   absl::Status Import(const std::vector<Version>& versions) override {
+    RETURN_IF_ERROR(CheckImportSize(versions));
     std::lock_guard lock(mutex_);
     ASSIGN_OR_RETURN(Transaction transaction, BeginWriting());
     ASSIGN_OR_RETURN(int64_t sequence, Sequence());

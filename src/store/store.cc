@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/status.h"
+#include "store/etcd_store.h"
 #include "store/sqlite_store.h"
 
 namespace signalbox::store {
@@ -25,14 +26,20 @@ absl::StatusOr<Published> Store::Rollback(const Restoration& restoration) {
 
 absl::StatusOr<std::unique_ptr<Store>> OpenStore(std::string_view spec, OpenMode mode) {
   constexpr std::string_view kSqlite = "sqlite:";
+  constexpr std::string_view kEtcd = "etcd:";
   if (spec.starts_with(kSqlite)) {
     SqliteOptions options;
     options.path = spec.substr(kSqlite.size());
     options.create_if_missing = mode == OpenMode::kCreateIfMissing;
     return OpenSqliteStore(std::move(options));
   }
+  if (spec.starts_with(kEtcd)) {
+    ASSIGN_OR_RETURN(EtcdOptions options, ParseEtcdSpec(spec.substr(kEtcd.size())));
+    options.create_if_missing = mode == OpenMode::kCreateIfMissing;
+    return OpenEtcdStore(std::move(options));
+  }
   return absl::InvalidArgumentError(
-      fmt::format("store '{}': expected sqlite:PATH, for example sqlite:/var/lib/signalbox/store.db", spec));
+      fmt::format("store '{}': expected {}, for example sqlite:/var/lib/signalbox/store.db", spec, kStoreSpecs));
 }
 
 }  // namespace signalbox::store

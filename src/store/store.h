@@ -15,7 +15,7 @@
 // there). A batch writes versions and records at once (docs/decisions/0010-managed-fleet.md).
 //
 // To the store, content is bytes. Every engine keeps everything that is promised here, and runs the same tests: SQLite
-// (a file on one machine), and a deterministic one in memory for tests (memory_store.h).
+// (a file on one machine), etcd (for several machines), and a deterministic one in memory for tests (memory_store.h).
 #pragma once
 
 #include <chrono>
@@ -69,6 +69,7 @@ constexpr size_t kMessageBytesMax = 4096;
 constexpr size_t kBatchPublicationsMax = 256;
 constexpr size_t kBatchRecordsMax = 64;
 constexpr size_t kBatchContentBytesMax = 32U << 20;
+constexpr size_t kImportVersionsMax = 64;
 // Of all keys and values of a batch's records together; so also of one record. etcd takes 1.5 MiB a request.
 constexpr size_t kRecordBytesMax = 1U << 20;
 constexpr size_t kRecordKeyBytesMax = 255;
@@ -251,10 +252,11 @@ class Store {
   virtual absl::StatusOr<size_t> Prune(std::string_view topic, size_t keep_newest, const std::set<int64_t>& keep) = 0;
 
   // For a copy of another store: appends `versions` with everything that their infos say, all of them or none. The
-  // content of a pruned one is not looked at. FAILED_PRECONDITION unless sequences and versions are the next ones.
+  // content of a pruned one is not looked at. At most kImportVersionsMax, with contents as in a batch.
+  // FAILED_PRECONDITION unless sequences and versions are the next ones.
   virtual absl::Status Import(const std::vector<Version>& versions) = 0;
 
-  // For messages: "sqlite:/var/lib/signalbox/store.db".
+  // For messages: "sqlite:/var/lib/signalbox/store.db", "etcd:10.0.0.1:2379".
   virtual const std::string& name() const = 0;
 };
 
@@ -263,7 +265,10 @@ enum class OpenMode {
   kCreateIfMissing,  // the folder must be there
 };
 
-// Opens the store that `spec` names: "sqlite:PATH". INVALID_ARGUMENT for any other spec.
+// What OpenStore takes, for help texts.
+inline constexpr char kStoreSpecs[] = "sqlite:PATH or etcd:HOST:PORT[,HOST:PORT...]";
+
+// Opens the store that `spec` names, one of kStoreSpecs. INVALID_ARGUMENT for any other.
 absl::StatusOr<std::unique_ptr<Store>> OpenStore(std::string_view spec, OpenMode mode);
 
 }  // namespace signalbox::store

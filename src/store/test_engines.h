@@ -34,6 +34,8 @@ struct TestEngineKind {
 // By which GoogleTest names what runs on several.
 inline std::string NameOf(const testing::TestParamInfo<TestEngineKind>& kind) { return kind.param.name; }
 
+// Of the test binary: those on this machine alone (test_local_engines.cc), or etcd (test_etcd_engine.cc), which needs a
+// process of its own.
 std::vector<TestEngineKind> AllTestEngines();
 
 // A clock whose time passes when the test says so.

@@ -1,13 +1,12 @@
-#include "store/test_engines.h"
-
+// Runs what every engine promises on those that need nothing but this process.
 #include <gtest/gtest.h>
 
 #include <utility>
 
 #include "base/test_folder.h"
-#include "base/unix_time.h"
 #include "store/memory_store.h"
 #include "store/sqlite_store.h"
+#include "store/test_engines.h"
 
 namespace signalbox::store {
 namespace {
@@ -51,10 +50,6 @@ TestEngineKind Kind(std::string name) {
 }
 
 }  // namespace
-
-StoreClock TestClock::Get(std::string boot) {
-  return {&NowUnixMs, [since_boot = since_boot_] { return *since_boot; }, std::move(boot)};
-}
 
 std::vector<TestEngineKind> AllTestEngines() { return {Kind<SqliteEngine>("Sqlite"), Kind<MemoryEngine>("Memory")}; }
 
