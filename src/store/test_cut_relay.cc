@@ -38,6 +38,7 @@ bool SendAll(int to, std::string_view bytes) {
 CutRelay::CutRelay(const std::string& endpoint) : target_(endpoint) {
   listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   stop_ = eventfd(0, EFD_CLOEXEC);
+  release_ = eventfd(0, EFD_CLOEXEC);
   sockaddr_in address = AddressOf("127.0.0.1:0");
   socklen_t size = sizeof address;
   EXPECT_EQ(bind(listener_, reinterpret_cast<sockaddr*>(&address), size), 0);
@@ -54,6 +55,16 @@ CutRelay::~CutRelay() {
   connections_.clear();
   close(listener_);
   close(stop_);
+  close(release_);
+}
+
+bool CutRelay::ReleaseAndWaitForAnswer(std::chrono::milliseconds timeout) {
+  const uint64_t one = 1;
+  EXPECT_EQ(write(release_, &one, sizeof one), static_cast<ssize_t>(sizeof one));
+  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  while (!has_answered_ && std::chrono::steady_clock::now() < deadline)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  return has_answered_;
 }
 
 void CutRelay::CutAt(std::string bytes, Loses loses) {
@@ -79,11 +90,17 @@ void CutRelay::Carry(int client) {
   bool is_cut = false;
   Loses loses = Loses::kAnswers;
   std::string said;  // what may be the beginning of the bytes
+  std::string held;
+  bool is_released = false;
   char buffer[16 << 10];
   while (is_open) {
-    pollfd descriptors[] = {{client, POLLIN, 0}, {server, POLLIN, 0}, {stop_, POLLIN, 0}};
-    poll(descriptors, 3, -1);
+    pollfd descriptors[] = {{client, POLLIN, 0}, {server, POLLIN, 0}, {stop_, POLLIN, 0}, {release_, POLLIN, 0}};
+    poll(descriptors, held.empty() || is_released ? 3 : 4, -1);
     if (descriptors[2].revents != 0) break;
+    if (!held.empty() && !is_released && descriptors[3].revents != 0) {
+      is_released = true;
+      is_open = SendAll(server, held);
+    }
     if (descriptors[0].revents != 0) {
       const ssize_t got = recv(client, buffer, sizeof buffer, 0);
       if (got <= 0) break;
@@ -94,6 +111,7 @@ void CutRelay::Carry(int client) {
         is_cut = true;
         loses = loses_;
         has_cut_ = true;
+        if (loses == Loses::kUntilReleased) held = bytes;
       }
       if (said.size() > cut_at_.size()) said.erase(0, said.size() - cut_at_.size());
       if (!is_cut || loses == Loses::kAnswers) is_open = SendAll(server, bytes);
@@ -101,6 +119,7 @@ void CutRelay::Carry(int client) {
     if (descriptors[1].revents != 0) {
       const ssize_t got = recv(server, buffer, sizeof buffer, 0);
       if (got <= 0) break;
+      if (is_released) has_answered_ = true;
       if (!is_cut) is_open = SendAll(client, {buffer, static_cast<size_t>(got)});
     }
   }

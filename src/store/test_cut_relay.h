@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -12,8 +13,9 @@ namespace signalbox::store {
 class CutRelay {
  public:
   enum class Loses {
-    kAnswers,   // the server gets what the client says, and the client hears nothing
-    kRequests,  // the bytes themselves do not get through
+    kAnswers,        // the server gets what the client says, and the client hears nothing
+    kRequests,       // the bytes themselves do not get through
+    kUntilReleased,  // they get through when the test says so, and nothing after them
   };
 
   // To `endpoint`, a HOST:PORT with an IPv4 address.
@@ -25,6 +27,8 @@ class CutRelay {
   // A connection on which the client says `bytes` is lost from then on.
   void CutAt(std::string bytes, Loses loses);
   bool has_cut() const { return has_cut_; }
+  // Lets through what was held, and waits until the server has said something to it.
+  bool ReleaseAndWaitForAnswer(std::chrono::milliseconds timeout);
 
  private:
   void Accept();
@@ -34,11 +38,13 @@ class CutRelay {
   std::string endpoint_;
   int listener_ = -1;
   int stop_ = -1;
+  int release_ = -1;
   std::mutex mutex_;
   std::string cut_at_;  // guarded by mutex_, as is the next; empty: never
   Loses loses_ = Loses::kAnswers;
   std::vector<std::jthread> connections_;
   std::atomic<bool> has_cut_ = false;
+  std::atomic<bool> has_answered_ = false;
   std::jthread acceptor_;
 };
 

@@ -1,6 +1,8 @@
 // Real members of etcd, on ports that are free. For tests only.
 #pragma once
 
+#include <signal.h>
+
 #include <memory>
 #include <optional>
 #include <string>
@@ -28,8 +30,8 @@ class TestEtcd {
   // Starts a killed one again, with what it had stored, on the same port.
   void Restart(size_t member);
   // SIGSTOP and SIGCONT: a member that says nothing, and does not close its connections.
-  void Freeze(size_t member) { members_[member]->Signal(19); }
-  void Thaw(size_t member) { members_[member]->Signal(18); }
+  void Freeze(size_t member) { members_[member]->Signal(SIGSTOP); }
+  void Thaw(size_t member) { members_[member]->Signal(SIGCONT); }
   // Which member leads; nullopt while none does.
   std::optional<size_t> Leader() const;
 
