@@ -17,7 +17,7 @@ constexpr int64_t kLeaseSeconds = 120;
 }  // namespace
 
 std::string EtcdUpload::Add(std::string_view content) {
-  const std::string name = fmt::format("{}-{}", id_, contents_++);
+  std::string name = fmt::format("{}-{}", id_, contents_++);
   const bool goes_before = content.size() > std::min(kSmallContentBytesMax, room_bytes_);
   if (!goes_before) room_bytes_ -= content.size();
   for (size_t offset = 0; offset < content.size(); offset += kChunkBytes)
