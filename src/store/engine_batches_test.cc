@@ -79,7 +79,7 @@ TEST_P(Batches, ABatchOfWhichOnePartDoesNotHoldWritesNothing) {
   auto store = Open();
   ASSERT_TRUE(store->Publish(Rules("rules/home", "one")).ok());
   const int64_t revision = *Put(*store, "there", "1");
-  auto try_batch = [&](Expected of_version, std::optional<int64_t> of_record, std::optional<Fence> fence) {
+  auto try_batch = [&](Expected of_version, std::optional<int64_t> of_record, const std::optional<Fence>& fence) {
     Batch batch;
     batch.publications = {Rules("placement", "p"), Rules("rules/home", "two", of_version)};
     batch.records = {{"new", "x"}, {"there", "2", of_record}};

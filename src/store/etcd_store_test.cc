@@ -88,7 +88,9 @@ TEST_F(EtcdStoreTest, TwoPrefixesAreTwoStores) {
 }
 
 TEST_F(EtcdStoreTest, APublishOf50MegabytesIsRefusedWithTheLimit) {
-  absl::Status status = Publish(*Open(), std::string(50'000'000, 'x')).status();
+  std::string content;
+  content.resize(50'000'000, 'x');
+  absl::Status status = Publish(*Open(), content).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(Message(status), "rules/home: 50000000 bytes, the limit is 8388608");
 }
