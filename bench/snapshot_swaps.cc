@@ -79,7 +79,9 @@ bool Runs(const control::Distribution& distribution, int64_t version) {
 
 int Run(const std::string& host, int objectives, int swaps, std::chrono::milliseconds pause) {
   spdlog::set_level(spdlog::level::off);  // its lines would be among ours
-  const auto distribution = OrExit(control::Distribution::Start({.listen = "127.0.0.1:0"}));
+  control::DistributionOptions options;
+  options.listen = "127.0.0.1:0";
+  const auto distribution = OrExit(control::Distribution::Start(std::move(options)));
   Tell("port", distribution->port());
   for (int64_t version = 1; version <= swaps + 1; ++version) {
     Tell("making", version);
@@ -87,7 +89,7 @@ int Run(const std::string& host, int objectives, int swaps, std::chrono::millise
     Tell("made", version);
     std::this_thread::sleep_for(pause);
     Tell("sent", version);
-    distribution->Publish(*snapshot);
+    distribution->Publish({.everywhere = std::move(snapshot), .scopes_in_use = {}, .of_scopes = {}});
     const auto end = std::chrono::steady_clock::now() + kPatience;
     while (!Runs(*distribution, version)) {
       if (std::chrono::steady_clock::now() > end) return 1;

@@ -30,6 +30,9 @@ using std::chrono::milliseconds;
 constexpr milliseconds kPauseMax{1000};
 constexpr milliseconds kPauseAfterError{500};
 constexpr milliseconds kExplanationInterval{1000};
+constexpr milliseconds kRetentionInterval = std::chrono::hours(1);
+// More than a composition looks back for one that it can read.
+constexpr size_t kContentsKept = 250;
 
 class LeaderImpl : public Leader {
  public:
@@ -128,8 +131,35 @@ class LeaderImpl : public Leader {
       batch_status_ = absl::OkStatus();
       pause = std::min(step.wake_after, kPauseMax);
     }
-    if (leadership_.fence()) fleet_->Execute(step.commands);
-    return Explain(*fence);
+    Execute(step.commands);
+    RETURN_IF_ERROR(Explain(*fence));
+    return DropOldContents();
+  }
+
+  // Hosts know no fence: what would hurt a successor, to unload what it has found loaded, must have ended before there
+  // can be one.
+  void Execute(std::vector<rollout::HostCommand> commands) {
+    if (!leadership_.fence()) return;
+    const milliseconds lease_kept_back = options_.lease / 3;
+    for (rollout::HostCommand& command : commands) {
+      if (command.kind != rollout::CommandKind::kUnload) continue;
+      command.timeout = command.timeout.count() == 0 ? lease_kept_back : std::min(command.timeout, lease_kept_back);
+    }
+    fleet_->Execute(std::move(commands));
+  }
+
+  // Each activation copies its rules, each change of a host writes the placement: their history stays, their contents
+  // need not.
+  absl::Status DropOldContents() {
+    if (Clock::now() < next_retention_) return absl::OkStatus();
+    next_retention_ = Clock::now() + kRetentionInterval;
+    ASSIGN_OR_RETURN(const store::LatestVersions latest, store_.Latest());
+    for (const store::LatestVersion& newest : latest.topics) {
+      const std::string& topic = newest.info.topic;
+      if (topic != store::kPlacementTopic && !store::NameOfActiveTopic(topic)) continue;
+      RETURN_IF_ERROR(store_.Prune(topic, kContentsKept, {}).status());
+    }
+    return absl::OkStatus();
   }
 
   // For people: now and then is often enough.
@@ -243,6 +273,7 @@ class LeaderImpl : public Leader {
   std::vector<std::string> host_troubles_;
   std::string explained_;
   Clock::time_point next_explanation_{};
+  Clock::time_point next_retention_ = Clock::now() + kRetentionInterval;
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;

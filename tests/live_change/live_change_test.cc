@@ -22,7 +22,6 @@ namespace {
 
 using testing::ElementsAre;
 using testing::Pair;
-using testing::UnorderedElementsAre;
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
@@ -53,6 +52,12 @@ class LiveChangeTest : public LiveSystem {
 
   // Runs a `signalbox rules` command that changes the store, and waits until the proxy runs what came of it.
   void Change(const std::string& command) { ChangeBy("rules", command); }
+  // `signalbox placement`, which takes effect when the control plane has seen to it.
+  void ChangeFleet(const std::string& command) {
+    const CommandResult result =
+        RunShell(fmt::format("{} placement {} --store sqlite:{}", SignalboxProgram(), command, system_.paths().store));
+    ASSERT_EQ(result.exit_code, 0) << command << "\n" << result.output;
+  }
   // The same with `signalbox traffic`.
   void Move(const std::string& command) { ChangeBy("traffic", command); }
   void ChangeBy(const std::string& group, const std::string& command) {
@@ -65,27 +70,29 @@ class LiveChangeTest : public LiveSystem {
     ExpectInEffect(command.substr(0, command.find(' ')), acknowledged);
   }
 
-  // Writes a placement in which the films are on `hosts`, and waits until the proxy runs it.
-  void PlaceFilms(const std::vector<std::string>& hosts) {
-    const int64_t before = store_->Latest()->sequence;
-    nlohmann::json placement = Placement();
-    placement["shards"]["films"] = hosts;
-    const Clock::time_point written = Clock::now();
-    ASSERT_TRUE(WriteFileAtomically(system_.paths().placement, placement.dump()).ok());
-    ASSERT_TRUE(WaitUntil([&] { return store_->Latest()->sequence > before; }));
-    ExpectInEffect(fmt::format("films on {} hosts", hosts.size()), written);
+  // Waits until the films are on `hosts` and the proxy runs that.
+  void ExpectFilmsOn(const std::set<std::string>& hosts) {
+    EXPECT_TRUE(WaitUntil([&] {
+      const auto films = Placement()["shards"]["films"].value("hosts", std::vector<std::string>());
+      return std::set<std::string>(films.begin(), films.end()) == hosts;
+    }));
+    const int64_t published = store_->Latest()->sequence;
+    EXPECT_TRUE(WaitUntil([&] { return RunningVersion() >= published; }));
   }
 
+  // The newest that the control plane wrote.
   nlohmann::json Placement() const {
-    return nlohmann::json::parse(ReadFile(system_.paths().placement, 1 << 20).value_or("{}"));
+    const auto placement = store_->Get(store::kPlacementTopic, std::nullopt);
+    return placement.ok() ? nlohmann::json::parse(placement->content) : nlohmann::json();
   }
 
   ChildProcess StartFilmHost(int& port) {
     const std::string port_file = folder_.File("host-4.port");
-    ChildProcess host =
-        StartShell(fmt::format("exec {} host --repository {} --load title-ranker --listen 127.0.0.1:0 --port-file {}",
-                               SignalboxProgram(), system_.paths().models, port_file),
-                   folder_.File("host-4.log"));
+    ChildProcess host = StartShell(
+        fmt::format("exec {} host --repository {} --load none --listen 127.0.0.1:0 --port-file {} --join {} --shard films "
+                    "--host-id host-4",
+                    SignalboxProgram(), system_.paths().models, port_file, system_.control_address()),
+        folder_.File("host-4.log"));
     auto bound = host.WaitForPort(port_file, kPatience);
     EXPECT_TRUE(bound.ok()) << bound.status();
     port = bound.value_or(0);
@@ -223,16 +230,20 @@ TEST_F(LiveChangeTest, AnExperimentBeginsAndHostsComeAndGoAndNoRequestFails) {
   ASSERT_NO_FATAL_FAILURE(Change(fmt::format("publish {}demo/*.js {} --message experiment", kRules, experiment)));
   ExpectShare(0.25);
 
-  const auto hosts = Placement()["shards"]["films"].get<std::vector<std::string>>();
+  const auto hosts = Placement()["shards"]["films"]["hosts"].get<std::set<std::string>>();
   ASSERT_EQ(hosts.size(), 2U);
   int port = 0;
   ChildProcess third = StartFilmHost(port);
-  const std::string third_address = fmt::format("127.0.0.1:{}", port);
-  ASSERT_NO_FATAL_FAILURE(PlaceFilms({hosts[0], hosts[1], third_address}));
-  EXPECT_THAT(FilmHosts(), UnorderedElementsAre(hosts[0], hosts[1], third_address));
+  std::set<std::string> three = hosts;
+  three.insert(fmt::format("127.0.0.1:{}", port));
+  ExpectFilmsOn(three);
+  EXPECT_EQ(FilmHosts(), three);
 
-  ASSERT_NO_FATAL_FAILURE(PlaceFilms({hosts[0], third_address}));
-  EXPECT_THAT(FilmHosts(), UnorderedElementsAre(hosts[0], third_address));
+  ASSERT_NO_FATAL_FAILURE(ChangeFleet("drain-host host-2"));
+  ASSERT_TRUE(WaitUntil([&] { return Placement()["shards"]["films"]["hosts"].size() == 2; }));
+  const auto two = Placement()["shards"]["films"]["hosts"].get<std::set<std::string>>();
+  ExpectFilmsOn(two);
+  EXPECT_EQ(FilmHosts(), two);
   Signal("host-2", SIGTERM);  // nothing is sent to it any more, so its end costs no request
   ExpectShare(0.25);
   ExpectThatNoRequestFailed();

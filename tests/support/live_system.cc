@@ -44,7 +44,7 @@ void LiveSystem::SetUp() {
   ASSERT_TRUE(trained.ok()) << trained.status() << "\nwithout data, run scripts/setup: it installs the npm packages";
   const absl::Status folders = system_.MakeFolders();
   ASSERT_TRUE(folders.ok()) << folders;
-  for (auto step : {&cli::DemoSystem::StartHosts, &cli::DemoSystem::StartControlPlane, &cli::DemoSystem::PublishRules,
+  for (auto step : {&cli::DemoSystem::StartControlPlane, &cli::DemoSystem::StartHosts, &cli::DemoSystem::PublishRules,
                     &cli::DemoSystem::StartProxy}) {
     const auto started = (system_.*step)();
     ASSERT_TRUE(started.ok()) << started.status();

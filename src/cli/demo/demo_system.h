@@ -50,6 +50,7 @@ class DemoSystem {
   absl::StatusOr<std::string> StartProxy();  // returns when it is ready: it has the rules and answers
 
   const SystemPaths& paths() const { return paths_; }
+  const std::string& control_address() const { return control_address_; }
   const std::string& proxy_address() const { return proxy_address_; }
   const std::string& admin_address() const { return admin_address_; }
 
