@@ -70,7 +70,8 @@ Composition::Part Composition::Parse(std::string_view topic, int64_t version,
   } else if (const auto active = store::NameOfActiveTopic(topic)) {
     std::shared_ptr<const v1::ActiveRules> rules;
     part.fault = ParseTo(*content, rules);
-    if (part.fault.ok()) {
+    // Version 0 is a scope that has none of its own any more.
+    if (part.fault.ok() && rules->rules_version() != 0) {
       part.rules_version = rules->rules_version();
       part.rule_set = std::shared_ptr<const v1::RuleSet>(rules, &rules->rule_set());
       part.fault = CheckNamespaceOf(*part.rule_set, active->namespace_name);
