@@ -41,16 +41,19 @@ void DataPlanes::Observe(const Observation& observation, Wake& wake, std::vector
                           (!data_plane.connected() && seen.last.last_seen_unix_ms() != data_plane.last_seen_unix_ms());
     seen.last = data_plane;
     if (OldestInUse(data_plane, sequence_) >= newest) {
-      seen.behind_since_ms = -1;
+      seen.behind_since_ms = seen.untaken_since_ms = -1;
       seen.given_up = seen.told = false;
     } else {
       if (progress) seen.told = false;
       if (progress || seen.behind_since_ms < 0) seen.behind_since_ms = wake.now_ms();
       // Three limits: it does not take what it is sent; it has taken it, and requests from before go on; it is away.
       const bool takes_nothing = data_plane.connected() && Running(data_plane, sequence_) < newest;
+      // A request from before may have been going on for long when there is something new to take.
+      if (!takes_nothing) seen.untaken_since_ms = -1;
+      if (takes_nothing && (progress || seen.untaken_since_ms < 0)) seen.untaken_since_ms = wake.now_ms();
       const std::chrono::milliseconds limit =
           takes_nothing ? options_.acknowledge_timeout : options_.forget_data_plane_after;
-      seen.given_up = wake.Passed(seen.behind_since_ms + limit.count());
+      seen.given_up = wake.Passed((takes_nothing ? seen.untaken_since_ms : seen.behind_since_ms) + limit.count());
       if (seen.given_up && !seen.told) {
         log.push_back(fmt::format(
             "data plane {} is not waited for any more: {} for {} s, and the oldest snapshot it uses is {}, the newest "
