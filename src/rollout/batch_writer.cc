@@ -43,6 +43,10 @@ void BatchWriter::Observe(Work& work) {
     return;
   }
   ++failures_;
+  // Without an answer it may still take effect, later than what is read next.
+  const bool was_answered =
+      absl::IsAborted(status) || absl::IsInvalidArgument(status) || absl::IsResourceExhausted(status);
+  if (!was_answered) unsettled_until_ms_ = work.wake.now_ms() + kBatchSettledMs;
   // ABORTED: what was read was not the newest. What has been read since is looked at as if nothing had happened.
   if (absl::IsAborted(status) && failures_ < 3) return;
   if (absl::IsInvalidArgument(status)) TakeRefusal(status);

@@ -19,6 +19,9 @@ class BatchWriter {
   void Write(Work& work, const PlacementDraft& draft);
 
   bool under_way() const { return under_way_; }
+  // Whether everything that was written shows in what is read: nothing is under way, and nothing that the store did not
+  // answer can still take effect.
+  bool IsSettled(Wake& wake) const { return !under_way_ && wake.Passed(unsettled_until_ms_); }
   // Not null: only this namespace may change anything, because a batch of several was refused for what one of them had
   // in it.
   const std::string* only() const { return alone_.empty() ? nullptr : &alone_.front(); }
@@ -35,6 +38,7 @@ class BatchWriter {
   int failures_ = 0;
   std::string told_;                        // the failure that the log has told of
   int64_t not_before_ms_ = 0;               // steady
+  int64_t unsettled_until_ms_ = 0;          // steady
   int64_t progress_due_ms_ = 0;             // steady; progress alone is not written more often
   std::map<std::string, int64_t> writing_;  // namespaces of the batch under way, and the version that each rolls out
   std::deque<std::string> alone_;           // namespaces that are to write on their own, one after the other

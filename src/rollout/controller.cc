@@ -244,7 +244,7 @@ void Controller::State::AskHosts(Work& work) {
                        .hosts = hosts_,
                        .wake = work.wake,
                        .waits = work.waits,
-                       .may_unload = !writer_.under_way()};
+                       .may_unload = writer_.IsSettled(work.wake)};
   work.step.commands = NextCommands(commands);
 }
 

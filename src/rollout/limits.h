@@ -40,6 +40,8 @@ constexpr size_t kProgressHostsMax = 1'000;
 constexpr int64_t kProgressEveryMs = 250;
 constexpr int64_t kBatchRetryFirstMs = 250;
 constexpr int64_t kBatchRetryMaxMs = 30'000;
+// A batch that the store did not answer has taken effect by then, or never will.
+constexpr int64_t kBatchSettledMs = 10'000;
 constexpr size_t kPastRolloutsMax = 20;
 constexpr size_t kRetainedVersionsMax = 3;
 
