@@ -1,6 +1,7 @@
 #include "rollout/commands.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <optional>
@@ -54,7 +55,8 @@ class OfHost {
   std::string LaneOf(const std::string& model, CommandKind kind) const {
     const auto need = step_.needs.find(model);
     if (kind == CommandKind::kUnload || need == step_.needs.end()) return "";
-    return *need->second.namespaces.begin();
+    // What several want waits for none of them alone.
+    return fmt::format("{}", fmt::join(need->second.namespaces, " "));
   }
 
   ModelState StateOf(const std::string& model) const {
