@@ -6,7 +6,7 @@ BUILD := build/$(PRESET)
 JOBS ?= $(shell nproc)
 export NINJA_STATUS := [%f/%t %p %es] 
 
-.PHONY: help run build test bench check format clean setup
+.PHONY: help run build test soak bench check format clean setup
 
 help: ## lists these commands
 	@echo 'make <command> [PRESET=release|debug|asan|tsan]'
@@ -25,6 +25,12 @@ build: ## builds everything, tests and benchmarks included
 
 test: build ## builds and runs every test (TESTS=regex for some)
 	@ctest --test-dir $(BUILD) -j 2 --output-on-failure $(if $(TESTS),-R '$(TESTS)')
+
+soak: ## runs the simulation of rollouts from ever new seeds, until it is stopped
+	@scripts/setup dev
+	@scripts/configure $(PRESET)
+	@cd $(BUILD) && ninja -j $(JOBS) signalbox-simulation
+	@$(BUILD)/tests/simulation/signalbox-simulation --forever --jobs $(JOBS)
 
 bench: build ## runs the benchmarks and prints their tables
 	@bench/run $(BUILD)

@@ -35,7 +35,7 @@ class DataPlanes {
  private:
   struct Seen {
     v1::DataPlane last;
-    int64_t behind_since_ms = -1;  // steady; it has made no progress since; below 0: it is not behind
+    int64_t behind_since_ms = -1;   // steady; it has made no progress since; below 0: it is not behind
     int64_t untaken_since_ms = -1;  // steady; it is connected and does not take the newest
     bool given_up = false;
     bool told = false;

@@ -1,0 +1,13 @@
+# Writes COPY: ORIGINAL with FROM, which stands in it once, replaced by TO.
+file(READ ${ORIGINAL} text)
+string(REPLACE "${FROM}" "" without "${text}")
+string(LENGTH "${text}" length)
+string(LENGTH "${without}" length_without)
+string(LENGTH "${FROM}" length_from)
+math(EXPR times "(${length} - ${length_without}) / ${length_from}")
+if(NOT times EQUAL 1)
+  message(WARNING "${ORIGINAL}: expected once, and found ${times} times: ${FROM}")
+else()
+  string(REPLACE "${FROM}" "${TO}" text "${text}")
+endif()
+file(WRITE ${COPY} "${text}")
