@@ -52,12 +52,6 @@ class LiveChangeTest : public LiveSystem {
 
   // Runs a `signalbox rules` command that changes the store, and waits until the proxy runs what came of it.
   void Change(const std::string& command) { ChangeBy("rules", command); }
-  // `signalbox placement`, which takes effect when the control plane has seen to it.
-  void ChangeFleet(const std::string& command) {
-    const CommandResult result =
-        RunShell(fmt::format("{} placement {} --store sqlite:{}", SignalboxProgram(), command, system_.paths().store));
-    ASSERT_EQ(result.exit_code, 0) << command << "\n" << result.output;
-  }
   // The same with `signalbox traffic`.
   void Move(const std::string& command) { ChangeBy("traffic", command); }
   void ChangeBy(const std::string& group, const std::string& command) {
@@ -68,6 +62,12 @@ class LiveChangeTest : public LiveSystem {
     ASSERT_EQ(result.exit_code, 0) << command << "\n" << result.output;
     ASSERT_GT(store_->Latest()->sequence, before) << command;
     ExpectInEffect(command.substr(0, command.find(' ')), acknowledged);
+  }
+  // `signalbox placement`, which takes effect when the control plane has seen to it.
+  void ChangeFleet(const std::string& command) {
+    const CommandResult result =
+        RunShell(fmt::format("{} placement {} --store sqlite:{}", SignalboxProgram(), command, system_.paths().store));
+    ASSERT_EQ(result.exit_code, 0) << command << "\n" << result.output;
   }
 
   // Waits until the films are on `hosts` and the proxy runs that.
