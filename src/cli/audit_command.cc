@@ -68,11 +68,15 @@ absl::Status Audit(const AuditOptions& options) {
 void AddAudit(CLI::App& app, Outcome& outcome) {
   auto options = std::make_shared<AuditOptions>();
   CLI::App* command = app.add_subcommand(
-      "audit", "Who changed what and when, of everything in a store: rules, traffic, releases, fleet, what took effect");
+      "audit",
+      "Who changed what and when, of everything in a store: rules, traffic, releases, fleet, what took effect");
   AddStoreOptions(*command, options->common);
-  command->add_option("--topic", options->topic, "Only this topic, or those below it: rules, rules/home, active, placement");
+  command->add_option("--topic", options->topic,
+                      "Only this topic, or those below it: rules, rules/home, active, placement");
   command->add_option("--after", options->after, "Only changes with a higher sequence")->check(CLI::NonNegativeNumber);
-  command->add_option("--limit", options->limit, "The newest so many")->capture_default_str()->check(CLI::PositiveNumber);
+  command->add_option("--limit", options->limit, "The newest so many")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
   command->callback([options, &outcome] {
     if (absl::Status status = Audit(*options); !status.ok()) {
       outcome.exit_code = Fail("audit", status, options->common.json);

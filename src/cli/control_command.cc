@@ -110,9 +110,9 @@ void AddDuration(CLI::App& command, const std::string& name, std::chrono::millis
   command
       .add_option_function<int64_t>(
           name, [&value](int64_t ms) { value = std::chrono::milliseconds(ms); }, description)
-      ->transform(CLI::AsNumberWithUnit(
-          std::map<std::string, int64_t>{{"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}},
-          CLI::AsNumberWithUnit::UNIT_REQUIRED, "TIME"))
+      ->transform(
+          CLI::AsNumberWithUnit(std::map<std::string, int64_t>{{"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}},
+                                CLI::AsNumberWithUnit::UNIT_REQUIRED, "TIME"))
       ->check(CLI::Range(int64_t{1}, int64_t{7 * 24 * 3'600'000}))
       ->default_str(fmt::format("{}s", value.count() / 1000));
 }
@@ -130,9 +130,10 @@ void AddControl(CLI::App& app, Outcome& outcome) {
       "--placement", options->control.placement.file,
       "Which models are on which hosts (JSON); watched, and published when it changes. Nothing is loaded or checked");
   command
-      ->add_option("--fleet", options->control.fleet.file,
-                   "Shards, hosts and what models need (JSON); watched. Models are placed, loaded and tried before rules "
-                   "that name them take effect")
+      ->add_option(
+          "--fleet", options->control.fleet.file,
+          "Shards, hosts and what models need (JSON); watched. Models are placed, loaded and tried before rules "
+          "that name them take effect")
       ->excludes(placement);
   command->add_option("--node-id", options->control.leader.node_id,
                       "Name of this control plane among those of the store; default: host name and port");

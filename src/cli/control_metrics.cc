@@ -76,8 +76,8 @@ std::vector<MetricFamily> ControlMetrics::Collect() const {
       Single("slow_subscribers_total", "Streams ended because the data plane did not answer", MetricType::Counter,
              static_cast<double>(status.distribution.too_slow_total)),
       Single("store_up", "0 while the store cannot be read", MetricType::Gauge, status.store.ok() ? 1 : 0),
-      Single("file_up", "0 while the newest content of the placement or fleet file is not published",
-             MetricType::Gauge, status.file.ok() ? 1 : 0),
+      Single("file_up", "0 while the newest content of the placement or fleet file is not published", MetricType::Gauge,
+             status.file.ok() ? 1 : 0),
       Single("leads", "1: this control plane leads rollouts", MetricType::Gauge, status.leader.leads ? 1 : 0),
       Hosts(status),
   };

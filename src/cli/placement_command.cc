@@ -44,7 +44,8 @@ std::string PlaceText(const v1::ModelPlacement& model) {
 std::string Describe(const v1::Placement& placement, int64_t version) {
   const std::map<std::string, v1::Shard> shards(placement.shards().begin(), placement.shards().end());
   const std::map<std::string, v1::ModelPlacement> models(placement.models().begin(), placement.models().end());
-  std::string text = fmt::format("placement version {}: {} shards, {} models\n\n", version, shards.size(), models.size());
+  std::string text =
+      fmt::format("placement version {}: {} shards, {} models\n\n", version, shards.size(), models.size());
   for (const auto& [name, shard] : shards) {
     text += fmt::format("shard {:<20} {}\n", name,
                         shard.hosts().empty() ? "no host is ready" : fmt::format("{}", fmt::join(shard.hosts(), ", ")));
@@ -80,8 +81,9 @@ std::string Describe(const v1::ModelExplanation& model) {
 
 nlohmann::ordered_json ExplanationJson(const v1::ModelExplanation& model) {
   auto list = [](const auto& field) { return std::vector<std::string>(field.begin(), field.end()); };
-  return {{"model", model.model()},         {"summary", model.summary()},   {"wanted_by", list(model.wanted_by())},
-          {"shards", list(model.shards())}, {"refusals", list(model.refusals())}, {"waits", list(model.waits())}};
+  return {
+      {"model", model.model()},         {"summary", model.summary()},         {"wanted_by", list(model.wanted_by())},
+      {"shards", list(model.shards())}, {"refusals", list(model.refusals())}, {"waits", list(model.waits())}};
 }
 
 absl::Status Explain(const ExplainOptions& options) {
@@ -91,8 +93,8 @@ absl::Status Explain(const ExplainOptions& options) {
   json["models"] = nlohmann::ordered_json::array();
   bool found = false;
   for (const v1::ModelExplanation& model : explanation.models()) {
-    const bool is_asked = options.model.empty() || model.model() == options.model ||
-                          model.model().starts_with(options.model + "@");
+    const bool is_asked =
+        options.model.empty() || model.model() == options.model || model.model().starts_with(options.model + "@");
     if (!is_asked) continue;
     found = true;
     if (options.common.json) {
@@ -102,8 +104,8 @@ absl::Status Explain(const ExplainOptions& options) {
     }
   }
   if (!found && !options.model.empty()) {
-    return absl::NotFoundError(fmt::format("model '{}': no rules that run, are retained or are being rolled out name it",
-                                           options.model));
+    return absl::NotFoundError(
+        fmt::format("model '{}': no rules that run, are retained or are being rolled out name it", options.model));
   }
   if (options.common.json) {
     fmt::print("{}\n", Dump(json));
@@ -125,9 +127,10 @@ absl::Status Drain(const DrainOptions& options, control::Drain what) {
     json["hosts"] = std::vector<std::string>(changed.drains.hosts().begin(), changed.drains.hosts().end());
     fmt::print("{}\n", Dump(json));
   } else {
-    fmt::print("{} {} {}{}\n", what == control::Drain::kShard ? "shard" : "host", options.name,
-               options.undo ? "takes models again" : "is to become empty; `signalbox placement explain` says what waits",
-               changed.published.unchanged ? "; it was so already" : "");
+    fmt::print(
+        "{} {} {}{}\n", what == control::Drain::kShard ? "shard" : "host", options.name,
+        options.undo ? "takes models again" : "is to become empty; `signalbox placement explain` says what waits",
+        changed.published.unchanged ? "; it was so already" : "");
   }
   return absl::OkStatus();
 }

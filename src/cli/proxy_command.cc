@@ -163,10 +163,11 @@ absl::StatusOr<std::unique_ptr<subscribe::Subscriber>> Subscribe(const ProxyOpti
                                                                  SnapshotInUse& in_use) {
   subscribe::SubscriberOptions subscription = options.subscriber;
   subscription.oldest_version_in_use = [&proxy] { return proxy.oldest_version_in_use(); };
-  return subscribe::Subscriber::Start(std::move(subscription), [&](const std::shared_ptr<const decide::Snapshot>& snapshot) {
-    in_use.Take(snapshot, fmt::format("control {}", options.subscriber.control), options.subscriber.node_id);
-    return absl::OkStatus();
-  });
+  return subscribe::Subscriber::Start(
+      std::move(subscription), [&](const std::shared_ptr<const decide::Snapshot>& snapshot) {
+        in_use.Take(snapshot, fmt::format("control {}", options.subscriber.control), options.subscriber.node_id);
+        return absl::OkStatus();
+      });
 }
 
 // Goes on without a snapshot after a while. True when a signal came first.

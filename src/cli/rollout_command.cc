@@ -66,7 +66,8 @@ void Print(const StatusOptions& options, const Shown& shown) {
     json.update(ToJson(shown.rollouts));
     json["release"] = ToJson(shown.plan);
     // One line for each change when it is watched: programs read lines.
-    fmt::print("{}\n", options.watch ? json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) : Dump(json));
+    fmt::print("{}\n",
+               options.watch ? json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) : Dump(json));
   } else {
     fmt::print("{}", DescribeRollout(shown.rollouts, shown.plan, NowUnixMs()));
   }
@@ -116,12 +117,13 @@ void PrintChange(const PublishedRulesOptions& options, const control::ChangedRel
     json["release"] = ToJson(changed.after);
     fmt::print("{}\n", Dump(json));
   } else {
-    fmt::print("{}: {}{}\n", options.namespace_name, sentence, changed.published.unchanged ? "; it was so already" : "");
+    fmt::print("{}: {}{}\n", options.namespace_name, sentence,
+               changed.published.unchanged ? "; it was so already" : "");
   }
 }
 
 using Change = std::function<absl::StatusOr<control::ChangedRelease>(store::Store&, const std::string&,
-                                                                    const control::Signature&)>;
+                                                                     const control::Signature&)>;
 
 absl::Status Apply(const ChangeOptions& options, const Change& change, const std::string& sentence) {
   ASSIGN_OR_RETURN(auto store, OpenExisting(options.common));
@@ -131,8 +133,8 @@ absl::Status Apply(const ChangeOptions& options, const Change& change, const std
   return absl::OkStatus();
 }
 
-void AddChange(CLI::App& rollout, Outcome& outcome, const std::string& name,
-               const std::string& description, Change change, const std::string& sentence) {
+void AddChange(CLI::App& rollout, Outcome& outcome, const std::string& name, const std::string& description,
+               Change change, const std::string& sentence) {
   auto options = std::make_shared<ChangeOptions>();
   CLI::App* command = rollout.add_subcommand(name, description);
   AddOptions(*command, options->common);
@@ -183,7 +185,8 @@ void AddSteps(CLI::App& rollout, Outcome& outcome) {
   auto options = std::make_shared<StepsOptions>();
   CLI::App* command = rollout.add_subcommand(
       "steps", "To which data planes new rules go first, and for how long, before they run everywhere");
-  command->add_option("STEP", options->steps, "KEY=VALUE[:TIME], in order; none: everywhere at once. Example: region=eu:10m");
+  command->add_option("STEP", options->steps,
+                      "KEY=VALUE[:TIME], in order; none: everywhere at once. Example: region=eu:10m");
   AddOptions(*command, options->change.common);
   AddOptions(*command, options->change.signature);
   command->callback([options, &outcome] {
@@ -196,10 +199,12 @@ void AddSteps(CLI::App& rollout, Outcome& outcome) {
 void AddStatus(CLI::App& rollout, Outcome& outcome) {
   auto options = std::make_shared<StatusOptions>();
   CLI::App* command = rollout.add_subcommand(
-      "status", "How far the rollout of a namespace is: its states, its models on their hosts, and why it waits or failed");
+      "status",
+      "How far the rollout of a namespace is: its states, its models on their hosts, and why it waits or failed");
   AddOptions(*command, options->common);
-  command->add_flag("--watch", options->watch,
-                    "Print each change until the newest rules are in effect; exit code 1 when they failed or were cancelled");
+  command->add_flag(
+      "--watch", options->watch,
+      "Print each change until the newest rules are in effect; exit code 1 when they failed or were cancelled");
   command->callback([options, &outcome] {
     if (absl::Status status = ShowStatus(*options); !status.ok()) {
       const bool ended_badly = absl::IsAborted(status);

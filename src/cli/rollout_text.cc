@@ -120,9 +120,8 @@ nlohmann::ordered_json ToJson(const v1::Rollout& rollout) {
                                  {"steps_done", rollout.steps_done()}};
   json["transitions"] = nlohmann::ordered_json::array();
   for (const v1::Transition& transition : rollout.transitions()) {
-    json["transitions"].push_back({{"state", StateText(transition.state())},
-                                   {"unix_ms", transition.unix_ms()},
-                                   {"by", transition.by()}});
+    json["transitions"].push_back(
+        {{"state", StateText(transition.state())}, {"unix_ms", transition.unix_ms()}, {"by", transition.by()}});
   }
   json["models"] = nlohmann::ordered_json::array();
   for (const v1::ModelProgress& model : rollout.models()) {
@@ -134,10 +133,9 @@ nlohmann::ordered_json ToJson(const v1::Rollout& rollout) {
                        {"since_unix_ms", host.since_unix_ms()},
                        {"attempts", host.attempts()}});
     }
-    json["models"].push_back(
-        {{"model", model.model()},
-         {"shards", std::vector<std::string>(model.shards().begin(), model.shards().end())},
-         {"hosts", std::move(hosts)}});
+    json["models"].push_back({{"model", model.model()},
+                              {"shards", std::vector<std::string>(model.shards().begin(), model.shards().end())},
+                              {"hosts", std::move(hosts)}});
   }
   return json;
 }

@@ -19,9 +19,9 @@ struct PinOptions {
 
 absl::Status Pin(const PinOptions& options) {
   ASSIGN_OR_RETURN(auto store, OpenExisting(options.common));
-  ASSIGN_OR_RETURN(const control::ChangedRelease changed,
-                   control::PinVersion(*store, options.common.namespace_name, options.version,
-                                       options.signature.signature()));
+  ASSIGN_OR_RETURN(
+      const control::ChangedRelease changed,
+      control::PinVersion(*store, options.common.namespace_name, options.version, options.signature.signature()));
   if (options.common.json) {
     nlohmann::ordered_json json = {{"ok", true}};
     json.update(ToJson(changed.published.info));

@@ -33,7 +33,8 @@ class ActiveCompositionTest : public testing::Test {
     return published->info.sequence;
   }
   void PublishRulesOf(const v1::RuleSet& rules) {
-    EXPECT_TRUE(PublishRules(store(), {.rule_set = rules, .author = "ada", .message = "", .expected_version = {}}).ok());
+    EXPECT_TRUE(
+        PublishRules(store(), {.rule_set = rules, .author = "ada", .message = "", .expected_version = {}}).ok());
   }
   int64_t Activate(const v1::RuleSet& rules, int64_t version, const std::string& scope = "") {
     v1::ActiveRules active;
@@ -90,8 +91,8 @@ TEST_F(ActiveCompositionTest, WhatIsPublishedDoesNotRunUntilItIsActive) {
 TEST_F(ActiveCompositionTest, PublishingIsCheckedAgainstWhatOthersPublishedNotAgainstWhatRuns) {
   Manage();
   PublishRulesOf(Rules("home", "Ranking"));
-  const auto taken =
-      PublishRules(store(), {.rule_set = Rules("risk", "Ranking"), .author = "bob", .message = "", .expected_version = {}});
+  const auto taken = PublishRules(
+      store(), {.rule_set = Rules("risk", "Ranking"), .author = "bob", .message = "", .expected_version = {}});
   EXPECT_EQ(taken.status().code(), absl::StatusCode::kInvalidArgument) << taken.status();
 }
 

@@ -278,9 +278,8 @@ absl::StatusOr<std::vector<store::VersionInfo>> Composition::ChangesAfter(int64_
       if (change.sequence <= up_to) changes.push_back(std::move(change));
     }
   }
-  std::erase_if(changes, [&](const store::VersionInfo& change) {
-    return !Concerns(change.topic) || IsOfScope(change.topic);
-  });
+  std::erase_if(changes,
+                [&](const store::VersionInfo& change) { return !Concerns(change.topic) || IsOfScope(change.topic); });
   return changes;
 }
 

@@ -12,9 +12,9 @@
 //                 when the former go together; otherwise
 //               = State(n - 1), with each Sound(t, n) that compiles with the rest; the topic of change n is asked first
 //
-// In a store that is managed (docs/decisions/0010-managed-fleet.md: it has a topic `fleet`) the rules that run are those
-// of the topics `active/...`, which the leading control plane writes when their models are there; `rules/...` is then
-// what is to run some time. Where a scope has rules of its own, its data planes get a snapshot of their own.
+// In a store that is managed (docs/decisions/0010-managed-fleet.md: it has a topic `fleet`) the rules that run are
+// those of the topics `active/...`, which the leading control plane writes when their models are there; `rules/...` is
+// then what is to run some time. Where a scope has rules of its own, its data planes get a snapshot of their own.
 //
 // What operators set of a namespace's traffic shifts goes with whatever rules of it run. A setting of a shift that
 // these do not have is left out, with a warning: it waits for rules that do.

@@ -59,7 +59,8 @@ class ControlPlaneImpl : public ControlPlane {
     Announce();
     {
       std::lock_guard lock(mutex_);
-      leader_ = Leader::Start(*store_, [this] { return distribution_->status().subscribers; }, options_.leader);
+      leader_ = Leader::Start(
+          *store_, [this] { return distribution_->status().subscribers; }, options_.leader);
     }
     thread_ = std::thread([this] { Run(); });
     return absl::OkStatus();
@@ -230,11 +231,11 @@ class ControlPlaneImpl : public ControlPlane {
   const ControlOptions options_;
   // Made in this order, and destroyed in the reverse.
   const std::unique_ptr<store::Store> store_;
-  Composition composition_;          // of the thread, once it runs
-  int64_t records_revision_ = 0;     // of the thread: of the records that the leader was told of
-  bool behind_ = false;              // of the thread: there are changes that are not composed yet
+  Composition composition_;                    // of the thread, once it runs
+  int64_t records_revision_ = 0;               // of the thread: of the records that the leader was told of
+  bool behind_ = false;                        // of the thread: there are changes that are not composed yet
   std::set<std::vector<std::string>> served_;  // of the thread: the scopes for which snapshots are out
-  std::vector<std::string> warned_;  // of the thread: the composition's warnings that were logged
+  std::vector<std::string> warned_;            // of the thread: the composition's warnings that were logged
   std::unique_ptr<store::Watch> watch_;
   HostRecords host_records_;
   fleet::HostRegistry registry_;  // the Distribution's server calls it

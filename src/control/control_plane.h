@@ -4,8 +4,8 @@
 //                               ▲   │
 //                               └─ Leader ◄──► model hosts
 //
-// It holds nothing that is not in the store: killed and started again, it sends the same. Several may work on one store:
-// each serves subscribers, one leads (control/leader.h).
+// It holds nothing that is not in the store: killed and started again, it sends the same. Several may work on one
+// store: each serves subscribers, one leads (control/leader.h).
 #pragma once
 
 #include <chrono>
@@ -38,8 +38,8 @@ struct ControlStatus {
   std::string hash;
   int64_t created_unix_ms = 0;
   std::vector<HeldBack> held_back;
-  absl::Status store;      // why the store cannot be read now; what was read last stays out
-  absl::Status file;       // why the newest content of the placement or fleet file is not published
+  absl::Status store;  // why the store cannot be read now; what was read last stays out
+  absl::Status file;   // why the newest content of the placement or fleet file is not published
   LeaderStatus leader;
   DistributionStatus distribution;
 };

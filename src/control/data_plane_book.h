@@ -1,9 +1,9 @@
-// Which data planes there are and what they run, of all control planes of one store: what has to be known before a model
-// may leave a host.
+// Which data planes there are and what they run, of all control planes of one store: what has to be known before a
+// model may leave a host.
 //
-// Each control plane writes what it hears from its own subscribers into the record `data-planes/NODE`, which stays when it
-// dies. Of a data plane that several have heard of, the one to which it is connected counts, else the one that heard last.
-// For one thread at a time.
+// Each control plane writes what it hears from its own subscribers into the record `data-planes/NODE`, which stays when
+// it dies. Of a data plane that several have heard of, the one to which it is connected counts, else the one that heard
+// last. For one thread at a time.
 #pragma once
 
 #include <chrono>

@@ -317,8 +317,8 @@ class DistributionImpl : public Distribution {
   }
 
   void SendNewest(Subscription& subscription) {
-    const bool is_ready = subscription.number != 0 && !subscription.ending && !subscription.writing &&
-                          !subscription.awaiting_answer;
+    const bool is_ready =
+        subscription.number != 0 && !subscription.ending && !subscription.writing && !subscription.awaiting_answer;
     if (!is_ready) return;
     const Update* update = UpdateFor(subscription);
     if (update == nullptr || update->version == 0) return;

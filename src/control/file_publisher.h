@@ -37,9 +37,9 @@ struct FilePublisherOptions {
   std::chrono::milliseconds retry_interval{2000};
 };
 
-// Publishes the file: once at the start, and from then on when the file changes (not when the topic does: of two control
-// planes on one store the one whose file was changed last decides). A file that is broken, half-written or gone is
-// reported, and what was published last stays.
+// Publishes the file: once at the start, and from then on when the file changes (not when the topic does: of two
+// control planes on one store the one whose file was changed last decides). A file that is broken, half-written or gone
+// is reported, and what was published last stays.
 class FilePublisher {
  public:
   // Publishes before it returns. When the file is broken and the store has one, that one goes on to be used and

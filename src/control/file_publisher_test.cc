@@ -25,7 +25,8 @@ class FilePublisherTest : public testing::Test {
  protected:
   void Write(const std::string& json) { ASSERT_TRUE(WriteFileAtomically(file_, json).ok()); }
   absl::StatusOr<std::unique_ptr<FilePublisher>> Start() {
-    return FilePublisher::Start(**store_, PlacementFile(), {.file = file_, .poll_interval = 5ms, .retry_interval = 5ms});
+    return FilePublisher::Start(**store_, PlacementFile(),
+                                {.file = file_, .poll_interval = 5ms, .retry_interval = 5ms});
   }
   std::string Newest() { return (*store_)->Get("placement", std::nullopt)->content; }
 
@@ -82,9 +83,7 @@ TEST_F(FilePublisherTest, ABrokenFileAtTheStartIsAnErrorOnlyWhenThereIsNoPlaceme
   EXPECT_FALSE((*publisher)->last_error().ok());
 }
 
-TEST_F(FilePublisherTest, AMissingFileIsNotFound) {
-  EXPECT_EQ(Start().status().code(), absl::StatusCode::kNotFound);
-}
+TEST_F(FilePublisherTest, AMissingFileIsNotFound) { EXPECT_EQ(Start().status().code(), absl::StatusCode::kNotFound); }
 
 }  // namespace
 }  // namespace signalbox::control

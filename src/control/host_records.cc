@@ -26,14 +26,15 @@ absl::StatusOr<std::optional<v1::HostIdentity>> HostRecords::Find(const std::str
 
 absl::Status HostRecords::Put(const v1::HostIdentity& host, std::chrono::milliseconds ttl) {
   ASSIGN_OR_RETURN(const std::optional<store::Record> record, store_.GetRecord(KeyOf(host.id())));
-  absl::Status status =
-      store_.Write({.records = {{.key = KeyOf(host.id()),
-                                 .value = host.SerializeAsString(),
-                                 .expected_revision = record ? record->revision : 0,
-                                 .expires_after = std::max(ttl, keep_)}}})
-          .status();
+  absl::Status status = store_
+                            .Write({.records = {{.key = KeyOf(host.id()),
+                                                 .value = host.SerializeAsString(),
+                                                 .expected_revision = record ? record->revision : 0,
+                                                 .expires_after = std::max(ttl, keep_)}}})
+                            .status();
   if (!absl::IsAborted(status)) return status;
-  return absl::AlreadyExistsError(fmt::format("host {}: another process has registered under this id just now", host.id()));
+  return absl::AlreadyExistsError(
+      fmt::format("host {}: another process has registered under this id just now", host.id()));
 }
 
 absl::Status HostRecords::Remove(const v1::HostIdentity& host) {

@@ -14,8 +14,9 @@ inline constexpr std::string_view kHostRecords = "host/";
 
 // Thread-safe.
 //
-// A record outlives its lease by far. Whether a host can serve is found out by asking it; that it has not renewed may as
-// well mean that there was no control plane for a while, and then a leader that comes back must not take it for gone.
+// A record outlives its lease by far. Whether a host can serve is found out by asking it; that it has not renewed may
+// as well mean that there was no control plane for a while, and then a leader that comes back must not take it for
+// gone.
 class HostRecords : public fleet::RegistrationSink {
  public:
   // `store` must outlive it.

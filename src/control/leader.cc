@@ -168,11 +168,11 @@ class LeaderImpl : public Leader {
     next_explanation_ = Clock::now() + kExplanationInterval;
     std::string explanation = Explanation(controller_->placement(), options_.node_id).SerializeAsString();
     if (explanation == explained_) return absl::OkStatus();
-    absl::Status status =
-        store_.Write({.publications = {},
-                      .records = {{.key = std::string(kExplanationRecord), .value = explanation}},
-                      .fence = fence})
-            .status();
+    absl::Status status = store_
+                              .Write({.publications = {},
+                                      .records = {{.key = std::string(kExplanationRecord), .value = explanation}},
+                                      .fence = fence})
+                              .status();
     if (status.ok()) explained_ = std::move(explanation);
     return absl::IsAborted(status) ? absl::OkStatus() : status;
   }
@@ -218,8 +218,7 @@ class LeaderImpl : public Leader {
   rollout::Observation Observe(const store::Fence& fence) {
     rollout::Observation observation;
     observation.now_unix_ms = NowUnixMs();
-    observation.steady_ms =
-        std::chrono::duration_cast<milliseconds>(Clock::now().time_since_epoch()).count();
+    observation.steady_ms = std::chrono::duration_cast<milliseconds>(Clock::now().time_since_epoch()).count();
     observation.node_id = options_.node_id;
     observation.leadership = fence;
     observation.store = view_.observed();
@@ -230,8 +229,8 @@ class LeaderImpl : public Leader {
     observation.batch_status = batch_status_;
     std::lock_guard lock(mutex_);
     now_.hosts = observation.hosts.size();
-    now_.hosts_alive = static_cast<size_t>(std::count_if(
-        observation.hosts.begin(), observation.hosts.end(), [](const auto& host) { return host.alive; }));
+    now_.hosts_alive = static_cast<size_t>(
+        std::count_if(observation.hosts.begin(), observation.hosts.end(), [](const auto& host) { return host.alive; }));
     now_.troubles = view_.troubles();
     now_.troubles.insert(now_.troubles.end(), observation.host_troubles.begin(), observation.host_troubles.end());
     return observation;

@@ -1,5 +1,5 @@
-// What one control plane does beside serving its subscribers: says that it is there, competes for the lease, and where it
-// has it, has the controller decide and carries out what it says.
+// What one control plane does beside serving its subscribers: says that it is there, competes for the lease, and where
+// it has it, has the controller decide and carries out what it says.
 //
 //   store, hosts, data planes ──► Observation ──► rollout::Controller ──► batch to the store, commands to hosts
 //

@@ -25,7 +25,8 @@ absl::Status Leadership::Keep(DataPlaneBook& book) {
 absl::Status Leadership::Renew(DataPlaneBook& book) {
   const Clock::time_point start = Clock::now();
   store::Batch batch;
-  batch.records.push_back({.key = fmt::format("{}{}", kControlRecords, node_id_), .value = "", .expires_after = lease_});
+  batch.records.push_back(
+      {.key = fmt::format("{}{}", kControlRecords, node_id_), .value = "", .expires_after = lease_});
   std::optional<store::RecordWrite> data_planes = book.ToWrite();
   if (data_planes) batch.records.push_back(*data_planes);
   if (fence_) {
@@ -50,11 +51,10 @@ absl::Status Leadership::Acquire() {
   leader_ = leader ? leader->value : "";
   if (leader) return absl::OkStatus();
   const Clock::time_point start = Clock::now();
-  absl::StatusOr<store::BatchResult> written = store_.Write({.publications = {},
-                                                             .records = {{.key = std::string(kLeaderRecord),
-                                                                          .value = node_id_,
-                                                                          .expected_revision = 0,
-                                                                          .expires_after = lease_}}});
+  absl::StatusOr<store::BatchResult> written = store_.Write(
+      {.publications = {},
+       .records = {
+           {.key = std::string(kLeaderRecord), .value = node_id_, .expected_revision = 0, .expires_after = lease_}}});
   if (absl::IsAborted(written.status())) return absl::OkStatus();  // another one was faster
   RETURN_IF_ERROR(written.status());
   fence_ = store::Fence{std::string(kLeaderRecord), written->records_revision};

@@ -22,8 +22,8 @@ class Leadership {
   Leadership(store::Store& store, std::string node_id, std::chrono::milliseconds lease)
       : store_(store), node_id_(std::move(node_id)), lease_(lease) {}
 
-  // Renews what is due, and tries to get the lease where nobody has it; writes what `book` has to say with it. An error is
-  // one of the store's.
+  // Renews what is due, and tries to get the lease where nobody has it; writes what `book` has to say with it. An error
+  // is one of the store's.
   absl::Status Keep(DataPlaneBook& book);
   // When Keep has something to do again.
   Clock::time_point next() const { return next_; }

@@ -59,15 +59,14 @@ absl::StatusOr<ChangedRelease> ChangeRelease(store::Store& store, const std::str
                                              const Signature& signature, Change change) {
   RETURN_IF_ERROR(store::CheckNamespace(namespace_name));
   ChangedRelease result;
-  ASSIGN_OR_RETURN(result.published,
-                   ChangeTopic<v1::ReleasePlan>(store, store::ReleaseTopic(namespace_name), signature,
-                                                [&](v1::ReleasePlan& plan) -> absl::Status {
-                                                  result.before = plan;
-                                                  plan.set_namespace_(namespace_name);
-                                                  RETURN_IF_ERROR(change(plan));
-                                                  result.after = plan;
-                                                  return absl::OkStatus();
-                                                }));
+  ASSIGN_OR_RETURN(result.published, ChangeTopic<v1::ReleasePlan>(store, store::ReleaseTopic(namespace_name), signature,
+                                                                  [&](v1::ReleasePlan& plan) -> absl::Status {
+                                                                    result.before = plan;
+                                                                    plan.set_namespace_(namespace_name);
+                                                                    RETURN_IF_ERROR(change(plan));
+                                                                    result.after = plan;
+                                                                    return absl::OkStatus();
+                                                                  }));
   return result;
 }
 

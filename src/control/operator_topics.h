@@ -1,5 +1,5 @@
-// What operators say beside rules: how a namespace's rules are released, and which shards and hosts are to become empty.
-// Each change is a version of its own, with its author and message.
+// What operators say beside rules: how a namespace's rules are released, and which shards and hosts are to become
+// empty. Each change is a version of its own, with its author and message.
 #pragma once
 
 #include <cstdint>
@@ -32,8 +32,8 @@ absl::StatusOr<v1::ReleasePlan> ReadRelease(store::Store& store, const std::stri
 // NOT_FOUND: there is no such version.
 absl::StatusOr<ChangedRelease> PinVersion(store::Store& store, const std::string& namespace_name, int64_t version,
                                           const Signature& signature);
-// Scopes that new rules go to first, in this order. Empty: everywhere at once. INVALID_ARGUMENT: a scope that is none, or
-// stands twice.
+// Scopes that new rules go to first, in this order. Empty: everywhere at once. INVALID_ARGUMENT: a scope that is none,
+// or stands twice.
 absl::StatusOr<ChangedRelease> SetReleaseSteps(store::Store& store, const std::string& namespace_name,
                                                const std::vector<v1::ReleaseStep>& steps, const Signature& signature);
 absl::StatusOr<ChangedRelease> PauseRelease(store::Store& store, const std::string& namespace_name, bool paused,

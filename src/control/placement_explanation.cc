@@ -13,7 +13,8 @@ v1::PlacementExplanation Explanation(const rollout::PlacementView& view, const s
   // Half of the limit, for a batch has more in it.
   constexpr size_t kBytesMax = store::kRecordBytesMax / 2;
   v1::PlacementExplanation explanation;
-  for (size_t refusals_max = std::numeric_limits<size_t>::max();; refusals_max = refusals_max > 64 ? 64 : refusals_max / 4) {
+  for (size_t refusals_max = std::numeric_limits<size_t>::max();;
+       refusals_max = refusals_max > 64 ? 64 : refusals_max / 4) {
     explanation.Clear();
     explanation.set_leader(leader);
     for (const auto& model : view.models) {
@@ -36,8 +37,8 @@ v1::PlacementExplanation Explanation(const rollout::PlacementView& view, const s
 absl::StatusOr<v1::PlacementExplanation> ReadExplanation(store::Store& store) {
   ASSIGN_OR_RETURN(const std::optional<store::Record> record, store.GetRecord(kExplanationRecord));
   if (!record) {
-    return absl::NotFoundError(fmt::format(
-        "{}: no control plane that manages the fleet (--fleet) has worked on this store", store.name()));
+    return absl::NotFoundError(
+        fmt::format("{}: no control plane that manages the fleet (--fleet) has worked on this store", store.name()));
   }
   v1::PlacementExplanation explanation;
   if (explanation.ParseFromString(record->value)) return explanation;

@@ -65,8 +65,8 @@ class FleetCheck {
     }
     for (const v1::FleetHost& host : shard.hosts()) {
       if (!decide::IsHostPort(host.address())) {
-        errors_.push_back(fmt::format("{}: '{}' is not a host, expected \"HOST:PORT\" or \"[IPv6]:PORT\"", of,
-                                      host.address()));
+        errors_.push_back(
+            fmt::format("{}: '{}' is not a host, expected \"HOST:PORT\" or \"[IPv6]:PORT\"", of, host.address()));
       }
       const std::string& id = host.id().empty() ? host.address() : host.id();
       CheckName(fmt::format("{}: host", of), id);

@@ -23,7 +23,8 @@ class StoreView {
   explicit StoreView(store::Store& store) : store_(store) {}
 
   // Reads what has changed. An error is one of the store's: what was read before stays, and the call can be repeated.
-  // Content that is damaged, or not understood, is none: an older version of its topic stands in, and troubles() says so.
+  // Content that is damaged, or not understood, is none: an older version of its topic stands in, and troubles() says
+  // so.
   absl::Status Refresh();
   // The records of rollouts alone, which change without any topic.
   absl::Status RefreshRecords();

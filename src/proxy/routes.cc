@@ -27,7 +27,8 @@ std::vector<uint32_t> InProportion(const std::vector<const std::vector<uint32_t>
   double sum = 0;
   for (size_t i = 0; i < hosts_of_shards.size(); ++i) {
     for (const uint32_t host : *hosts_of_shards[i]) {
-      const double weight = static_cast<double>(weights[static_cast<int>(i)]) / static_cast<double>(hosts_of_shards[i]->size());
+      const double weight =
+          static_cast<double>(weights[static_cast<int>(i)]) / static_cast<double>(hosts_of_shards[i]->size());
       if (weight <= 0) continue;
       candidates.push_back({host, weight});
       sum += weight;
@@ -38,9 +39,8 @@ std::vector<uint32_t> InProportion(const std::vector<const std::vector<uint32_t>
   std::vector<uint32_t> turns(candidates.empty() ? 0 : std::max(kTurns, 4 * candidates.size()));
   for (uint32_t& turn : turns) {
     for (Candidate& candidate : candidates) candidate.current += candidate.weight;
-    Candidate& next = *std::max_element(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
-      return a.current < b.current;
-    });
+    Candidate& next = *std::max_element(candidates.begin(), candidates.end(),
+                                        [](const Candidate& a, const Candidate& b) { return a.current < b.current; });
     next.current -= sum;
     turn = next.host;
   }
@@ -53,7 +53,8 @@ const v1::ModelPlacement* WeightedPlacement(const decide::Snapshot& snapshot, co
   auto placement = models.find(std::string(model.id));
   if (placement == models.end()) placement = models.find(std::string(model.name));
   if (placement == models.end()) return nullptr;
-  const bool has_all = placement->second.weights_size() > 0 && placement->second.weights_size() == placement->second.shards_size();
+  const bool has_all =
+      placement->second.weights_size() > 0 && placement->second.weights_size() == placement->second.shards_size();
   return has_all ? &placement->second : nullptr;
 }
 

@@ -70,11 +70,13 @@ absl::Status CheckScopes(const std::vector<std::string>& scopes) {
   for (const std::string& scope : scopes) {
     const size_t equals = scope.find('=');
     const bool has_both = equals != std::string::npos && equals > 0 && equals + 1 < scope.size();
-    const bool printable = std::all_of(scope.begin(), scope.end(), [](char c) { return c > ' ' && c <= '~' && c != '/'; });
+    const bool printable =
+        std::all_of(scope.begin(), scope.end(), [](char c) { return c > ' ' && c <= '~' && c != '/'; });
     if (has_both && printable && scope.size() <= kScopeBytesMax) continue;
-    return absl::InvalidArgumentError(fmt::format(
-        "scope '{}': expected KEY=VALUE, for example region=eu; at most {} printable ASCII characters without spaces and '/'",
-        scope, kScopeBytesMax));
+    return absl::InvalidArgumentError(
+        fmt::format("scope '{}': expected KEY=VALUE, for example region=eu; at most {} printable ASCII characters "
+                    "without spaces and '/'",
+                    scope, kScopeBytesMax));
   }
   return absl::OkStatus();
 }

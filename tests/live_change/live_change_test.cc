@@ -89,9 +89,10 @@ class LiveChangeTest : public LiveSystem {
   ChildProcess StartFilmHost(int& port) {
     const std::string port_file = folder_.File("host-4.port");
     ChildProcess host = StartShell(
-        fmt::format("exec {} host --repository {} --load none --listen 127.0.0.1:0 --port-file {} --join {} --shard films "
-                    "--host-id host-4",
-                    SignalboxProgram(), system_.paths().models, port_file, system_.control_address()),
+        fmt::format(
+            "exec {} host --repository {} --load none --listen 127.0.0.1:0 --port-file {} --join {} --shard films "
+            "--host-id host-4",
+            SignalboxProgram(), system_.paths().models, port_file, system_.control_address()),
         folder_.File("host-4.log"));
     auto bound = host.WaitForPort(port_file, kPatience);
     EXPECT_TRUE(bound.ok()) << bound.status();

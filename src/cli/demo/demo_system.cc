@@ -8,8 +8,11 @@
 #include <nlohmann/json.hpp>
 #include <system_error>
 
+#include "base/canonical_json.h"
 #include "base/file.h"
 #include "base/status.h"
+#include "signalbox/v1/snapshot.pb.h"
+#include "store/store.h"
 
 namespace signalbox::cli {
 namespace {
@@ -74,10 +77,10 @@ absl::StatusOr<std::string> DemoSystem::StartControlPlane() {
       {"shards", {{"films", nlohmann::ordered_json::object()}, {"flights", nlohmann::ordered_json::object()}}},
       {"models", {{"title-ranker", {{"shards", {"films"}}}}, {"arrival-delay", {{"shards", {"flights"}}}}}}};
   RETURN_IF_ERROR(WriteFileAtomically(paths_.fleet, fleet.dump(2) + "\n"));
-  ASSIGN_OR_RETURN(ChildProcess * child,
-                   StartChild("control", {"control", "--store", "sqlite:" + paths_.store, "--fleet", paths_.fleet,
-                                          "--node-id", "demo-control", "--listen", kAnyLocalPort, "--port-file",
-                                          PortFile("control")}));
+  ASSIGN_OR_RETURN(
+      ChildProcess * child,
+      StartChild("control", {"control", "--store", "sqlite:" + paths_.store, "--fleet", paths_.fleet, "--node-id",
+                             "demo-control", "--listen", kAnyLocalPort, "--port-file", PortFile("control")}));
   ASSIGN_OR_RETURN(int port, WaitForPort(*child, PortFile("control")));
   control_address_ = fmt::format("127.0.0.1:{}", port);
   return fmt::format("{}, store {}", control_address_, paths_.store);
@@ -93,15 +96,14 @@ absl::StatusOr<std::string> DemoSystem::StartHost(const std::string& name, const
 }
 
 absl::StatusOr<std::string> DemoSystem::StartHosts() {
-  const struct {
-    std::string name, shard;
-  } hosts[] = {{"host-1", "films"}, {"host-2", "films"}, {"host-3", "flights"}};
+  const struct { std::string name, shard; } hosts[] = {{"host-1", "films"}, {"host-2", "films"}, {"host-3", "flights"}};
   const size_t first = children_.size();
   for (const auto& host : hosts) RETURN_IF_ERROR(StartHost(host.name, host.shard).status());
   std::string summary;
   for (size_t i = 0; i < std::size(hosts); ++i) {
     ASSIGN_OR_RETURN(int port, WaitForPort(children_[first + i], PortFile(hosts[i].name)));
     summary += fmt::format("{}{} 127.0.0.1:{}", i == 0 ? "" : ", ", hosts[i].shard, port);
+    host_addresses_.insert(fmt::format("127.0.0.1:{}", port));
   }
   return summary;
 }
@@ -131,8 +133,30 @@ absl::StatusOr<std::string> DemoSystem::PublishRules() {
   std::vector<std::string> watch = {"rollout", "status", "--watch"};
   watch.insert(watch.end(), where.begin(), where.end());
   RETURN_IF_ERROR(RunToEnd("rollout status", std::move(watch)));
+  RETURN_IF_ERROR(WaitUntilPlaced());
   return fmt::format("{} files published in the namespace {}, their models loaded and tried, in effect",
                      options_.rule_files.size(), kDemoNamespace);
+}
+
+// Rules that an earlier demo published are in effect at once; that their models are on the hosts of this one is not.
+absl::Status DemoSystem::WaitUntilPlaced() {
+  const auto give_up = Clock::now() + kStartMax;
+  ASSIGN_OR_RETURN(auto store, store::OpenStore("sqlite:" + paths_.store, store::OpenMode::kExisting));
+  while (true) {
+    ASSIGN_OR_RETURN(const store::Version stored, store->Get(store::kPlacementTopic, std::nullopt));
+    v1::Placement placement;
+    RETURN_IF_ERROR(ParseJson(stored.content, placement));
+    std::set<std::string> placed;
+    for (const auto& [name, shard] : placement.shards()) placed.insert(shard.hosts().begin(), shard.hosts().end());
+    if (placed == host_addresses_) return absl::OkStatus();
+    RETURN_IF_ERROR(Check());
+    if (interrupted_()) return Interrupted();
+    if (Clock::now() >= give_up) {
+      return absl::DeadlineExceededError(fmt::format(
+          "the models are not on their hosts after {} s: {}/control.log says why", kStartMax.count(), paths_.logs));
+    }
+    children_.back().WaitForEnd(kInterruptInterval);
+  }
 }
 
 absl::StatusOr<std::string> DemoSystem::StartProxy() {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -47,7 +48,7 @@ class DemoSystem {
   absl::StatusOr<std::string> StartControlPlane();
   absl::StatusOr<std::string> StartHosts();    // three of them, without models; they join two shards
   absl::StatusOr<std::string> PublishRules();  // returns when their models are loaded and tried, and they are in effect
-  absl::StatusOr<std::string> StartProxy();  // returns when it is ready: it has the rules and answers
+  absl::StatusOr<std::string> StartProxy();    // returns when it is ready: it has the rules and answers
 
   const SystemPaths& paths() const { return paths_; }
   const std::string& control_address() const { return control_address_; }
@@ -69,6 +70,7 @@ class DemoSystem {
   absl::StatusOr<std::string> StartHost(const std::string& name, const std::string& shard);
   // A command that ends by itself; UNAVAILABLE with its output when it does not end well.
   absl::Status RunToEnd(const std::string& name, std::vector<std::string> arguments);
+  absl::Status WaitUntilPlaced();
   absl::Status WaitUntilReady();
   std::string PortFile(const std::string& name) const { return paths_.ports + "/" + name; }
 
@@ -76,6 +78,7 @@ class DemoSystem {
   const SystemPaths paths_;
   const std::function<bool()> interrupted_;
   std::vector<ChildProcess> children_;
+  std::set<std::string> host_addresses_;
   std::string control_address_;
   std::string proxy_address_;
   std::string admin_address_;
