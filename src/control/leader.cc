@@ -88,7 +88,8 @@ class LeaderImpl : public Leader {
       absl::Status status = Turn(pause);
       NoteStatus(status);
       if (!status.ok()) pause = kPauseAfterError;
-      const auto until = std::min(Clock::now() + pause, status.ok() ? leadership_.next() : Clock::time_point::max());
+      const bool keeps_lease = status.ok() && managed_;
+      const auto until = std::min(Clock::now() + pause, keeps_lease ? leadership_.next() : Clock::time_point::max());
       std::unique_lock lock(mutex_);
       wake_.wait_until(lock, until, [this] { return stopping_ || woken_; });
       if (stopping_) break;
@@ -97,10 +98,14 @@ class LeaderImpl : public Leader {
       if (std::exchange(records_changed_, false)) next_poll_ = {};
     }
     fleet_->Stop();
-    leadership_.Release();
+    if (managed_) leadership_.Release();
   }
 
   absl::Status Turn(milliseconds& pause) {
+    // In a store that is not managed there is nothing to lead. It is not written to either: of a SQLite file, a process
+    // that is stopped in the middle of a write keeps all others from writing.
+    ASSIGN_OR_RETURN(managed_, IsManaged());
+    if (!managed_) return absl::OkStatus();
     if (!book_is_read_) {
       // Before it is written: what an earlier life of this control plane knew must not be lost.
       ASSIGN_OR_RETURN(const std::vector<store::Record> records, store_.Records(kDataPlaneRecords));
@@ -115,7 +120,7 @@ class LeaderImpl : public Leader {
       return absl::OkStatus();
     }
     RETURN_IF_ERROR(Look());
-    if (!view_.observed()->fleet.content) return absl::OkStatus();  // not managed: nothing to lead
+    if (!view_.observed()->fleet.content) return absl::OkStatus();  // it cannot be read
     if (controller_ == nullptr) {
       spdlog::info("this control plane, {}, leads from now on", options_.node_id);
       controller_ = std::make_unique<rollout::Controller>(options_.controller);
@@ -175,6 +180,14 @@ class LeaderImpl : public Leader {
                               .status();
     if (status.ok()) explained_ = std::move(explanation);
     return absl::IsAborted(status) ? absl::OkStatus() : status;
+  }
+
+  absl::StatusOr<bool> IsManaged() {
+    if (managed_ || !view_is_old_) return managed_;
+    absl::Status status = store_.History(store::kFleetTopic, 1).status();
+    if (!status.ok() && !absl::IsNotFound(status)) return status;
+    view_is_old_ = status.ok();
+    return status.ok();
   }
 
   // Another one leads: what was found out about hosts is of no use to anybody any more.
@@ -265,6 +278,7 @@ class LeaderImpl : public Leader {
   bool book_is_read_ = false;
   Leadership leadership_;
   StoreView view_;
+  bool managed_ = false;
   bool view_is_old_ = true;
   Clock::time_point next_poll_{};
   std::unique_ptr<rollout::Controller> controller_;  // while this one leads
