@@ -41,7 +41,7 @@ void AddProxy(CLI::App& app, Outcome& outcome);  // proxy_command.cc
 // `resolve`: decisions from rule files, explained or in bulk.
 void AddResolve(CLI::App& app, Outcome& outcome);  // resolve_command.cc
 
-// `rollout list|status|steps|cancel|promote|pause|resume`: what becomes of published rules.
+// `rollout list|status|steps|cancel|promote|retry|pause|resume`: what becomes of published rules.
 void AddRollout(CLI::App& app, Outcome& outcome);  // rollout_command.cc
 
 // `rules` and `rules check`. Commands on published rule sets add themselves to the `rules` command there.

@@ -233,6 +233,8 @@ void AddRollout(CLI::App& app, Outcome& outcome) {
             control::CancelRollout, "the rollout is cancelled");
   AddChange(*rollout, outcome, "promote", "Let the rollout under way take effect everywhere, whatever steps are left",
             control::PromoteRollout, "the rollout goes everywhere");
+  AddChange(*rollout, outcome, "retry", "Begin a failed rollout again, after what made it fail was put right",
+            control::RetryRollout, "the rollout begins again");
   AddChange(
       *rollout, outcome, "pause", "Let no rollout of the namespace go a step further",
       [](store::Store& store, const std::string& name, const control::Signature& signature) {

@@ -166,6 +166,21 @@ absl::StatusOr<ChangedRelease> PromoteRollout(store::Store& store, const std::st
   });
 }
 
+absl::StatusOr<ChangedRelease> RetryRollout(store::Store& store, const std::string& namespace_name,
+                                            const Signature& signature) {
+  return ChangeRelease(store, namespace_name, signature, [&](v1::ReleasePlan& plan) -> absl::Status {
+    ASSIGN_OR_RETURN(const v1::Rollouts rollouts, ReadRollouts(store, namespace_name));
+    const v1::Rollout& newest = rollouts.current();
+    if (newest.state() != v1::Rollout::FAILED) {
+      return absl::FailedPreconditionError(
+          fmt::format("namespace {}: the rollout of version {} has not failed, it is {}", namespace_name,
+                      newest.rules_version(), v1::Rollout::State_Name(newest.state())));
+    }
+    plan.set_attempt(newest.attempt() + 1);
+    return absl::OkStatus();
+  });
+}
+
 absl::StatusOr<std::vector<v1::Rollouts>> ReadRollouts(store::Store& store) {
   ASSIGN_OR_RETURN(const std::vector<store::Record> records, store.Records(kRolloutRecords));
   std::vector<v1::Rollouts> all;

@@ -45,6 +45,11 @@ absl::StatusOr<ChangedRelease> CancelRollout(store::Store& store, const std::str
 absl::StatusOr<ChangedRelease> PromoteRollout(store::Store& store, const std::string& namespace_name,
                                               const Signature& signature);
 
+// Begins the newest rollout again, after what made it fail was put right: without this the same rules are not tried twice.
+// FAILED_PRECONDITION: it has not failed. NOT_FOUND as CancelRollout.
+absl::StatusOr<ChangedRelease> RetryRollout(store::Store& store, const std::string& namespace_name,
+                                            const Signature& signature);
+
 // All rollouts that are known, of each namespace, sorted. Not of namespaces that never had one.
 absl::StatusOr<std::vector<v1::Rollouts>> ReadRollouts(store::Store& store);
 // NOT_FOUND: the namespace never had one.

@@ -134,7 +134,8 @@ absl::StatusOr<PublishedRules> CheckAndWrite(store::Store& store, const std::str
               store::Expected{.version = expected_version, .sequence = composition.sequence()});
     if (published.ok()) {
       result.published = *std::move(published);
-      AddPlacementWarnings(result.after, *snapshot, result.warnings);
+      // Where the fleet is managed, models get their places after this.
+      if (!composition.managed()) AddPlacementWarnings(result.after, *snapshot, result.warnings);
       const NamespaceInUse in_use = composition.InUse(*store::NamespaceOfTopic(topic));
       if (in_use.traffic != nullptr) {
         AddTrafficWarnings(result.before, result.after, *in_use.traffic, result.warnings);

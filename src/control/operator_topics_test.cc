@@ -1,0 +1,106 @@
+#include "control/operator_topics.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/status.h"
+#include "base/test_folder.h"
+#include "control/publish_fleet.h"
+
+namespace signalbox::control {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+v1::ReleaseStep Step(const std::string& scope) {
+  v1::ReleaseStep step;
+  step.set_scope(scope);
+  return step;
+}
+
+class OperatorTopicsTest : public testing::Test {
+ protected:
+  store::Store& store() { return **store_; }
+  void Publish(const std::string& topic, const std::string& content) {
+    ASSERT_TRUE(store().Publish({topic, content, "ada", "", {}}).ok());
+  }
+  void PutRollout(int64_t version, v1::Rollout::State state) {
+    v1::Rollouts rollouts;
+    rollouts.set_namespace_("home");
+    rollouts.mutable_current()->set_rules_version(version);
+    rollouts.mutable_current()->set_state(state);
+    ASSERT_TRUE(store().Write({.records = {{.key = "rollout/home", .value = rollouts.SerializeAsString()}}}).ok());
+  }
+  template <typename Result>
+  static std::string Error(const Result& result) {
+    return std::string(absl::StatusCodeToString(result.status().code())) + ": " + std::string(Message(result.status()));
+  }
+
+  const Signature signature_{"ada", "why"};
+  TestFolder folder_;
+  absl::StatusOr<std::unique_ptr<store::Store>> store_ =
+      store::OpenStore("sqlite:" + folder_.File("store.db"), store::OpenMode::kCreateIfMissing);
+};
+
+TEST_F(OperatorTopicsTest, APinIsAVersionWithAuthorAndMessageAndKeepsTheRestOfThePlan) {
+  Publish("rules/home", R"({"namespace":"home"})");
+  ASSERT_TRUE(SetReleaseSteps(store(), "home", {Step("region=eu")}, signature_).ok());
+  const auto pinned = PinVersion(store(), "home", 1, signature_);
+  ASSERT_TRUE(pinned.ok()) << pinned.status();
+  EXPECT_EQ(pinned->published.info.topic, "release/home");
+  EXPECT_EQ(pinned->published.info.version, 2);
+  EXPECT_EQ(pinned->published.info.author, "ada");
+  EXPECT_EQ(pinned->after.pinned_version(), 1);
+  EXPECT_EQ(pinned->after.steps_size(), 1);
+  EXPECT_TRUE(PinVersion(store(), "home", 1, signature_)->published.unchanged);
+  EXPECT_EQ(PinVersion(store(), "home", 0, signature_)->after.pinned_version(), 0);
+}
+
+TEST_F(OperatorTopicsTest, AVersionThatIsNotThereCannotBePinned) {
+  EXPECT_THAT(Error(PinVersion(store(), "home", 3, signature_)), HasSubstr("NOT_FOUND: "));
+}
+
+TEST_F(OperatorTopicsTest, StepsAreScopesEachOnce) {
+  EXPECT_THAT(Error(SetReleaseSteps(store(), "home", {Step("eu")}, signature_)), HasSubstr("INVALID_ARGUMENT: "));
+  EXPECT_THAT(Error(SetReleaseSteps(store(), "home", {Step("a=b"), Step("a=b")}, signature_)),
+              HasSubstr("INVALID_ARGUMENT: scope a=b stands twice"));
+  EXPECT_THAT(SetReleaseSteps(store(), "home", {}, signature_)->after.steps(), IsEmpty());
+}
+
+TEST_F(OperatorTopicsTest, OnlyARolloutUnderWayCanBeCancelledOrPromoted) {
+  EXPECT_THAT(Error(CancelRollout(store(), "home", signature_)), HasSubstr("NOT_FOUND: "));
+  PutRollout(7, v1::Rollout::LOADING);
+  EXPECT_EQ(CancelRollout(store(), "home", signature_)->after.cancelled_version(), 7);
+  EXPECT_EQ(PromoteRollout(store(), "home", signature_)->after.promoted_version(), 7);
+  PutRollout(7, v1::Rollout::ACTIVE);
+  EXPECT_THAT(Error(CancelRollout(store(), "home", signature_)),
+              HasSubstr("FAILED_PRECONDITION: namespace home: no rollout is under way; that of version 7 is ACTIVE"));
+}
+
+TEST_F(OperatorTopicsTest, OnlyAFailedRolloutIsTriedAgain) {
+  PutRollout(7, v1::Rollout::ACTIVE);
+  EXPECT_THAT(Error(RetryRollout(store(), "home", signature_)), HasSubstr("FAILED_PRECONDITION: "));
+  PutRollout(7, v1::Rollout::FAILED);
+  EXPECT_EQ(RetryRollout(store(), "home", signature_)->after.attempt(), 1U);
+}
+
+TEST_F(OperatorTopicsTest, WhatIsDrainedMustBeThereAndDrainsAreASortedSet) {
+  EXPECT_THAT(Error(SetDrained(store(), Drain::kShard, "films", true, signature_)), HasSubstr("FAILED_PRECONDITION: "));
+  v1::Fleet fleet;
+  (*fleet.mutable_shards())["films"].add_hosts()->set_address("127.0.0.1:1");
+  (*fleet.mutable_shards())["flights"];
+  ASSERT_TRUE(PublishFleet(store(), fleet, "ada", "").ok());
+  EXPECT_THAT(Error(SetDrained(store(), Drain::kShard, "film", true, signature_)),
+              HasSubstr("NOT_FOUND: no shard 'film'; there are: films, flights"));
+  ASSERT_TRUE(SetDrained(store(), Drain::kShard, "flights", true, signature_).ok());
+  EXPECT_THAT(SetDrained(store(), Drain::kShard, "films", true, signature_)->drains.shards(),
+              ElementsAre("films", "flights"));
+  EXPECT_THAT(SetDrained(store(), Drain::kHost, "127.0.0.1:1", true, signature_)->drains.hosts(),
+              ElementsAre("127.0.0.1:1"));
+  EXPECT_THAT(SetDrained(store(), Drain::kShard, "films", false, signature_)->drains.shards(), ElementsAre("flights"));
+}
+
+}  // namespace
+}  // namespace signalbox::control
