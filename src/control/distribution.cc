@@ -36,8 +36,9 @@ struct Update {
   std::string hash;
 };
 
-Update MakeUpdate(const decide::Snapshot& snapshot) {
+Update MakeUpdate(const decide::Snapshot& snapshot, const std::vector<std::string>& scopes) {
   v1::SnapshotUpdate update;
+  for (const std::string& scope : scopes) update.add_scopes(scope);
   update.set_snapshot(snapshot.proto().SerializeAsString());
   update.set_hash(snapshot.hash());
   update.set_version(snapshot.version());
@@ -172,8 +173,9 @@ class DistributionImpl : public Distribution {
   }
 
   void Publish(Outgoing outgoing) override {
-    Updates updates{MakeUpdate(*outgoing.everywhere), std::move(outgoing.scopes_in_use), {}};
-    for (const auto& [scopes, snapshot] : outgoing.of_scopes) updates.of_scopes.emplace(scopes, MakeUpdate(*snapshot));
+    Updates updates{MakeUpdate(*outgoing.everywhere, {}), std::move(outgoing.scopes_in_use), {}};
+    for (const auto& [scopes, snapshot] : outgoing.of_scopes)
+      updates.of_scopes.emplace(scopes, MakeUpdate(*snapshot, scopes));
     events_.Offer(std::move(updates));
   }
   int port() const override { return port_; }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/status.h"
@@ -20,6 +21,9 @@ absl::StatusOr<Order> Compare(const v1::SnapshotUpdate& update, const Running& r
                     update.version(), running.version, kRemedy));
   }
   if (update.hash() == running.hash) return Order::kSame;
+  if (!std::equal(update.scopes().begin(), update.scopes().end(), running.scopes.begin(), running.scopes.end())) {
+    return Order::kNewer;
+  }
   return absl::FailedPreconditionError(
       fmt::format("version {} has hash {}, but the version {} that runs has hash {}: two histories; {}",
                   update.version(), update.hash(), running.version, running.hash, kRemedy));

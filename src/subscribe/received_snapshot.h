@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "decide/snapshot.h"
@@ -14,11 +15,13 @@ namespace signalbox::subscribe {
 struct Running {
   int64_t version = 0;  // 0: nothing runs
   std::string hash;
+  std::vector<std::string> scopes = {};  // for which it was made
 };
 
 enum class Order { kNewer, kSame };
 
-// What `update` is to `running`. FAILED_PRECONDITION when it is older, or another history under the same number: the
+// What `update` is to `running`. The same version for other scopes is newer: it is this data plane that has changed.
+// FAILED_PRECONDITION when it is older, or another history under the same number: the
 // message says what a person can do about it.
 absl::StatusOr<Order> Compare(const v1::SnapshotUpdate& update, const Running& running);
 

@@ -228,7 +228,7 @@ class SubscriberImpl : public Subscriber {
   // What a control plane sent: runs it and keeps it, knows it already, or says why not.
   absl::Status Follow(const v1::SnapshotUpdate& update) {
     const SubscriberStatus before = status();
-    ASSIGN_OR_RETURN(Order order, Compare(update, {before.version, before.hash}));
+    ASSIGN_OR_RETURN(Order order, Compare(update, {before.version, before.hash, running_scopes_}));
     if (order == Order::kNewer) {
       RETURN_IF_ERROR(PutIntoUse(update, /*from_disk=*/false));
     }
@@ -245,6 +245,7 @@ class SubscriberImpl : public Subscriber {
     ASSIGN_OR_RETURN(std::shared_ptr<const decide::Snapshot> snapshot, CompileUpdate(update));
     if (stopping()) return absl::CancelledError("stopping");
     RETURN_IF_ERROR(on_snapshot_(snapshot));
+    running_scopes_.assign(update.scopes().begin(), update.scopes().end());
     std::lock_guard lock(mutex_);
     now_.version = snapshot->version();
     now_.hash = snapshot->hash();
@@ -347,7 +348,8 @@ class SubscriberImpl : public Subscriber {
   const std::vector<std::string> addresses_;
   const std::unique_ptr<StateFolder> state_;  // of the thread; null when nothing is kept
   const OnSnapshot on_snapshot_;
-  std::mt19937_64 random_;  // of the thread
+  std::mt19937_64 random_;                   // of the thread
+  std::vector<std::string> running_scopes_;  // of the thread: for which the snapshot that runs was made
 
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;

@@ -5,6 +5,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
+
 #include "base/file.h"
 #include "base/test_folder.h"
 #include "decide/test_snapshot.h"
@@ -289,6 +291,35 @@ TEST_F(SubscriberTest, WithoutAnAnswerSaysWhyAndStopsAtOnce) {
   EXPECT_LT(std::chrono::steady_clock::now() - start, 1s);
   EXPECT_FALSE(subscriber->status().connected);
   EXPECT_THAT(subscriber->status().connection_error, HasSubstr(silent.address()));
+}
+
+TEST_F(SubscriberTest, TheSameVersionForOtherScopesIsTakenWhenThisDataPlaneHasChangedItsLabels) {
+  control_->Send(Update(7));
+  { ASSERT_TRUE(Start()->WaitForSnapshot(kLong)); }
+  v1::SnapshotUpdate update = Update(7, 200'000);
+  control_ = std::make_unique<TestControlPlane>();
+  update.add_scopes("region=eu");
+  control_->Send(update);
+  SubscriberOptions options = Options(control_->address());
+  options.scopes = {"region=eu"};
+  auto subscriber = Start(options);
+  EXPECT_THAT(control_->ReportNumber(0).scopes(), ElementsAre("region=eu"));
+  const v1::SubscriberStatus answer = control_->ReportNumber(1);
+  EXPECT_FALSE(answer.has_refusal()) << answer.refusal().reason();
+  EXPECT_EQ(answer.running_hash(), update.hash());
+}
+
+TEST_F(SubscriberTest, WhatIsStillInUseIsToldAndThatItIsNotAnyMore) {
+  std::atomic<int64_t> oldest = 5;
+  SubscriberOptions options = Options(control_->address());
+  options.oldest_version_in_use = [&] { return oldest.load(); };
+  control_->Send(Update(7));
+  auto subscriber = Start(options);
+  EXPECT_EQ(control_->ReportNumber(1).oldest_version_in_use(), 5);
+  oldest = 7;
+  int report = 2;
+  while (control_->ReportNumber(static_cast<size_t>(report)).oldest_version_in_use() != 7) ++report;
+  EXPECT_EQ(control_->ReportNumber(static_cast<size_t>(report)).running_version(), 7);
 }
 
 TEST_F(SubscriberTest, AFolderThatAnotherSubscriberUsesIsRefused) {
