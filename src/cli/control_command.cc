@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <map>
@@ -79,7 +80,19 @@ absl::StatusOr<std::unique_ptr<telemetry::AdminServer>> StartAdmin(const Control
   return admin;
 }
 
+absl::Status CheckOptions(const ControlCommand& command) {
+  const std::string& node_id = command.control.leader.node_id;
+  const bool printable = std::all_of(node_id.begin(), node_id.end(), [](char c) { return c > ' ' && c <= '~'; });
+  if (!printable || node_id.size() > 128) {
+    return absl::InvalidArgumentError(
+        fmt::format("--node-id '{}': expected at most 128 printable ASCII characters without spaces", node_id));
+  }
+  if (command.control.leader.lease >= std::chrono::seconds(1)) return absl::OkStatus();
+  return absl::InvalidArgumentError("--lease: expected at least 1s");
+}
+
 absl::Status Run(ControlCommand command) {
+  RETURN_IF_ERROR(CheckOptions(command));
   StopSignal stop;  // before the first thread starts: threads inherit what is blocked
   LogToStandardError();
   UseAllPermittedFiles();

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/canonical_json.h"
 #include "base/status.h"
 #include "base/unix_time.h"
 #include "cli/commands.h"
@@ -81,20 +82,36 @@ absl::Status EndOf(const v1::Rollout& rollout) {
       fmt::format("version {} {}: {}", rollout.rules_version(), StateText(rollout.state()), rollout.reason()));
 }
 
-// Whether the newest rules are still to be seen by a control plane: then what is known is of older ones.
-absl::StatusOr<bool> WaitsForNewest(store::Store& store, const Shown& shown) {
-  if (shown.plan.pinned_version() != 0) return false;
-  ASSIGN_OR_RETURN(const auto history, store.History(store::RulesTopic(shown.rollouts.namespace_()), 1));
-  return history[0].version > shown.rollouts.current().rules_version();
+// Whether the rules that should run do, or are known not to.
+absl::StatusOr<bool> IsSettled(store::Store& store, const std::string& name, const Shown& shown) {
+  if (control::IsUnderWay(shown.rollouts.current())) return false;
+  int64_t wanted = shown.plan.pinned_version();
+  if (wanted == 0) {
+    ASSIGN_OR_RETURN(const auto history, store.History(store::RulesTopic(name), 1));
+    wanted = history[0].version;
+  }
+  if (shown.rollouts.current().rules_version() == wanted) return true;
+  // It was taken over as it ran: there was no rollout.
+  absl::StatusOr<store::Version> stored = store.Get(store::ActiveTopic(name), std::nullopt);
+  v1::ActiveRules active;
+  return stored.ok() && ParseJson(stored->content, active).ok() && active.rules_version() == wanted;
 }
 
 absl::Status ShowStatus(const StatusOptions& options) {
   StopSignal stop;
+  const std::string& name = options.common.namespace_name;
   ASSIGN_OR_RETURN(auto store, OpenExisting(options.common));
   std::string printed;
   do {
-    absl::StatusOr<Shown> shown = Read(*store, options.common.namespace_name);
-    if (absl::IsNotFound(shown.status()) && options.watch) continue;
+    absl::StatusOr<Shown> shown = Read(*store, name);
+    // Waiting makes sense only where something can come.
+    const bool may_begin = absl::IsNotFound(shown.status()) && options.watch &&
+                           store->History(store::kFleetTopic, 1).ok() &&
+                           store->History(store::RulesTopic(name), 1).ok();
+    if (may_begin) {
+      shown = Shown{};
+      shown->rollouts.set_namespace_(name);
+    }
     RETURN_IF_ERROR(shown.status());
     std::string bytes = shown->rollouts.SerializeAsString() + shown->plan.SerializeAsString();
     if (bytes != printed) {
@@ -102,10 +119,10 @@ absl::Status ShowStatus(const StatusOptions& options) {
       printed = std::move(bytes);
     }
     if (!options.watch) return absl::OkStatus();
-    ASSIGN_OR_RETURN(const bool waits, WaitsForNewest(*store, *shown));
-    if (!waits && !control::IsUnderWay(shown->rollouts.current())) return EndOf(shown->rollouts.current());
+    ASSIGN_OR_RETURN(const bool is_settled, IsSettled(*store, name, *shown));
+    if (is_settled) return EndOf(shown->rollouts.current());
   } while (!stop.WaitFor(kLookInterval));
-  return absl::OkStatus();
+  return absl::CancelledError("interrupted; the rollout goes on");
 }
 
 void PrintChange(const PublishedRulesOptions& options, const control::ChangedRelease& changed,
@@ -155,7 +172,12 @@ absl::StatusOr<v1::ReleaseStep> ParseStep(const std::string& text) {
   CLI::AsNumberWithUnit unit(std::map<std::string, int64_t>{{"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}},
                              CLI::AsNumberWithUnit::UNIT_REQUIRED, "TIME");
   std::string hold = text.substr(colon + 1);
-  const std::string error = unit(hold);
+  std::string error;
+  try {
+    error = unit(hold);
+  } catch (const CLI::ValidationError& invalid) {
+    error = invalid.what();
+  }
   int64_t ms = 0;
   if (!error.empty() || !CLI::detail::lexical_cast(hold, ms) || ms < 0) {
     return absl::InvalidArgumentError(

@@ -74,6 +74,10 @@ std::string RolloutTable(const std::vector<v1::Rollouts>& all) {
   std::string text = fmt::format("{:<{}}  version  state       since                 \n", "namespace", width);
   for (const v1::Rollouts& rollouts : all) {
     const v1::Rollout& current = rollouts.current();
+    if (current.rules_version() == 0) {
+      text += fmt::format("{:<{}}  no rollout yet\n", rollouts.namespace_(), width);
+      continue;
+    }
     const int64_t since = current.transitions().empty() ? 0 : current.transitions().rbegin()->unix_ms();
     text += fmt::format("{:<{}}  {:>7}  {:<10}  {}  {}\n", rollouts.namespace_(), width, current.rules_version(),
                         StateText(current.state()), TimeText(since), ProgressText(current));
@@ -92,8 +96,10 @@ std::string StepsText(const v1::ReleasePlan& plan) {
 
 std::string DescribeRollout(const v1::Rollouts& rollouts, const v1::ReleasePlan& plan, int64_t now_unix_ms) {
   const v1::Rollout& current = rollouts.current();
-  std::string text = fmt::format("{} version {} by {}: {}\n", rollouts.namespace_(), current.rules_version(),
-                                 EscapeControlCharacters(current.author()), StateText(current.state()));
+  std::string text = current.rules_version() == 0
+                         ? fmt::format("{}: no rollout yet\n", rollouts.namespace_())
+                         : fmt::format("{} version {} by {}: {}\n", rollouts.namespace_(), current.rules_version(),
+                                       EscapeControlCharacters(current.author()), StateText(current.state()));
   if (!current.reason().empty()) text += fmt::format("  {}\n", EscapeControlCharacters(current.reason()));
   for (const v1::Transition& transition : current.transitions()) {
     text += fmt::format("  {}  {:<10}  by {}\n", Clock(transition.unix_ms()), StateText(transition.state()),

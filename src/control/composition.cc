@@ -123,6 +123,9 @@ absl::Status Composition::Advance() {
   store::LatestVersions latest;
   store::LatestVersions scoped;
   for (const store::LatestVersion& newest : all.topics) {
+    // Versions must not go back when a store becomes managed, whatever of it ran.
+    const bool begins_managing = managed_ && newest.info.topic == store::kFleetTopic;
+    if (begins_managing) latest.sequence = std::max(latest.sequence, newest.info.sequence);
     if (!Concerns(newest.info.topic)) continue;
     latest.sequence = std::max(latest.sequence, newest.info.sequence);
     (IsOfScope(newest.info.topic) ? scoped : latest).topics.push_back(newest);

@@ -8,6 +8,14 @@
 namespace signalbox::control {
 namespace {
 
+// All data planes together must fit into one record; the whole text is in the log of the control plane that heard it.
+std::string Short(const std::string& refusal) {
+  constexpr size_t kBytesMax = 200;
+  size_t bytes = std::min(kBytesMax, refusal.size());
+  while (bytes > 0 && bytes < refusal.size() && (static_cast<unsigned char>(refusal[bytes]) & 0xc0) == 0x80) --bytes;
+  return refusal.substr(0, bytes);
+}
+
 // Whether `a` is the better witness of one data plane.
 bool KnowsBetter(const v1::DataPlane& a, const v1::DataPlane& b) {
   if (a.connected() != b.connected()) return a.connected();
@@ -29,7 +37,7 @@ void DataPlaneBook::Hear(const std::vector<SubscriberInfo>& subscribers, int64_t
     known.set_connected(true);
     known.set_running_version(subscriber.running_version);
     known.set_oldest_version_in_use(subscriber.oldest_version_in_use);
-    known.set_refusal(subscriber.refusal);
+    known.set_refusal(Short(subscriber.refusal));
     known.set_refused_version(subscriber.refused_version);
   }
   for (auto& [node, known] : own_) {

@@ -19,7 +19,9 @@ namespace {
 using std::chrono::milliseconds;
 
 absl::StatusOr<std::string> PublishPlacement(store::Store& store, const std::string& file, const std::string& json) {
-  if (store.Get(store::kFleetTopic, std::nullopt).ok()) {
+  const absl::Status fleet = store.History(store::kFleetTopic, 1).status();
+  if (!fleet.ok() && !absl::IsNotFound(fleet)) return fleet;
+  if (fleet.ok()) {
     return absl::FailedPreconditionError(
         fmt::format("{}: the store {} is managed: the control plane places models itself; start it with --fleet in "
                     "place of --placement",

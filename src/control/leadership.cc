@@ -15,20 +15,18 @@ std::optional<store::Fence> Leadership::fence() const {
 
 absl::Status Leadership::Keep(DataPlaneBook& book) {
   const bool due = Clock::now() >= next_;
-  if (!due && !book.ToWrite()) return absl::OkStatus();
-  RETURN_IF_ERROR(Renew(book));
+  if (due) RETURN_IF_ERROR(Renew());
   if (due && !fence_) RETURN_IF_ERROR(Acquire());
-  next_ = Clock::now() + lease_ / 3;
-  return absl::OkStatus();
+  // News of data planes alone put nothing off: who hears much would never try to lead.
+  if (due) next_ = Clock::now() + lease_ / 3;
+  return Write(book);
 }
 
-absl::Status Leadership::Renew(DataPlaneBook& book) {
+absl::Status Leadership::Renew() {
   const Clock::time_point start = Clock::now();
   store::Batch batch;
   batch.records.push_back(
       {.key = fmt::format("{}{}", kControlRecords, node_id_), .value = "", .expires_after = lease_});
-  std::optional<store::RecordWrite> data_planes = book.ToWrite();
-  if (data_planes) batch.records.push_back(*data_planes);
   if (fence_) {
     batch.records.push_back({.key = std::string(kLeaderRecord), .value = node_id_, .expires_after = lease_});
     batch.fence = fence_;
@@ -40,9 +38,17 @@ absl::Status Leadership::Renew(DataPlaneBook& book) {
     return absl::OkStatus();
   }
   RETURN_IF_ERROR(written.status());
-  if (data_planes) book.Written(*data_planes);
   // A part of the lease is kept back for what is under way when it ends: calls to hosts carry no fence.
   if (fence_) valid_until_ = start + lease_ * 2 / 3;
+  return absl::OkStatus();
+}
+
+// Apart from the lease, which must not depend on how much there is to say.
+absl::Status Leadership::Write(DataPlaneBook& book) {
+  const std::optional<store::RecordWrite> data_planes = book.ToWrite();
+  if (!data_planes) return absl::OkStatus();
+  RETURN_IF_ERROR(store_.Write({.records = {*data_planes}}).status());
+  book.Written(*data_planes);
   return absl::OkStatus();
 }
 

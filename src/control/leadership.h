@@ -38,7 +38,8 @@ class Leadership {
   void Release();
 
  private:
-  absl::Status Renew(DataPlaneBook& book);
+  absl::Status Renew();
+  absl::Status Write(DataPlaneBook& book);
   absl::Status Acquire();
 
   store::Store& store_;

@@ -54,10 +54,22 @@ absl::StatusOr<store::Published> ChangeTopic(store::Store& store, const std::str
   }
 }
 
+// In a store that is not managed nothing would come of it.
+absl::Status CheckManaged(store::Store& store) {
+  absl::Status fleet = store.History(store::kFleetTopic, 1).status();
+  if (!absl::IsNotFound(fleet)) return fleet;
+  return absl::InvalidArgumentError(fmt::format(
+      "the store {} is not managed: no fleet was ever published to it (signalbox control --fleet), and rules "
+      "run as soon as they are published",
+      store.name()));
+}
+
 template <typename Change>
 absl::StatusOr<ChangedRelease> ChangeRelease(store::Store& store, const std::string& namespace_name,
                                              const Signature& signature, Change change) {
   RETURN_IF_ERROR(store::CheckNamespace(namespace_name));
+  RETURN_IF_ERROR(CheckManaged(store));
+  RETURN_IF_ERROR(store.History(store::RulesTopic(namespace_name), 1).status());
   ChangedRelease result;
   ASSIGN_OR_RETURN(result.published, ChangeTopic<v1::ReleasePlan>(store, store::ReleaseTopic(namespace_name), signature,
                                                                   [&](v1::ReleasePlan& plan) -> absl::Status {
@@ -73,17 +85,14 @@ absl::StatusOr<ChangedRelease> ChangeRelease(store::Store& store, const std::str
 absl::StatusOr<int64_t> VersionUnderWay(store::Store& store, const std::string& namespace_name) {
   ASSIGN_OR_RETURN(const v1::Rollouts rollouts, ReadRollouts(store, namespace_name));
   if (IsUnderWay(rollouts.current())) return rollouts.current().rules_version();
-  return absl::FailedPreconditionError(fmt::format("namespace {}: no rollout is under way; that of version {} is {}",
-                                                   namespace_name, rollouts.current().rules_version(),
-                                                   v1::Rollout::State_Name(rollouts.current().state())));
+  return absl::InvalidArgumentError(fmt::format("namespace {}: no rollout is under way; that of version {} is {}",
+                                                namespace_name, rollouts.current().rules_version(),
+                                                v1::Rollout::State_Name(rollouts.current().state())));
 }
 
 absl::Status CheckKnown(store::Store& store, Drain what, const std::string& name) {
+  RETURN_IF_ERROR(CheckManaged(store));
   ASSIGN_OR_RETURN(const Newest<v1::Fleet> fleet, ReadNewest<v1::Fleet>(store, std::string(store::kFleetTopic)));
-  if (fleet.version == 0) {
-    return absl::FailedPreconditionError(
-        fmt::format("the store {} is not managed: no fleet was ever published to it", store.name()));
-  }
   std::set<std::string> known;
   for (const auto& [shard, declared] : fleet.content.shards()) {
     if (what == Drain::kShard) {
@@ -172,9 +181,9 @@ absl::StatusOr<ChangedRelease> RetryRollout(store::Store& store, const std::stri
     ASSIGN_OR_RETURN(const v1::Rollouts rollouts, ReadRollouts(store, namespace_name));
     const v1::Rollout& newest = rollouts.current();
     if (newest.state() != v1::Rollout::FAILED) {
-      return absl::FailedPreconditionError(
-          fmt::format("namespace {}: the rollout of version {} has not failed, it is {}", namespace_name,
-                      newest.rules_version(), v1::Rollout::State_Name(newest.state())));
+      return absl::InvalidArgumentError(fmt::format("namespace {}: the rollout of version {} has not failed, it is {}",
+                                                    namespace_name, newest.rules_version(),
+                                                    v1::Rollout::State_Name(newest.state())));
     }
     plan.set_attempt(newest.attempt() + 1);
     return absl::OkStatus();

@@ -19,6 +19,7 @@ struct Signature {
   std::string message;
 };
 
+// All changes below are INVALID_ARGUMENT in a store that is not managed, and NOT_FOUND for a namespace without rules.
 struct ChangedRelease {
   store::Published published;
   v1::ReleasePlan before;
@@ -38,15 +39,15 @@ absl::StatusOr<ChangedRelease> SetReleaseSteps(store::Store& store, const std::s
                                                const std::vector<v1::ReleaseStep>& steps, const Signature& signature);
 absl::StatusOr<ChangedRelease> PauseRelease(store::Store& store, const std::string& namespace_name, bool paused,
                                             const Signature& signature);
-// Of the rollout that is under way. FAILED_PRECONDITION: there is none; NOT_FOUND: the namespace never had one.
+// Of the rollout that is under way. INVALID_ARGUMENT: there is none; NOT_FOUND: the namespace never had one.
 absl::StatusOr<ChangedRelease> CancelRollout(store::Store& store, const std::string& namespace_name,
                                              const Signature& signature);
 // Everywhere now, whatever steps are left. Errors as CancelRollout.
 absl::StatusOr<ChangedRelease> PromoteRollout(store::Store& store, const std::string& namespace_name,
                                               const Signature& signature);
 
-// Begins the newest rollout again, after what made it fail was put right: without this the same rules are not tried twice.
-// FAILED_PRECONDITION: it has not failed. NOT_FOUND as CancelRollout.
+// Begins the newest rollout again, after what made it fail was put right: without this the same rules are not tried
+// twice. INVALID_ARGUMENT: it has not failed. NOT_FOUND as CancelRollout.
 absl::StatusOr<ChangedRelease> RetryRollout(store::Store& store, const std::string& namespace_name,
                                             const Signature& signature);
 
@@ -61,7 +62,7 @@ struct ChangedDrains {
   store::Published published;
   v1::Drains drains;
 };
-// `drained` false: it takes models again. FAILED_PRECONDITION: the store is not managed. NOT_FOUND: the fleet, or the
+// `drained` false: it takes models again. INVALID_ARGUMENT: the store is not managed. NOT_FOUND: the fleet, or the
 // registered hosts, have no such shard or host (names what there is).
 absl::StatusOr<ChangedDrains> SetDrained(store::Store& store, Drain what, const std::string& name, bool drained,
                                          const Signature& signature);

@@ -22,6 +22,13 @@ v1::ReleaseStep Step(const std::string& scope) {
 
 class OperatorTopicsTest : public testing::Test {
  protected:
+  void SetUp() override {
+    v1::Fleet fleet;
+    (*fleet.mutable_shards())["films"].add_hosts()->set_address("127.0.0.1:1");
+    (*fleet.mutable_shards())["flights"];
+    ASSERT_TRUE(PublishFleet(store(), fleet, "ada", "").ok());
+    Publish("rules/home", R"({"namespace":"home"})");
+  }
   store::Store& store() { return **store_; }
   void Publish(const std::string& topic, const std::string& content) {
     ASSERT_TRUE(store().Publish({topic, content, "ada", "", {}}).ok());
@@ -45,7 +52,6 @@ class OperatorTopicsTest : public testing::Test {
 };
 
 TEST_F(OperatorTopicsTest, APinIsAVersionWithAuthorAndMessageAndKeepsTheRestOfThePlan) {
-  Publish("rules/home", R"({"namespace":"home"})");
   ASSERT_TRUE(SetReleaseSteps(store(), "home", {Step("region=eu")}, signature_).ok());
   const auto pinned = PinVersion(store(), "home", 1, signature_);
   ASSERT_TRUE(pinned.ok()) << pinned.status();
@@ -62,6 +68,14 @@ TEST_F(OperatorTopicsTest, AVersionThatIsNotThereCannotBePinned) {
   EXPECT_THAT(Error(PinVersion(store(), "home", 3, signature_)), HasSubstr("NOT_FOUND: "));
 }
 
+TEST_F(OperatorTopicsTest, WhatWouldHaveNoEffectIsRefused) {
+  EXPECT_THAT(Error(PauseRelease(store(), "typo", true, signature_)), HasSubstr("NOT_FOUND: "));
+  auto unmanaged = store::OpenStore("sqlite:" + folder_.File("other.db"), store::OpenMode::kCreateIfMissing);
+  ASSERT_TRUE((*unmanaged)->Publish({"rules/home", R"({"namespace":"home"})", "ada", "", {}}).ok());
+  EXPECT_THAT(Error(PauseRelease(**unmanaged, "home", true, signature_)), HasSubstr("is not managed"));
+  EXPECT_THAT(Error(SetDrained(**unmanaged, Drain::kShard, "films", true, signature_)), HasSubstr("is not managed"));
+}
+
 TEST_F(OperatorTopicsTest, StepsAreScopesEachOnce) {
   EXPECT_THAT(Error(SetReleaseSteps(store(), "home", {Step("eu")}, signature_)), HasSubstr("INVALID_ARGUMENT: "));
   EXPECT_THAT(Error(SetReleaseSteps(store(), "home", {Step("a=b"), Step("a=b")}, signature_)),
@@ -76,22 +90,17 @@ TEST_F(OperatorTopicsTest, OnlyARolloutUnderWayCanBeCancelledOrPromoted) {
   EXPECT_EQ(PromoteRollout(store(), "home", signature_)->after.promoted_version(), 7);
   PutRollout(7, v1::Rollout::ACTIVE);
   EXPECT_THAT(Error(CancelRollout(store(), "home", signature_)),
-              HasSubstr("FAILED_PRECONDITION: namespace home: no rollout is under way; that of version 7 is ACTIVE"));
+              HasSubstr("INVALID_ARGUMENT: namespace home: no rollout is under way; that of version 7 is ACTIVE"));
 }
 
 TEST_F(OperatorTopicsTest, OnlyAFailedRolloutIsTriedAgain) {
   PutRollout(7, v1::Rollout::ACTIVE);
-  EXPECT_THAT(Error(RetryRollout(store(), "home", signature_)), HasSubstr("FAILED_PRECONDITION: "));
+  EXPECT_THAT(Error(RetryRollout(store(), "home", signature_)), HasSubstr("INVALID_ARGUMENT: "));
   PutRollout(7, v1::Rollout::FAILED);
   EXPECT_EQ(RetryRollout(store(), "home", signature_)->after.attempt(), 1U);
 }
 
 TEST_F(OperatorTopicsTest, WhatIsDrainedMustBeThereAndDrainsAreASortedSet) {
-  EXPECT_THAT(Error(SetDrained(store(), Drain::kShard, "films", true, signature_)), HasSubstr("FAILED_PRECONDITION: "));
-  v1::Fleet fleet;
-  (*fleet.mutable_shards())["films"].add_hosts()->set_address("127.0.0.1:1");
-  (*fleet.mutable_shards())["flights"];
-  ASSERT_TRUE(PublishFleet(store(), fleet, "ada", "").ok());
   EXPECT_THAT(Error(SetDrained(store(), Drain::kShard, "film", true, signature_)),
               HasSubstr("NOT_FOUND: no shard 'film'; there are: films, flights"));
   ASSERT_TRUE(SetDrained(store(), Drain::kShard, "flights", true, signature_).ok());

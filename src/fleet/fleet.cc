@@ -43,9 +43,9 @@ class GrpcFleet : public Fleet {
   }
 
   void Execute(std::vector<HostCommand> commands) override {
+    if (commands.empty()) return;
     loop_.Post([this, commands = std::move(commands)] {
       for (const HostCommand& command : commands) Begin(command);
-      Tell();
     });
   }
 
@@ -66,12 +66,14 @@ class GrpcFleet : public Fleet {
   void Follow(const std::vector<KnownHost>& known) {
     std::map<std::string, const KnownHost*> wanted;
     for (const KnownHost& host : known) wanted.emplace(host.id, &host);
+    bool changed = false;
     for (auto host = hosts_.begin(); host != hosts_.end();) {
       const auto still = wanted.find(host->first);
       if (still != wanted.end() && still->second->address == host->second->known().address) {
         ++host;
         continue;
       }
+      changed = true;
       Forget(host->first);
       host->second->Retire();
       host = hosts_.erase(host);
@@ -79,13 +81,15 @@ class GrpcFleet : public Fleet {
     for (const auto& [id, host] : wanted) {
       const auto there = hosts_.find(id);
       if (there == hosts_.end()) {
+        changed = true;
         Add(*host);
       } else if (there->second->known() != *host) {
+        changed = true;
         there->second->Update(*host);
         Show(*there->second);
       }
     }
-    Tell();
+    if (changed) Tell();
   }
 
   void Add(const KnownHost& known) {

@@ -4,6 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <thread>
+
 #include "fleet/test_fleet.h"
 
 namespace signalbox::fleet {
@@ -36,6 +39,31 @@ TEST_F(FleetTest, AHostThatAnswersIsAliveWithItsIndex) {
   EXPECT_EQ(host.index.at("m@2").state, ModelState::kUnavailable);
   EXPECT_EQ(host.index.at("m@2").reason, "not loaded");
   EXPECT_EQ(host.index.at("old").state, ModelState::kLoading);
+}
+
+// A leader that takes over must not take hosts out of the placement before it knows anything of them.
+TEST_F(FleetTest, AHostThatWasNotProbedYetHasNoTroubleAndOneProbeWithoutAnAnswerGivesItNone) {
+  host_.Behave([](TestBehaviour& b) { b.hangs = {"ServerReady"}; });
+  std::atomic<int> told = 0;
+  fleet_ = Fleet::Start({.probe_again = milliseconds(10), .probe_timeout = milliseconds(300)}, [&] { ++told; });
+  fleet_->SetHosts({Known("h1", host_)});
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  while (Observed("h1").trouble.empty() && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  EXPECT_THAT(Observed("h1").trouble, HasSubstr("no answer to"));
+  EXPECT_EQ(told, 2) << "that it is there, and, after its second probe, that it does not answer";
+}
+
+TEST_F(FleetTest, NothingToDoWakesNobody) {
+  StartHost();
+  fleet_->SetHosts({Known("h1", host_)});
+  const int before = Changes();
+  for (int i = 0; i < 100; ++i) {
+    fleet_->Execute({});
+    fleet_->SetHosts({Known("h1", host_)});
+  }
+  host_.Stop();  // what is told in order, after all of these
+  ASSERT_TRUE(UntilAway("h1"));
+  EXPECT_LE(Changes() - before, 3);
 }
 
 TEST_F(FleetTest, AHostThatIsNotThereIsToldAtOnceAndWhy) {

@@ -35,7 +35,6 @@ WatchedHost::WatchedHost(CallLoop& loop, KnownHost known, const FleetOptions& op
       listener_(std::move(listener)),
       connection_(std::make_unique<HostConnection>(loop, known.address, [this] { OnLost(); })),
       next_probe_(loop) {
-  observed_.trouble = "not probed yet";
   Describe(std::move(known));
   BeginProbe();
 }
@@ -133,7 +132,9 @@ void WatchedHost::FailOfCall(const char* call, const grpc::Status& status) {
 void WatchedHost::Fail(std::string trouble, bool is_certain) {
   successes_ = 0;
   ++failures_;
-  if (!is_certain && failures_ < kFailuresMax && observed_.alive) return;
+  // One that was never judged is not condemned by less than one that is alive: until then it keeps its place.
+  const bool has_credit = observed_.alive || observed_.trouble.empty();
+  if (!is_certain && failures_ < kFailuresMax && has_credit) return;
   was_away_ = true;
   const bool changed = observed_.alive || observed_.trouble != trouble;
   observed_.alive = false;

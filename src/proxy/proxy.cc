@@ -142,6 +142,7 @@ class ProxyImpl : public Proxy {
   void Put(std::shared_ptr<const RoutePlan> plan) {
     {
       std::lock_guard lock(plans_mutex_);
+      while (!plans_in_use_.empty() && plans_in_use_.front().plan.expired()) plans_in_use_.pop_front();
       plans_in_use_.push_back({plan->snapshot->version(), plan});
     }
     plan_ = std::move(plan);
