@@ -144,7 +144,8 @@ class LeaderImpl : public Leader {
   // Hosts know no fence: what would hurt a successor, to unload what it has found loaded, must have ended before there
   // can be one.
   void Execute(std::vector<rollout::HostCommand> commands) {
-    if (!leadership_.fence()) return;
+    // The fleet tells when it has taken commands, and that is a turn: nothing to do must not lead to the next.
+    if (commands.empty() || !leadership_.fence()) return;
     const milliseconds lease_kept_back = options_.lease / 3;
     for (rollout::HostCommand& command : commands) {
       if (command.kind != rollout::CommandKind::kUnload) continue;
