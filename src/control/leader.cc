@@ -29,6 +29,8 @@ using std::chrono::milliseconds;
 // The longest that a change at a host or a data plane may wait: their signals only make it sooner.
 constexpr milliseconds kPauseMax{1000};
 constexpr milliseconds kPauseAfterError{500};
+// A thousand data planes acknowledge a snapshot one by one: they are heard together, and written in one record.
+constexpr milliseconds kHearInterval{50};
 constexpr milliseconds kExplanationInterval{1000};
 constexpr milliseconds kRetentionInterval = std::chrono::hours(1);
 // More than a composition looks back for one that it can read.
@@ -58,7 +60,11 @@ class LeaderImpl : public Leader {
     records_changed_ = woken_ = true;
     wake_.notify_one();
   }
-  void SubscriberChanged() override { Wake(); }
+  void SubscriberChanged() override {
+    std::lock_guard lock(mutex_);
+    if (std::exchange(reported_, true)) return;
+    wake_.notify_one();
+  }
 
   LeaderStatus status() const override {
     std::lock_guard lock(mutex_);
@@ -91,9 +97,11 @@ class LeaderImpl : public Leader {
       const bool keeps_lease = status.ok() && managed_;
       const auto until = std::min(Clock::now() + pause, keeps_lease ? leadership_.next() : Clock::time_point::max());
       std::unique_lock lock(mutex_);
-      wake_.wait_until(lock, until, [this] { return stopping_ || woken_; });
+      wake_.wait_until(lock, until, [this] { return stopping_ || woken_ || reported_; });
+      wake_.wait_until(lock, std::min(until, next_hearing_), [this] { return stopping_ || woken_; });
       if (stopping_) break;
       woken_ = false;
+      if (Clock::now() >= next_hearing_) reported_ = false;  // this turn hears it
       view_is_old_ = view_is_old_ || std::exchange(store_changed_, false);
       if (std::exchange(records_changed_, false)) next_poll_ = {};
     }
@@ -112,7 +120,7 @@ class LeaderImpl : public Leader {
       book_.Read(records, {}, NowUnixMs());
       book_is_read_ = true;
     }
-    book_.Hear(subscribers_(), NowUnixMs());
+    Hear();
     RETURN_IF_ERROR(leadership_.Keep(book_));
     const std::optional<store::Fence> fence = leadership_.fence();
     if (!fence) {
@@ -139,6 +147,12 @@ class LeaderImpl : public Leader {
     Execute(step.commands);
     RETURN_IF_ERROR(Explain(*fence));
     return DropOldContents();
+  }
+
+  void Hear() {
+    if (Clock::now() < next_hearing_) return;
+    book_.Hear(subscribers_(), NowUnixMs());
+    next_hearing_ = Clock::now() + kHearInterval;
   }
 
   // Hosts know no fence: what would hurt a successor, to unload what it has found loaded, must have ended before there
@@ -281,6 +295,7 @@ class LeaderImpl : public Leader {
   StoreView view_;
   bool managed_ = false;
   bool view_is_old_ = true;
+  Clock::time_point next_hearing_{};
   Clock::time_point next_poll_{};
   std::unique_ptr<rollout::Controller> controller_;  // while this one leads
   std::optional<absl::Status> batch_status_;
@@ -291,7 +306,8 @@ class LeaderImpl : public Leader {
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;
-  bool woken_ = false;  // guarded by mutex_, as are the next four
+  bool woken_ = false;  // guarded by mutex_, as are the next five
+  bool reported_ = false;
   bool store_changed_ = false;
   bool records_changed_ = false;
   bool stopping_ = false;
