@@ -4,11 +4,12 @@
 //   publish_effect STORE CONTROL SUBSCRIBERS PUBLISHES ROLLBACKS RESTARTS
 //
 // The subscribers are those of the data planes (subscribe::Subscriber), each with a connection of its own; all are in
-// this process. Prints one JSON object a line: {"event": "publish" | "rollback", "ms", "written_ms"} for each, and
+// this process. Prints one JSON object a line: {"event": "publish" | "rollback", "ms", ...} for each, and
 // {"event": "started" | "away" | "back", ...}; a control plane that is away is started again by the driver.
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <chrono>
 #include <condition_variable>
@@ -52,8 +53,15 @@ T OrExit(absl::StatusOr<T> value) {
   std::exit(1);
 }
 
-double MillisecondsSince(Clock::time_point start) {
-  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+double MillisecondsSince(Clock::time_point start, Clock::time_point end = Clock::now()) {
+  return std::chrono::duration<double, std::milli>(end - start).count();
+}
+
+// Of this process: what the subscribers take.
+double CpuMilliseconds() {
+  timespec time{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) * 1e3 + static_cast<double>(time.tv_nsec) / 1e6;
 }
 
 int64_t NowUnixUs() {
@@ -105,7 +113,14 @@ class Running {
     if (shares_[subscriber] == share_ppm) return;
     if (shares_[subscriber] == expected_) --count_;
     shares_[subscriber] = share_ppm;
-    if (share_ppm == expected_ && ++count_ == shares_.size()) all_.notify_one();
+    if (share_ppm != expected_) return;
+    if (++count_ == 1) first_ = Clock::now();
+    if (count_ == shares_.size()) all_.notify_one();
+  }
+  // When the first came to run what is waited for.
+  Clock::time_point first() const {
+    std::lock_guard lock(mutex_);
+    return first_;
   }
   void WaitForAll(const std::string& what) {
     std::unique_lock lock(mutex_);
@@ -114,11 +129,12 @@ class Running {
   }
 
  private:
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable all_;
   std::vector<uint32_t> shares_;
   uint32_t expected_ = 0;
   size_t count_ = 0;
+  Clock::time_point first_;
 };
 
 class Bench {
@@ -154,6 +170,7 @@ class Bench {
 
   void MeasurePublish() {
     Rest();
+    cpu_before_ms_ = CpuMilliseconds();
     const Clock::time_point start = Clock::now();
     Publish();
     TellEffect("publish", start);
@@ -166,6 +183,7 @@ class Bench {
     running_.WaitForAll("what is to be rolled back");
     Rest();
     running_.Expect(before);
+    cpu_before_ms_ = CpuMilliseconds();
     const Clock::time_point start = Clock::now();
     (void)OrExit(control::RollBackRules(*store_, {.namespace_name = kNamespace,
                                                   .to_version = std::nullopt,
@@ -199,8 +217,11 @@ class Bench {
 
   void TellEffect(const char* event, Clock::time_point start) {
     running_.WaitForAll(event);
-    Tell(fmt::format(R"("event": "{}", "ms": {:.3f}, "written_ms": {:.3f})", event, MillisecondsSince(start),
-                     written_ms_));
+    const Clock::time_point end = Clock::now();
+    Tell(fmt::format(
+        R"("event": "{}", "ms": {:.3f}, "written_ms": {:.3f}, "first_ms": {:.3f}, "subscribers_cpu_ms": {:.3f})", event,
+        MillisecondsSince(start, end), written_ms_, MillisecondsSince(start, running_.first()),
+        CpuMilliseconds() - cpu_before_ms_));
   }
 
   // As long as no pattern in time can hide behind it; the acknowledgements of the last publish are written by then.
@@ -233,6 +254,7 @@ class Bench {
   uint32_t next_share_ppm_ = 123'456;  // digits that stand nowhere else in the rules
   uint32_t share_ppm_ = 0;
   double written_ms_ = 0;
+  double cpu_before_ms_ = 0;
 };
 
 }  // namespace

@@ -143,9 +143,11 @@ async function measure(system, subscribers, { publishes = 0, rollbacks = 0, rest
 
 function figuresOf(events, kind) {
   const sorted = (key) => events.filter(({ event }) => event === kind).map((event) => event[key]).sort((a, b) => a - b);
-  const [all, written] = [sorted('ms'), sorted('written_ms')];
+  const all = sorted('ms');
+  const p50 = (key) => percentile(sorted(key), 0.5);
   return { times: all.length, p50_ms: percentile(all, 0.5), p99_ms: percentile(all, 0.99), max_ms: all.at(-1),
-    written_p50_ms: percentile(written, 0.5), ms: all };
+    written_p50_ms: p50('written_ms'), first_p50_ms: p50('first_ms'), cpu_p50_ms: p50('subscribers_cpu_ms'),
+    events: events.filter(({ event }) => event === kind) };
 }
 
 const ms = (value) => value.toFixed(1);
@@ -173,9 +175,10 @@ for (const engine of options.engines.split(',')) {
   }
 }
 const table = (figures, aimOf) => [
-  ['store, subscribers', 'times', 'p50 ms', 'p99 ms', 'max ms', 'aim p99', 'of it publish p50'],
+  ['store, subscribers', 'times', 'p50 ms', 'p99 ms', 'max ms', 'aim p99', 'written p50', 'first p50', 'CPU of all'],
   ...figures.map((each) => [`${each.engine}, ${withCommas(each.count)}`, String(each.times), ms(each.p50_ms),
-    ms(each.p99_ms), ms(each.max_ms), aimOf(each) === undefined ? '' : String(aimOf(each)), ms(each.written_p50_ms)]),
+    ms(each.p99_ms), ms(each.max_ms), aimOf(each) === undefined ? '' : String(aimOf(each)), ms(each.written_p50_ms),
+    ms(each.first_p50_ms), ms(each.cpu_p50_ms)]),
 ];
 printTable('From the beginning of a publish to the last acknowledgement', table(effects, ({ engine, count }) =>
   AIMS_MS[count] === undefined ? undefined : AIMS_MS[count] * (engine === 'etcd' ? ETCD_FACTOR : 1)));
