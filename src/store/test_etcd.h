@@ -29,6 +29,8 @@ class TestEtcd {
   void Kill(size_t member);
   // Starts a killed one again, with what it had stored, on the same port.
   void Restart(size_t member);
+  // The same, without waiting until it answers: alone, one of several does not.
+  void StartMember(size_t member);
   // SIGSTOP and SIGCONT: a member that says nothing, and does not close its connections.
   void Freeze(size_t member) { members_[member]->Signal(SIGSTOP); }
   void Thaw(size_t member) { members_[member]->Signal(SIGCONT); }
@@ -37,7 +39,6 @@ class TestEtcd {
 
  private:
   bool Start();
-  void StartMember(size_t member);
   // False when one of these members has ended.
   bool WaitForLeader(size_t first, size_t end);
 
