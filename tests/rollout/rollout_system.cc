@@ -1,6 +1,8 @@
 #include "tests/rollout/rollout_system.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <grpcpp/grpcpp.h>
 #include <httplib.h>
 #include <signal.h>
 
@@ -10,6 +12,7 @@
 
 #include "base/file.h"
 #include "cli/demo/demo_models.h"
+#include "inference/open_inference.grpc.pb.h"
 
 namespace signalbox {
 namespace {
@@ -107,12 +110,12 @@ void RolloutSystem::SetUp() {
   for (const char* proxy : {"proxy-1", "proxy-2"}) {
     ASSERT_NO_FATAL_FAILURE(Start(proxy));
     ASSERT_TRUE(WaitUntil([&] { return RunningAt(proxy).version >= store_->Latest()->sequence; }));
-    ASSERT_NO_FATAL_FAILURE(StartSender(proxy));
+    ASSERT_NO_FATAL_FAILURE(StartTraffic(proxy));
   }
   AwaitAnswers(20);
 }
 
-void RolloutSystem::StartSender(const std::string& proxy) {
+void RolloutSystem::StartTraffic(const std::string& proxy) {
   auto source = cli::RequestSource::Load(
       {.data_folder = kData, .objectives = cli::DemoObjectives(), .users = kUsers, .seed = kSeed});
   ASSERT_TRUE(source.ok()) << source.status();
@@ -225,6 +228,46 @@ void RolloutSystem::WaitForTitles(const std::string& model) {
   for (const char* proxy : {"proxy-1", "proxy-2"}) {
     EXPECT_TRUE(WaitUntil([&] { return TitlesFrom(proxy, model); })) << proxy << " does not run " << model;
   }
+}
+
+bool RolloutSystem::RunsTitles(const std::string& proxy, const std::string& model) {
+  cli::TrafficSender& sender = *senders_.at(proxy);
+  const cli::TrafficReport start = sender.Report();
+  EXPECT_TRUE(WaitUntil([&] { return sender.Report().Since(start).answered(kTitles) >= 1; })) << "traffic has stopped";
+  return sender.Report().Since(start).Share(kTitles, model) > 0;
+}
+
+void RolloutSystem::EndTraffic(const std::string& proxy) {
+  senders_.at(proxy)->Stop();
+  senders_.erase(proxy);
+  checked_.erase(proxy);
+}
+
+std::map<std::string, std::string> RolloutSystem::ModelStates() const {
+  std::map<std::string, std::string> states;
+  for (const char* host : {"films-1", "films-2", "flights-1", "flights-2"}) {
+    auto channel =
+        grpc::CreateChannel(fmt::format("ipv4:127.0.0.1:{}", Port(host)), grpc::InsecureChannelCredentials());
+    grpc::ClientContext context;
+    inference::RepositoryIndexResponse index;
+    const grpc::Status status =
+        inference::GRPCInferenceService::NewStub(channel)->RepositoryIndex(&context, {}, &index);
+    EXPECT_TRUE(status.ok()) << host << ": " << status.error_message();
+    std::set<std::string> lines;
+    for (const auto& model : index.models()) {
+      lines.insert(fmt::format("{}@{} {}", model.name(), model.version(), model.state()));
+    }
+    states[host] = fmt::format("{}", fmt::join(lines, ", "));
+  }
+  return states;
+}
+
+std::string RolloutSystem::ShardOfTitles(const std::string& model) const {
+  const auto placement = store_->Get(store::kPlacementTopic, std::nullopt);
+  if (!placement.ok()) return "";
+  const nlohmann::json json = nlohmann::json::parse(placement->content);
+  const auto shards = json["models"][model].value("shards", std::vector<std::string>());
+  return shards.size() == 1 ? shards[0] : "";
 }
 
 uint64_t RolloutSystem::ExpectNoFailures(const std::string& what, uint64_t allowed) {

@@ -67,6 +67,14 @@ class RolloutSystem : public testing::Test {
   // Waits until answers to requests that were sent from now on come from `model` alone.
   void WaitForTitles(const std::string& model);
   bool TitlesFrom(const std::string& proxy, const std::string& model);
+  // Whether the newest answer that a proxy brings to a request for films is of `model`.
+  bool RunsTitles(const std::string& proxy, const std::string& model);
+  // Of every host, the models that it has and how it says they are.
+  std::map<std::string, std::string> ModelStates() const;
+  // The shard that the placement gives a model; "" for none, or several.
+  std::string ShardOfTitles(const std::string& model) const;
+  void StartTraffic(const std::string& proxy);
+  void EndTraffic(const std::string& proxy);
 
   // Since the last call, or the start, of both proxies together: fails when more than `allowed` failed. Returns how
   // many did.
@@ -83,7 +91,6 @@ class RolloutSystem : public testing::Test {
 
  private:
   std::vector<std::string> Arguments(const std::string& name) const;
-  void StartSender(const std::string& proxy);
 
   std::map<std::string, int> ports_;  // by name, and "proxy-1-admin"
   std::map<std::string, cli::TrafficReport> checked_;
