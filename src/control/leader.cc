@@ -137,14 +137,17 @@ class LeaderImpl : public Leader {
     const rollout::Step step = controller_->Next(Observe(*fence));
     for (const std::string& line : step.log) spdlog::info("{}", line);
     batch_status_.reset();
+    absl::Status written;
     if (step.batch) {
-      RETURN_IF_ERROR(Write(*step.batch, *fence));
+      written = Write(*step.batch, *fence);
       pause = milliseconds(0);
     } else {
       batch_status_ = absl::OkStatus();
       pause = std::min(step.wake_after, kPauseMax);
     }
+    // Whatever has become of the batch: the controller counts them as under way from now on.
     Execute(step.commands);
+    RETURN_IF_ERROR(written);
     RETURN_IF_ERROR(Explain(*fence));
     return DropOldContents();
   }
@@ -158,8 +161,19 @@ class LeaderImpl : public Leader {
   // Hosts know no fence: what would hurt a successor, to unload what it has found loaded, must have ended before there
   // can be one.
   void Execute(std::vector<rollout::HostCommand> commands) {
-    // The fleet tells when it has taken commands, and that is a turn: nothing to do must not lead to the next.
-    if (commands.empty() || !leadership_.fence()) return;
+    if (commands.empty()) return;
+    if (!leadership_.fence()) {
+      for (const rollout::HostCommand& command : commands) {
+        rollout::CommandResult& result = not_begun_.emplace_back();
+        result.kind = command.kind;
+        result.host = command.host;
+        result.instance = command.instance;
+        result.model = command.model;
+        result.status = absl::AbortedError("this control plane may not lead any more");
+        result.begun = false;
+      }
+      return;
+    }
     const milliseconds lease_kept_back = options_.lease / 3;
     for (rollout::HostCommand& command : commands) {
       if (command.kind != rollout::CommandKind::kUnload) continue;
@@ -210,6 +224,7 @@ class LeaderImpl : public Leader {
     if (controller_ == nullptr) return;
     spdlog::warn("this control plane, {}, does not lead any more", options_.node_id);
     controller_.reset();
+    not_begun_.clear();
     fleet_->SetHosts({});
   }
 
@@ -251,6 +266,8 @@ class LeaderImpl : public Leader {
     observation.leadership = fence;
     observation.store = view_.observed();
     observation.results = fleet_->TakeResults();  // before the hosts: their indexes then have what the results say
+    observation.results.insert(observation.results.end(), not_begun_.begin(), not_begun_.end());
+    not_begun_.clear();
     observation.hosts = fleet_->Observe();
     observation.host_troubles = host_troubles_;
     observation.data_planes = book_.All();
@@ -299,6 +316,7 @@ class LeaderImpl : public Leader {
   Clock::time_point next_poll_{};
   std::unique_ptr<rollout::Controller> controller_;  // while this one leads
   std::optional<absl::Status> batch_status_;
+  std::vector<rollout::CommandResult> not_begun_;  // of the last step
   std::vector<std::string> host_troubles_;
   std::string explained_;
   Clock::time_point next_explanation_{};

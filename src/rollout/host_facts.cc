@@ -205,6 +205,10 @@ void HostFacts::TakeResult(const CommandResult& result) {
   if (found == host->second.models.end()) return;
   ModelFact& fact = found->second;
   if (!fact.under_way || fact.command != result.kind) return;  // it came too late, and counts as failed
+  if (!result.begun) {
+    fact.under_way = false;
+    return;
+  }
   if (!result.status.ok()) {
     Fail(result.host, result.model, fact, fmt::format("{}: {}", Name(result.kind), Message(result.status)));
     return;

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "rollout/test_world.h"
 
 namespace signalbox::rollout {
@@ -227,6 +229,18 @@ TEST(Hosts, ALoadThatIsNotAnsweredCountsAsFailedAfterItsTime) {
   world.Pass(60'000);
   EXPECT_EQ(world.StateOf("home"), v1::Rollout::FAILED);
   EXPECT_THAT(world.ReasonOf("home"), HasSubstr("load: no answer in time"));
+}
+
+TEST(Hosts, ACommandThatWasNotBegunIsGivenAgainAndIsNoAttempt) {
+  Serving world;
+  world.begins_nothing = true;
+  world.Publish("films", {"proxy@1"});
+  for (int i = 0; i < 20; ++i) world.Turn();
+  EXPECT_GT(std::count(world.commands.begin(), world.commands.end(), "load h1 proxy@1"), 3);
+  EXPECT_EQ(world.StateOf("films"), v1::Rollout::LOADING);
+  world.begins_nothing = false;
+  world.Settle();
+  EXPECT_EQ(world.StateOf("films"), v1::Rollout::ACTIVE);
 }
 
 TEST(Hosts, FailuresAreTriedAgainLaterEachTime) {

@@ -94,6 +94,8 @@ struct CommandResult {
   // Of a dry run that was answered: how long the model took.
   double seconds = 0;
   std::string note;  // what is worth telling although it is OK: no sample request
+  // False: the host was never asked, because the leadership was not sure any more. No attempt: it is chosen again.
+  bool begun = true;
 };
 
 struct Observation {
@@ -116,7 +118,8 @@ struct Observation {
 };
 
 struct Step {
-  // To be begun only while the leadership is surely held still: hosts know no fence.
+  // To be begun only while the leadership is surely held still: hosts know no fence. Whatever becomes of the batch: each
+  // is under way until there is a result of it.
   std::vector<HostCommand> commands;
   // To be written with the leader's fence. The next step's observation has been read after it, or says that it failed.
   std::optional<store::Batch> batch;

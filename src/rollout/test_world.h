@@ -91,6 +91,9 @@ class World {
   // Answers of commands, by "load HOST MODEL"; an unset optional: no answer ever. HOST may be "*".
   std::map<std::string, std::optional<absl::Status>> answers;
 
+  // Commands of the next turns do not reach their hosts: the leadership is not sure.
+  bool begins_nothing = false;
+
   // --- What data planes do.
   v1::DataPlane& DataPlane(const std::string& node) {
     v1::DataPlane& data_plane = data_planes_[node];
@@ -374,8 +377,14 @@ class World {
     static const char* const kNames[] = {"load", "dry-run", "unload"};
     const std::string kind = kNames[static_cast<int>(command.kind)];
     commands.push_back(fmt::format("{} {} {}", kind, command.host, command.model));
-    if (command.kind == CommandKind::kUnload && before_unload) before_unload(command);
     CommandResult result{command.kind, command.host, command.instance, command.model, absl::OkStatus(), 0, ""};
+    if (begins_nothing) {
+      result.begun = false;
+      result.status = absl::AbortedError("not sure to lead");
+      results_.push_back(result);
+      return;
+    }
+    if (command.kind == CommandKind::kUnload && before_unload) before_unload(command);
     for (const std::string& host : {command.host, std::string("*")}) {
       const auto answer = answers.find(fmt::format("{} {} {}", kind, host, command.model));
       if (answer == answers.end()) continue;
