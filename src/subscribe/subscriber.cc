@@ -189,6 +189,11 @@ class SubscriberImpl : public Subscriber {
     if (kept.ok() && !kept->has_value()) return;
     const v1::SnapshotUpdate update = kept.ok() ? std::move(**kept) : v1::SnapshotUpdate();
     absl::Status status = kept.ok() ? PutIntoUse(update, /*from_disk=*/true) : kept.status();
+    {
+      // Although it may not run now: another start may be luckier with it.
+      std::lock_guard lock(mutex_);
+      kept_version_ = update.version();
+    }
     if (!status.ok()) Refuse(update, fmt::format("{}: {}", state_->file(), Message(status)));
   }
 
@@ -262,6 +267,7 @@ class SubscriberImpl : public Subscriber {
     absl::Status status = state_->Keep(update);
     std::lock_guard lock(mutex_);
     now_.state_error = status.ok() ? "" : std::string(Message(status));
+    if (status.ok()) kept_version_ = update.version();
   }
 
   void Refuse(const v1::SnapshotUpdate& update, std::string reason) {
@@ -301,12 +307,20 @@ class SubscriberImpl : public Subscriber {
     }
   }
 
+  // Of requests in flight; and of what lies on a disk that could not take what came after it, because the next start
+  // would route by that.
+  int64_t OldestVersionInUse() const {
+    const int64_t oldest = options_.oldest_version_in_use();
+    std::lock_guard lock(mutex_);
+    return kept_version_ <= 0 || oldest == 0 ? oldest : std::min(oldest, kept_version_);
+  }
+
   // What runs here, and what was refused, if anything.
   v1::SubscriberStatus Report(const v1::SnapshotUpdate* refused, std::string_view reason = {}) const {
     v1::SubscriberStatus report;
     report.set_node_id(options_.node_id);
     for (const std::string& scope : options_.scopes) report.add_scopes(scope);
-    if (options_.oldest_version_in_use) report.set_oldest_version_in_use(options_.oldest_version_in_use());
+    if (options_.oldest_version_in_use) report.set_oldest_version_in_use(OldestVersionInUse());
     std::lock_guard lock(mutex_);
     report.set_running_version(now_.version);
     report.set_running_hash(now_.hash);
@@ -353,8 +367,9 @@ class SubscriberImpl : public Subscriber {
 
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;
-  bool stopping_ = false;  // guarded by mutex_, as are the next two
+  bool stopping_ = false;  // guarded by mutex_, as are the next three
   SubscriberStatus now_;
+  int64_t kept_version_ = 0;  // of the snapshot on disk; 0: there is none
   grpc::ClientContext* call_ = nullptr;  // the call under way, for Stop()
 
   // Not held while the stream is read: reports come from two threads, snapshots go to one.

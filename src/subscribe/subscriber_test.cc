@@ -252,6 +252,34 @@ TEST_F(SubscriberTest, ADiskThatCannotBeWrittenIsReportedAndTheSnapshotRuns) {
   EXPECT_THAT(subscriber->status().state_error, IsEmpty());
 }
 
+TEST_F(SubscriberTest, WhatLiesOnADiskThatTakesNothingNewerIsToldAsInUse) {
+  control_->Send(Update(7));
+  SubscriberOptions options = Options(control_->address());
+  options.oldest_version_in_use = [this] { return versions().empty() ? 0 : versions().back(); };
+  auto subscriber = Start(std::move(options));
+  size_t next = 0;
+  const auto until_told = [&](int64_t running, int64_t oldest) {
+    while (!HasFailure()) {
+      const v1::SubscriberStatus report = control_->ReportNumber(next++);
+      if (report.running_version() == 8) {
+        EXPECT_EQ(report.oldest_version_in_use(), 7);
+      }
+      if (report.running_version() == running && report.oldest_version_in_use() == oldest) return;
+    }
+  };
+  until_told(7, 7);
+  while (!std::filesystem::exists(folder_.File("state/snapshot.pb"))) std::this_thread::yield();
+  // Where the next one would be written to.
+  const std::string in_the_way = folder_.File("state/snapshot.pb.tmp-" + std::to_string(getpid()));
+  std::filesystem::create_directories(in_the_way);
+  control_->Send(Update(8));
+  until_told(8, 7);
+  EXPECT_THAT(subscriber->status().state_error, HasSubstr("snapshot.pb"));
+  std::filesystem::remove(in_the_way);
+  control_->Send(Update(9));
+  until_told(9, 9);
+}
+
 TEST_F(SubscriberTest, ReconnectsForAsLongAsItTakesAndNeverGoesBack) {
   control_->Send(Update(7));
   auto subscriber = Start();
