@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <iterator>
 #include <mutex>
@@ -21,6 +22,7 @@
 namespace signalbox::control {
 namespace {
 
+using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 // A wait on the store that nothing ends: only bounds how long a lost wake-up could go unnoticed.
@@ -29,6 +31,9 @@ constexpr milliseconds kWatchWait{1000};
 constexpr milliseconds kScopesWait{100};
 // What an outage of all control planes may take without a host being forgotten.
 constexpr milliseconds kHostRecordKept = std::chrono::minutes(30);
+// Longer than a wait on the store and what is put together after it. Who has read nothing for so long may have missed
+// that a model was unloaded, and would send a new data plane there.
+constexpr milliseconds kUnreadMax{4000};
 constexpr milliseconds kStoreRetryFirst{100};
 constexpr milliseconds kStoreRetryMax{2000};
 
@@ -46,6 +51,7 @@ class ControlPlaneImpl : public ControlPlane {
     // Listens first: a process that cannot must not have published anything. Subscribers wait for the first snapshot.
     DistributionOptions distribution = options_.distribution;
     distribution.on_report = [this] { SubscriberChanged(); };
+    distribution.why_not_to_begin = [this] { return WhyNotToBegin(); };
     distribution.services.push_back(&registry_);
     ASSIGN_OR_RETURN(distribution_, Distribution::Start(std::move(distribution)));
     if (!options_.placement.file.empty()) {
@@ -53,7 +59,9 @@ class ControlPlaneImpl : public ControlPlane {
     } else if (!options_.fleet.file.empty()) {
       ASSIGN_OR_RETURN(file_, FilePublisher::Start(*store_, FleetFile(), options_.fleet));
     }
+    const Clock::time_point begun = Clock::now();
     RETURN_IF_ERROR(composition_.Advance());
+    last_read_ = begun;
     RETURN_IF_ERROR(OfferShards());
     ASSIGN_OR_RETURN(watch_, store_->WatchChanges(composition_.sequence()));
     Announce();
@@ -99,6 +107,7 @@ class ControlPlaneImpl : public ControlPlane {
     while (!stopping()) {
       absl::Status status = Follow();
       if (absl::IsCancelled(status)) return;
+      if (status.ok()) last_read_ = Clock::now();
       NoteStore(status);
       if (status.ok()) {
         pause = kStoreRetryFirst;
@@ -108,6 +117,15 @@ class ControlPlaneImpl : public ControlPlane {
       stop_.wait_for(lock, pause, [this] { return stopping_; });
       pause = std::min(2 * pause, kStoreRetryMax);
     }
+  }
+
+  // Nothing is out before the first reading: then there is nothing to be wrong about.
+  std::string WhyNotToBegin() const {
+    const Clock::time_point last_read = last_read_;
+    const Clock::duration unread = Clock::now() - last_read;
+    if (last_read == Clock::time_point() || unread < kUnreadMax) return "";
+    return fmt::format("this control plane has not read the store for {} s",
+                       std::chrono::duration_cast<std::chrono::seconds>(unread).count());
   }
 
   // What has changed by now, or changes within a while.
@@ -231,6 +249,7 @@ class ControlPlaneImpl : public ControlPlane {
   const ControlOptions options_;
   // Made in this order, and destroyed in the reverse.
   const std::unique_ptr<store::Store> store_;
+  std::atomic<Clock::time_point> last_read_{};  // when all that was there had been read
   Composition composition_;                    // of the thread, once it runs
   int64_t records_revision_ = 0;               // of the thread: of the records that the leader was told of
   bool behind_ = false;                        // of the thread: there are changes that are not composed yet

@@ -125,6 +125,26 @@ TEST_F(ControlPlaneTest, AStoreThatIsTakenAwayIsReportedAndWhatWasReadStaysOut) 
   EXPECT_EQ(subscriber.Read().version(), 2);
 }
 
+TEST_F(ControlPlaneTest, AStoreThatWasNotReadForLongBeginsNoSubscription) {
+  Publish(Rules("home", "Ranking", "good"));
+  auto control = *Start();
+  TestSubscriber before(ConnectTo(control->port()), "before");
+  before.Acknowledge(before.Read());
+  ASSERT_EQ(unlink(StorePath().c_str()), 0);
+  grpc::Status refusal;
+  for (const auto end = std::chrono::steady_clock::now() + 30s;
+       refusal.ok() && std::chrono::steady_clock::now() < end;) {
+    TestSubscriber another(ConnectTo(control->port()), "another");
+    if (another.Read().version() == 0) refusal = another.Finish();
+    std::this_thread::sleep_for(10ms);
+  }
+  EXPECT_EQ(refusal.error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_THAT(refusal.error_message(), HasSubstr("has not read the store for 4 s"));
+  const std::vector<SubscriberInfo> subscribers = control->status().distribution.subscribers;
+  ASSERT_FALSE(subscribers.empty());
+  EXPECT_EQ(subscribers.front().node_id, "before");
+}
+
 TEST_F(ControlPlaneTest, WhatKeepsItFromStartingIsSaid) {
   ASSERT_TRUE(WriteFileAtomically(StorePath(), "not a store").ok());
   EXPECT_THAT(std::string(Message(Start().status())), HasSubstr("not a store"));

@@ -244,6 +244,9 @@ class DistributionImpl : public Distribution {
                  {grpc::StatusCode::RESOURCE_EXHAUSTED,
                   fmt::format("this control plane has {} subscribers, its limit", options_.subscribers_max)});
     }
+    if (const std::string why = options_.why_not_to_begin ? options_.why_not_to_begin() : ""; !why.empty()) {
+      return End(subscription, {grpc::StatusCode::UNAVAILABLE, why});
+    }
     subscription.StartRead(&subscription.received);
   }
 

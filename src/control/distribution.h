@@ -35,6 +35,8 @@ struct DistributionOptions {
   std::vector<grpc::Service*> services;
   // A subscriber has come, gone or reported. Called on the Distribution's thread: must return at once, and not call it.
   std::function<void()> on_report;
+  // Why no subscription is to begin now; empty: it may. Those that have begun stay. As on_report.
+  std::function<std::string()> why_not_to_begin;
 };
 
 // What is sent to whom. A subscriber gets the snapshot of those of its scopes that are in use.

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <fstream>
 #include <thread>
 
@@ -164,6 +165,27 @@ TEST_F(DistributionTest, MoreSubscribersThanPermittedAreTurnedAwayAndTheOthersSt
   EXPECT_EQ(Subscribe()->Finish().error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
   Publish(Snapshot(2));
   EXPECT_EQ(first->Read().version(), 2);
+}
+
+TEST_F(DistributionTest, WhatIsNotToBeginIsRefusedAndWhatHasBegunStays) {
+  std::atomic<bool> refuses = false;
+  DistributionOptions options;
+  options.why_not_to_begin = [&] { return refuses ? "knows nothing new" : ""; };
+  Start(options);
+  Publish(Snapshot(1));
+  auto first = Subscribe();
+  first->Acknowledge(first->Read());
+  refuses = true;
+  auto second = Subscribe();
+  EXPECT_EQ(second->Read().version(), 0);
+  const grpc::Status status = second->Finish();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(status.error_message(), "knows nothing new");
+  Publish(Snapshot(2));
+  EXPECT_EQ(first->Read().version(), 2);
+  refuses = false;
+  EXPECT_EQ(Subscribe()->Read().version(), 2);
+  distribution_->Stop();
 }
 
 TEST_F(DistributionTest, ThoseWhoNeverSayWhoTheyAreMakeRoomForOthers) {
