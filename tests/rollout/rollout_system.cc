@@ -5,6 +5,7 @@
 #include <grpcpp/grpcpp.h>
 #include <httplib.h>
 #include <signal.h>
+#include <stdlib.h>
 
 #include <filesystem>
 #include <fstream>
@@ -88,14 +89,17 @@ void RolloutSystem::Kill(const std::string& name) {
   ASSERT_TRUE(process.WaitForEnd(kPatience));
 }
 
+nlohmann::ordered_json RolloutSystem::Models() const {
+  return {{"title-ranker", {{"shards", {"films"}}}}, {"arrival-delay", {{"shards", {"flights"}}}}};
+}
+
 void RolloutSystem::SetUp() {
   const auto trained = cli::TrainOnce(kData, folder_.File("models"), kSeed);
   ASSERT_TRUE(trained.ok()) << trained.status() << "\nwithout data, run scripts/setup: it installs the npm packages";
   etcd_ = std::make_unique<store::TestEtcd>(3);
   store_spec_ = "etcd:" + etcd_->Endpoints();
   const nlohmann::ordered_json fleet = {
-      {"shards", {{"films", nlohmann::json::object()}, {"flights", nlohmann::json::object()}}},
-      {"models", {{"arrival-delay", {{"shards", {"flights"}}}}}}};
+      {"shards", {{"films", nlohmann::json::object()}, {"flights", nlohmann::json::object()}}}, {"models", Models()}};
   ASSERT_TRUE(WriteFileAtomically(folder_.File("fleet.json"), fleet.dump(2)).ok());
   for (const char* name : {"control-a", "control-b", "films-1", "films-2", "flights-1", "flights-2"}) {
     ASSERT_NO_FATAL_FAILURE(Start(name));
@@ -131,7 +135,7 @@ void RolloutSystem::TearDown() {
     const cli::TrafficReport report = sender->Report();
     fmt::print("through {}: {} sent, {} failed\n{}", proxy, report.sent, report.failed(), cli::Table(report));
   }
-  if (!HasFailure()) return;
+  if (!HasFailure() && getenv("SIGNALBOX_TEST_LOGS") == nullptr) return;
   for (const auto& file : std::filesystem::directory_iterator(folder_.path())) {
     const std::string name = file.path().filename();
     if (!name.ends_with(".log")) continue;
@@ -262,7 +266,7 @@ std::map<std::string, std::string> RolloutSystem::ModelStates() const {
   return states;
 }
 
-std::string RolloutSystem::ShardOfTitles(const std::string& model) const {
+std::string RolloutSystem::ShardOf(const std::string& model) const {
   const auto placement = store_->Get(store::kPlacementTopic, std::nullopt);
   if (!placement.ok()) return "";
   const nlohmann::json json = nlohmann::json::parse(placement->content);

@@ -27,9 +27,12 @@ class RolloutSystem : public testing::Test {
   static constexpr char kTitles[] = "TitleRanking";
   static constexpr char kDelays[] = "ArrivalDelay";
 
+  // What the fleet says of models: those of films on the shard films, those of flights on flights.
+  virtual nlohmann::ordered_json Models() const;
   // Everything runs, rules with version 1 of all models are in effect at both proxies, and traffic flows through both.
   void SetUp() override;
-  // Says at the end of every test how many requests there were and which failed.
+  // Says at the end of every test how many requests there were and which failed; where the test has failed, or
+  // SIGNALBOX_TEST_LOGS is set, also what the processes logged.
   void TearDown() override;
 
   // Processes, by name: "control-a", "control-b"; "films-1", "films-2", "flights-1", "flights-2"; "proxy-1" and
@@ -72,7 +75,7 @@ class RolloutSystem : public testing::Test {
   // Of every host, the models that it has and how it says they are.
   std::map<std::string, std::string> ModelStates() const;
   // The shard that the placement gives a model; "" for none, or several.
-  std::string ShardOfTitles(const std::string& model) const;
+  std::string ShardOf(const std::string& model) const;
   void StartTraffic(const std::string& proxy);
   void EndTraffic(const std::string& proxy);
 
