@@ -111,6 +111,29 @@ TEST_F(RolloutSystemTest, WithoutOneMemberOfEtcdRolloutsGoOnAndWithoutAllTraffic
   ExpectNoFailures("etcd back");
 }
 
+TEST_F(RolloutSystemTest, AProxyThatWasKilledStartsFromDiskWithoutAnyControlPlane) {
+  Publish("title-ranker@2");
+  ASSERT_NO_FATAL_FAILURE(ExpectRolledOut());
+  WaitForTitles("title-ranker@2");
+  const Running before = RunningAt("proxy-1");
+  for (const char* control : {"control-a", "control-b"}) ASSERT_NO_FATAL_FAILURE(Kill(control));
+  ExpectNoFailures("until a proxy is killed");
+  // What comes to a proxy while it is dead is nobody's to answer.
+  EndTraffic("proxy-1");
+  ASSERT_NO_FATAL_FAILURE(Kill("proxy-1"));
+  ASSERT_NO_FATAL_FAILURE(Start("proxy-1"));
+  EXPECT_EQ(RunningAt("proxy-1").hash, before.hash);
+  ASSERT_NO_FATAL_FAILURE(StartTraffic("proxy-1"));
+  EXPECT_TRUE(TitlesFrom("proxy-1", "title-ranker@2"));
+  ExpectNoFailures("a proxy killed, no control plane");
+
+  for (const char* control : {"control-a", "control-b"}) ASSERT_NO_FATAL_FAILURE(Start(control));
+  Publish("title-ranker@3");
+  ASSERT_NO_FATAL_FAILURE(ExpectRolledOut());
+  WaitForTitles("title-ranker@3");
+  ExpectNoFailures("control planes back");
+}
+
 TEST_F(RolloutSystemTest, RulesThatNameAModelThatNoHostHasFailWithTheReasonAndTheOldOnesGoOn) {
   const int64_t good = Publish("title-ranker@2");
   ASSERT_NO_FATAL_FAILURE(ExpectRolledOut());
