@@ -250,11 +250,11 @@ class ControlPlaneImpl : public ControlPlane {
   // Made in this order, and destroyed in the reverse.
   const std::unique_ptr<store::Store> store_;
   std::atomic<Clock::time_point> last_read_{};  // when all that was there had been read
-  Composition composition_;                    // of the thread, once it runs
-  int64_t records_revision_ = 0;               // of the thread: of the records that the leader was told of
-  bool behind_ = false;                        // of the thread: there are changes that are not composed yet
-  std::set<std::vector<std::string>> served_;  // of the thread: the scopes for which snapshots are out
-  std::vector<std::string> warned_;            // of the thread: the composition's warnings that were logged
+  Composition composition_;                     // of the thread, once it runs
+  int64_t records_revision_ = 0;                // of the thread: of the records that the leader was told of
+  bool behind_ = false;                         // of the thread: there are changes that are not composed yet
+  std::set<std::vector<std::string>> served_;   // of the thread: the scopes for which snapshots are out
+  std::vector<std::string> warned_;             // of the thread: the composition's warnings that were logged
   std::unique_ptr<store::Watch> watch_;
   HostRecords host_records_;
   fleet::HostRegistry registry_;  // the Distribution's server calls it

@@ -64,12 +64,12 @@ TEST(Leader, ANewOneWaitsAMomentForHostsThatRegister) {
   const TestHost h2 = world.Host("h2");
   world.RemoveHost("h1");
   world.RemoveHost("h2");
-  world.Pass(10'000);
+  world.Pass(7'000);
   EXPECT_EQ(world.HostsOf("a"), "h1:8001,h2:8001");
   world.AddHost("h1", "a") = h1;
-  world.Pass(10'000);
+  world.Pass(7'000);
   EXPECT_EQ(world.HostsOf("a"), "h1:8001,h2:8001");
-  world.Pass(11'000);
+  world.Pass(2'000);
   EXPECT_EQ(world.HostsOf("a"), "h1:8001");
 }
 

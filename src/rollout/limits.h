@@ -8,8 +8,8 @@
 
 namespace signalbox::rollout {
 
-// How long a leader that has just begun waits for hosts of the placement that nobody has told it of. Hosts that register
-// renew every 5 s: also when all that was known of them is lost, they are told of long before.
+// How long a leader that has just begun waits for hosts of the placement that nobody has told it of. Hosts that
+// register renew every 5 s: also when all that was known of them is lost, they are told of long before.
 constexpr int64_t kAbsentHostGraceMs = 15'000;
 // A shard without a live host is not planned with any more: its models go elsewhere. Shorter absences move nothing.
 constexpr int64_t kHostLossGraceMs = 30'000;

@@ -118,8 +118,8 @@ struct Observation {
 };
 
 struct Step {
-  // To be begun only while the leadership is surely held still: hosts know no fence. Whatever becomes of the batch: each
-  // is under way until there is a result of it.
+  // To be begun only while the leadership is surely held still: hosts know no fence. Whatever becomes of the batch:
+  // each is under way until there is a result of it.
   std::vector<HostCommand> commands;
   // To be written with the leader's fence. The next step's observation has been read after it, or says that it failed.
   std::optional<store::Batch> batch;

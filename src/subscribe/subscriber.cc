@@ -369,7 +369,7 @@ class SubscriberImpl : public Subscriber {
   mutable std::condition_variable changed_;
   bool stopping_ = false;  // guarded by mutex_, as are the next three
   SubscriberStatus now_;
-  int64_t kept_version_ = 0;  // of the snapshot on disk; 0: there is none
+  int64_t kept_version_ = 0;             // of the snapshot on disk; 0: there is none
   grpc::ClientContext* call_ = nullptr;  // the call under way, for Stop()
 
   // Not held while the stream is read: reports come from two threads, snapshots go to one.
