@@ -104,17 +104,18 @@ void AppendShadows(const decide::Decision& decision, std::string& out) {
   out.push_back(']');
 }
 
-void AppendLimits(const decide::Limits* limits, std::string& out) {
-  if (limits == nullptr) return;
+void AppendLimits(const decide::Policy* policy, std::string& out) {
+  if (policy == nullptr) return;
+  const decide::Policy::Limits& limits = policy->limits;
   AppendKey("limits", out);
   out.push_back('{');
-  AppendField("policy", limits->policy, out);
-  AppendNumber("requests_per_second", limits->requests_per_second, out);
-  AppendNumber("burst", limits->burst, out);
-  AppendNumber("concurrent_requests", limits->concurrent_requests, out);
-  AppendNumber("payload_bytes", static_cast<double>(limits->payload_bytes), out);
-  if (limits->priority != v1::Limits::NORMAL)
-    AppendField("priority", LowerCase(v1::Limits::Priority_Name(limits->priority)), out);
+  AppendField("policy", policy->name, out);
+  AppendNumber("requests_per_second", limits.requests_per_second, out);
+  AppendNumber("burst", limits.burst, out);
+  AppendNumber("concurrent_requests", limits.concurrent_requests, out);
+  AppendNumber("payload_bytes", static_cast<double>(limits.payload_bytes), out);
+  if (limits.priority != v1::Limits::NORMAL)
+    AppendField("priority", LowerCase(v1::Limits::Priority_Name(limits.priority)), out);
   out.push_back('}');
 }
 
@@ -158,7 +159,7 @@ std::string DecisionJson(const decide::Decision& decision) {
   AppendParameters(decision, out);
   AppendEnsemble(answer, out);
   AppendShadows(decision, out);
-  AppendLimits(decision.limits, out);
+  AppendLimits(decision.policy, out);
   if (decision.static_answer != nullptr)
     AppendNumber("static_answer_bytes", static_cast<double>(decision.static_answer->message.size()), out);
   if (!decision.override_rule.empty()) AppendField("override_rule", decision.override_rule, out);
@@ -176,7 +177,7 @@ const std::string& DecisionTexts::TextOf(const decide::Decision& decision) {
   key_.push_back(decision.answer);
   key_.push_back(decision.fallbacks.data());
   key_.push_back(decision.static_answer);
-  key_.push_back(decision.limits);
+  key_.push_back(decision.policy);
   key_.push_back(decision.override_rule.data());
   key_.push_back(reinterpret_cast<const void*>(static_cast<uintptr_t>(decision.notes)));
   // Behind each list nothing, so that none runs into the next.

@@ -50,8 +50,8 @@ struct Decision {
   std::span<const Answer* const> fallbacks;
   // What is said when none of these can be reached. nullptr: the request fails.
   const StaticAnswer* static_answer = nullptr;
-  // nullptr: none.
-  const Limits* limits = nullptr;
+  // How the request is to be handled. nullptr: no policy says.
+  const Policy* policy = nullptr;
   // Name of the override rule that chose the model or a cell; empty: none did.
   std::string_view override_rule;
   // Of Note.

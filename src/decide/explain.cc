@@ -363,7 +363,7 @@ class Page {
     for (const Enrolment& each : decision.enrolments) cells.push_back(fmt::format("{}={}", each.experiment, each.cell));
     if (cells.size() > 1 || (!cells.empty() && decision.answer->experiment.empty()))
       Row("cells", fmt::format("{}", fmt::join(cells, " ")));
-    if (decision.limits != nullptr) Row("policy", decision.limits->policy);
+    if (decision.policy != nullptr) Row("policy", decision.policy->name);
     for (const Shadow* shadow : decision.shadows)
       Row("shadow", fmt::format("{}, to {}", shadow->id, shadow->answer->model->id));
     if (!decision.override_rule.empty()) Row("override", decision.override_rule);

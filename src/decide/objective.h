@@ -36,7 +36,7 @@ struct Choice {
 
 // What is done when the chosen model cannot be reached, and what is allowed. One for each policy that can apply.
 struct CompiledPolicy {
-  const Limits* limits = nullptr;
+  const Policy* policy = nullptr;
   const StaticAnswer* static_answer = nullptr;
   std::span<const Answer* const> fallbacks;
   // Theirs, in the same order, so that a decision need not look into the answers.

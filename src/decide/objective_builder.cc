@@ -417,7 +417,7 @@ const CompiledPolicy* ObjectiveBuilder::PolicyOf(Draft& draft, const v1::Policy*
   built->fallbacks = NewCopy(fallbacks, rules_memory_);
   built->models = NewCopy(models, rules_memory_);
   built->others = NewCopy(others, rules_memory_);
-  built->limits = LimitsOf(narrower == nullptr ? own : narrower, own);
+  built->policy = MergedPolicy(narrower == nullptr ? own : narrower, own);
   if (narrower != nullptr && narrower->has_static_answer()) {
     built->static_answer = StaticAnswerOf(narrower->static_answer());
   } else if (draft.rule.has_static_answer()) {
@@ -428,21 +428,48 @@ const CompiledPolicy* ObjectiveBuilder::PolicyOf(Draft& draft, const v1::Policy*
   return built;
 }
 
-// Each limit by itself, as where a policy extends another; 0 says nothing.
-const Limits* ObjectiveBuilder::LimitsOf(const v1::Policy* policy, const v1::Policy* base) {
+// Each field by itself, as where a policy extends another; 0 says nothing. A number for concurrency takes the place of
+// an adaptive one, and the other way round.
+const Policy* ObjectiveBuilder::MergedPolicy(const v1::Policy* policy, const v1::Policy* base) {
   if (policy == nullptr) return nullptr;
-  const Limits*& known = limits_[{policy, base}];
+  const Policy*& known = policies_[{policy, base}];
   if (known != nullptr) return known;
-  v1::Limits says = base == nullptr ? v1::Limits() : base->limits();
-  says.MergeFrom(policy->limits());
-  auto* limits = New<Limits>(texts_memory_);
-  limits->policy = policy->name();
-  limits->requests_per_second = says.requests_per_second();
-  limits->burst = says.burst();
-  limits->concurrent_requests = says.concurrent_requests();
-  limits->payload_bytes = says.payload_bytes();
-  limits->priority = says.priority();
-  return known = limits;
+  v1::Policy says = base == nullptr ? v1::Policy() : *base;
+  if (policy->limits().concurrent_requests() != 0) says.mutable_limits()->clear_adaptive_concurrency();
+  if (policy->limits().has_adaptive_concurrency()) says.mutable_limits()->clear_concurrent_requests();
+  if (policy->has_affinity()) says.clear_affinity();
+  says.MergeFrom(*policy);
+  auto* merged = New<Policy>(texts_memory_);
+  merged->name = policy->name();
+  const v1::Limits& limits = says.limits();
+  merged->limits = {.requests_per_second = limits.requests_per_second(),
+                    .burst = limits.burst(),
+                    .concurrent_requests = limits.concurrent_requests(),
+                    .concurrency_is_adaptive = limits.has_adaptive_concurrency(),
+                    .adaptive_min = limits.adaptive_concurrency().min(),
+                    .adaptive_max = limits.adaptive_concurrency().max(),
+                    .payload_bytes = limits.payload_bytes(),
+                    .priority = limits.priority()};
+  merged->total_ms = says.deadlines().total_ms();
+  merged->per_try_ms = says.deadlines().per_try_ms();
+  merged->retries = {.tries = says.retries().tries(),
+                     .idempotent = says.retries().idempotent(),
+                     .budget_ppm = says.retries().budget_ppm(),
+                     .backoff_ms = says.retries().backoff_ms(),
+                     .backoff_max_ms = says.retries().backoff_max_ms()};
+  merged->hedge_percentile_ppm = says.hedging().percentile_ppm();
+  merged->hedge_min_delay_ms = says.hedging().min_delay_ms();
+  std::vector<Field> unit;
+  const auto& names = (policy->has_affinity() || base == nullptr ? policy : base)->affinity().unit();
+  for (const std::string& name : names) unit.push_back({.id = ParseField(name), .name = name});
+  merged->affinity_unit = NewCopy(unit, texts_memory_);
+  constexpr uint32_t kLoadBoundPercentDefault = 125;
+  const uint32_t bound = says.affinity().load_bound_percent();
+  merged->load_bound_percent = bound == 0 ? kLoadBoundPercentDefault : bound;
+  merged->bulkhead = {.requests = says.bulkhead().requests(),
+                      .buffered_bytes = says.bulkhead().buffered_bytes(),
+                      .connections_per_host = says.bulkhead().connections_per_host()};
+  return known = merged;
 }
 
 const StaticAnswer* ObjectiveBuilder::StaticAnswerOf(const v1::StaticAnswer& proto) {

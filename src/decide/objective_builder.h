@@ -90,7 +90,7 @@ class ObjectiveBuilder {
   uint32_t HoldoutsOf(const Draft& draft, const v1::Experiment& rule) const;
   // `narrower`, of a context rule, goes before what the Objective says, and that before the Objective's policy.
   const CompiledPolicy* PolicyOf(Draft& draft, const v1::Policy* narrower);
-  const Limits* LimitsOf(const v1::Policy* policy, const v1::Policy* base);
+  const Policy* MergedPolicy(const v1::Policy* policy, const v1::Policy* base);
   const StaticAnswer* StaticAnswerOf(const v1::StaticAnswer& proto);
   Choice Choose(const Answer* answer) const { return {.answer = answer, .model = answer->model}; }
   void CheckSizes(Draft& draft);
@@ -113,7 +113,7 @@ class ObjectiveBuilder {
   Problems& problems_;
   StringMap<Targeting> targeting_;
   StringMap<const v1::ShiftSetting*> settings_;
-  absl::flat_hash_map<std::pair<const v1::Policy*, const v1::Policy*>, const Limits*> limits_;
+  absl::flat_hash_map<std::pair<const v1::Policy*, const v1::Policy*>, const Policy*> policies_;
   absl::flat_hash_map<const v1::StaticAnswer*, const StaticAnswer*> static_answers_;
   absl::flat_hash_map<const v1::Experiment*, const TextTable*> forced_;
 };

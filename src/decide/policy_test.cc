@@ -41,10 +41,10 @@ TEST_F(PolicyTest, AContextRulesGoesBeforeWhatTheObjectiveSaysItself) {
           "fallback_models { name: 'tv' } static_answer { message: 'tv' } limits { burst: 5 }");
   EXPECT_THAT(Fallbacks(OnATv()), ElementsAre("tv"));
   EXPECT_EQ(OnATv().static_answer->message, "tv");
-  EXPECT_EQ(OnATv().limits->burst, 5u);
+  EXPECT_EQ(OnATv().policy->limits.burst, 5u);
   EXPECT_THAT(Fallbacks(Elsewhere()), ElementsAre("own"));
   EXPECT_EQ(Elsewhere().static_answer->message, "own");
-  EXPECT_EQ(Elsewhere().limits, nullptr);
+  EXPECT_EQ(Elsewhere().policy, nullptr);
 }
 
 TEST_F(PolicyTest, WhatAContextRulesDoesNotSayStays) {
@@ -54,11 +54,11 @@ TEST_F(PolicyTest, WhatAContextRulesDoesNotSayStays) {
           "limits { requests_per_second: 5 }");
   EXPECT_THAT(Fallbacks(OnATv()), ElementsAre("own"));
   EXPECT_EQ(OnATv().static_answer->message, "wide");
-  EXPECT_EQ(OnATv().limits->policy, "narrow");
-  EXPECT_EQ(OnATv().limits->requests_per_second, 5);
-  EXPECT_EQ(OnATv().limits->burst, 7u);
-  EXPECT_EQ(Elsewhere().limits->policy, "wide");
-  EXPECT_EQ(Elsewhere().limits->requests_per_second, 70);
+  EXPECT_EQ(OnATv().policy->name, "narrow");
+  EXPECT_EQ(OnATv().policy->limits.requests_per_second, 5);
+  EXPECT_EQ(OnATv().policy->limits.burst, 7u);
+  EXPECT_EQ(Elsewhere().policy->name, "wide");
+  EXPECT_EQ(Elsewhere().policy->limits.requests_per_second, 70);
 }
 
 TEST_F(PolicyTest, ThatIsTheObjectivesAsWellGoesBeforeTheObjectiveWhereAContextRuleNamesIt) {

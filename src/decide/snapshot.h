@@ -11,6 +11,7 @@
 
 #include "absl/status/statusor.h"
 #include "base/string_map.h"
+#include "decide/context_field.h"
 #include "signalbox/v1/snapshot.pb.h"
 
 namespace signalbox::decide {
@@ -77,14 +78,44 @@ struct StaticAnswer {
   std::string_view message;
 };
 
-// What the policy of a request allows. For each (Objective, client tenant, model version); 0: no limit.
-struct Limits {
-  std::string_view policy;
-  double requests_per_second = 0;
-  uint32_t burst = 0;
-  uint32_t concurrent_requests = 0;
-  uint64_t payload_bytes = 0;
-  v1::Limits::Priority priority = v1::Limits::NORMAL;
+// The policy of a request: how data planes handle it. One for each combination of policies that can apply; 0 and empty
+// mean here what they mean in rules.proto.
+struct Policy {
+  // For each (Objective, client tenant, model version).
+  struct Limits {
+    double requests_per_second = 0;
+    uint32_t burst = 0;
+    uint32_t concurrent_requests = 0;
+    bool concurrency_is_adaptive = false;
+    uint32_t adaptive_min = 0;
+    uint32_t adaptive_max = 0;
+    uint64_t payload_bytes = 0;
+    v1::Limits::Priority priority = v1::Limits::NORMAL;
+  };
+  struct Retries {
+    uint32_t tries = 0;
+    bool idempotent = false;
+    uint32_t budget_ppm = 0;
+    int64_t backoff_ms = 0;
+    int64_t backoff_max_ms = 0;
+  };
+  struct Bulkhead {
+    uint32_t requests = 0;
+    uint64_t buffered_bytes = 0;
+    uint32_t connections_per_host = 0;
+  };
+
+  std::string_view name;
+  Limits limits;
+  int64_t total_ms = 0;    // deadlines
+  int64_t per_try_ms = 0;  // the same
+  Retries retries;
+  uint32_t hedge_percentile_ppm = 0;  // 0: no hedging
+  int64_t hedge_min_delay_ms = 0;
+  // Of session affinity; empty: none. `load_bound_percent` is set where it is not empty.
+  std::span<const Field> affinity_unit;
+  uint32_t load_bound_percent = 0;
+  Bulkhead bulkhead;
 };
 
 // A copy of the request goes there as well, and its answer is never returned.

@@ -51,8 +51,8 @@ ExpectedDecision InWords(const Decision& decision) {
   words.model = decision.answer->model->id;
   words.reason = Name(decision.answer->reason);
   for (const Answer* fallback : decision.fallbacks) words.fallbacks.push_back(fallback->model->id);
-  if (decision.limits != nullptr) words.policy = decision.limits->policy;
-  if (decision.limits != nullptr) words.burst = decision.limits->burst;
+  if (decision.policy != nullptr) words.policy = decision.policy->name;
+  if (decision.policy != nullptr) words.burst = decision.policy->limits.burst;
   if (decision.static_answer != nullptr) words.static_answer = decision.static_answer->message;
   words.override_rule = decision.override_rule;
   for (const Enrolment& each : decision.enrolments) words.cells.emplace_back(each.experiment, each.cell);

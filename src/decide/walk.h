@@ -368,7 +368,7 @@ class Walker {
     decision_.answer = choice_->answer;
     decision_.fallbacks = policy_->FallbacksOf(choice_->model);
     decision_.static_answer = policy_->static_answer;
-    decision_.limits = policy_->limits;
+    decision_.policy = policy_->policy;
     for (size_t i = 0; i < taken_count_; ++i)
       decision_.enrolments.Add({.experiment = taken_[i].experiment->id, .cell = taken_[i].cell->name});
     AddOverlays();

@@ -25,7 +25,7 @@ class Results {
  public:
   const PathResult* Of(const decide::Decision& decision, const std::vector<const decide::CompiledShadow*>& shadows) {
     std::vector<const void*> key = {decision.answer, decision.fallbacks.data(), decision.static_answer,
-                                    decision.limits};
+                                    decision.policy};
     for (const decide::Enrolment& each : decision.enrolments) {
       key.push_back(each.experiment.data());
       key.push_back(each.cell.data());

@@ -131,8 +131,8 @@ class Comparison {
         return CompareShadow(arguments[0], failed);
       case Kind::kPolicy:
         failed.expected = arguments[0];
-        failed.received = decision_.limits == nullptr ? "none" : decision_.limits->policy;
-        return decision_.limits != nullptr && failed.expected == failed.received;
+        failed.received = decision_.policy == nullptr ? "none" : decision_.policy->name;
+        return decision_.policy != nullptr && failed.expected == failed.received;
       case Kind::kOverride:
         failed.expected = arguments[0];
         failed.received = decision_.override_rule.empty() ? "none" : std::string(decision_.override_rule);

@@ -29,7 +29,7 @@ std::string ModelText(const decide::Answer& answer) {
                      min == 0 ? "" : fmt::format(", at least {}", min));
 }
 
-std::string LimitsText(const decide::Limits& limits) {
+std::string LimitsText(const decide::Policy::Limits& limits) {
   std::string text;
   const auto add = [&](std::string_view what) { text += fmt::format("{}{}", text.empty() ? "" : ", ", what); };
   if (limits.requests_per_second != 0) add(fmt::format("{} requests/s", limits.requests_per_second));
@@ -87,8 +87,8 @@ PathResult ResultOf(const decide::Decision& decision, const std::vector<const de
     result[{AspectKind::kStaticAnswer, ""}] =
         fmt::format("{} bytes, {:016x}", message.size(), StableHash64(message, 0));
   }
-  if (decision.limits != nullptr) {
-    if (const std::string text = LimitsText(*decision.limits); !text.empty()) result[{AspectKind::kLimits, ""}] = text;
+  if (decision.policy != nullptr) {
+    if (const std::string text = LimitsText(decision.policy->limits); !text.empty()) result[{AspectKind::kLimits, ""}] = text;
   }
   for (const decide::CompiledShadow* shadow : shadows)
     result[{AspectKind::kShadow, std::string(shadow->shadow->id)}] = ShadowText(*shadow);
