@@ -459,6 +459,37 @@ interface PolicyRule {
    */
   readonly extends?: RuleId | readonly RuleId[];
   readonly limits?: Limits;
+  /** Milliseconds, 1 to 3,600,000. */
+  readonly deadlines?: {
+    /** From the request's headers to the last byte of the answer. Where the client's own deadline is earlier, that counts. */
+    readonly totalMs?: number;
+    /** Until a host's first byte; then the next host is tried. */
+    readonly perTryMs?: number;
+  };
+  readonly retries?: Retries;
+  /**
+   * Asks another host when the first takes unusually long, and takes the answer that comes first. Needs `retries.idempotent`, and
+   * counts against its budget.
+   */
+  readonly hedging?: {
+    /** After this percentile of the model's latency: 50 to 99.9. */
+    readonly afterPercentile: number;
+    /** Not before. Left out: 1. */
+    readonly minDelayMs?: number;
+  };
+  /** Requests with the same unit go to the same host, as long as that does not have much more to do than the others. */
+  readonly affinity?: {
+    /** As an experiment's. Left out: the user. */
+    readonly unit?: string | readonly string[];
+    /** A host with more than this much of the mean load is passed over: 101 to 10,000. Left out: 125. */
+    readonly loadBoundPercentage?: number;
+  };
+  /** What one Objective may hold of a proxy at once. Left out: the proxy's defaults. */
+  readonly bulkhead?: {
+    readonly requests?: number;
+    readonly bufferedBytes?: number;
+    readonly connectionsPerHost?: number;
+  };
   /** At most 8. */
   readonly fallbackModels?: readonly ModelRef[];
   readonly staticAnswer?: StaticAnswer;
@@ -472,10 +503,25 @@ interface Limits {
   /** Requests that may come at once. Left out: one second's worth. */
   readonly burst?: number;
   readonly concurrentRequests?: number;
+  /** Instead of a number: the concurrency at which the model's latency begins to rise. Left out: from 1 to 1,000. */
+  readonly adaptiveConcurrency?: { readonly min?: number; readonly max?: number };
   /** Of one request. */
   readonly payloadBytes?: number;
   /** Where there is too much: `low` is refused first, `high` last. Left out: `normal`. */
   readonly priority?: "low" | "normal" | "high";
+}
+
+/** What is tried again. What was not sent, or what a host refused, always is. */
+interface Retries {
+  /** How often a model is asked for one request at most, 1 to 10, the first time included. Left out: 3. */
+  readonly tries?: number;
+  /** The model may be asked again although it may have worked on the request already. Left out: no. */
+  readonly idempotent?: boolean;
+  /** Tries beyond the first, in percent of the Objective's requests. Left out: 20. */
+  readonly budgetPercentage?: number;
+  /** Pause before the second try, doubled for each further one, with jitter. Left out: 5 and 250. */
+  readonly backoffMs?: number;
+  readonly backoffMaxMs?: number;
 }
 
 /** Fallback models in a rule of their own, for Objectives whose rule names none. */

@@ -189,12 +189,18 @@ std::string PolicyText(const v1::Policy& policy) {
   if (limits.requests_per_second() != 0) says.push_back(fmt::format("{:g} requests/s", limits.requests_per_second()));
   if (limits.burst() != 0) says.push_back(fmt::format("bursts of {}", limits.burst()));
   if (limits.concurrent_requests() != 0) says.push_back(fmt::format("{} at once", limits.concurrent_requests()));
+  if (limits.has_adaptive_concurrency()) says.emplace_back("adaptive concurrency");
   if (limits.payload_bytes() != 0) says.push_back(fmt::format("{} bytes a request", limits.payload_bytes()));
   if (limits.priority() == v1::Limits::LOW) says.emplace_back("low priority");
   if (limits.priority() == v1::Limits::HIGH) says.emplace_back("high priority");
   if (!policy.fallback_models().empty())
     says.push_back(fmt::format("fallback to {}", JoinedModels(policy.fallback_models())));
   if (policy.has_static_answer()) says.emplace_back("a static answer");
+  if (policy.has_deadlines()) says.emplace_back("deadlines");
+  if (policy.has_retries()) says.emplace_back("retries");
+  if (policy.has_hedging()) says.emplace_back("hedging");
+  if (policy.has_affinity()) says.emplace_back("affinity");
+  if (policy.has_bulkhead()) says.emplace_back("a bulkhead");
   return fmt::format("policy {}: {}\n", policy.name(),
                      says.empty() ? "no limits" : fmt::format("{}", fmt::join(says, ", ")));
 }

@@ -26,6 +26,8 @@ constexpr int kScheduleStepsMax = 100;
 constexpr int kMembersMin = 2;
 constexpr int kMembersMax = 16;
 constexpr int kUnitFieldsMax = 8;
+constexpr int64_t kHandlingMsMax = 3'600'000;
+constexpr uint32_t kTriesMax = 10;
 constexpr double kWeightTolerance = 1e-9;
 
 bool IsAmount(double value) { return std::isfinite(value) && value >= 0; }
@@ -66,6 +68,34 @@ void RuleChecks::CheckPolicy(const v1::Policy& policy, Ids& ids) {
   CheckFallbacks(policy, place);
   if (!IsAmount(policy.limits().requests_per_second()))
     Problem("{}: {} requests per second, expected 0 or more", place, policy.limits().requests_per_second());
+  CheckHandling(policy, place);
+}
+
+void RuleChecks::CheckHandling(const v1::Policy& policy, const std::string& place) {
+  const v1::Limits& limits = policy.limits();
+  if (limits.has_adaptive_concurrency() && limits.concurrent_requests() != 0)
+    Problem("{}: a number of concurrent requests beside an adaptive one, expected one of the two", place);
+  const uint32_t adaptive_max = limits.adaptive_concurrency().max();
+  if (adaptive_max != 0 && limits.adaptive_concurrency().min() > adaptive_max)
+    Problem("{}: adaptive concurrency from {} to {}, expected min <= max", place, limits.adaptive_concurrency().min(),
+            adaptive_max);
+  for (const int64_t ms :
+       {policy.deadlines().total_ms(), policy.deadlines().per_try_ms(), policy.retries().backoff_ms(),
+        policy.retries().backoff_max_ms(), policy.hedging().min_delay_ms()}) {
+    if (ms < 0 || ms > kHandlingMsMax) Problem("{}: a time of {} ms, expected 0 to {} ms", place, ms, kHandlingMsMax);
+  }
+  if (policy.retries().tries() > kTriesMax)
+    Problem("{}: {} tries, expected at most {}", place, policy.retries().tries(), kTriesMax);
+  if (policy.retries().budget_ppm() > kBuckets)
+    Problem("{}: a retry budget of {} ppm, expected at most {}", place, policy.retries().budget_ppm(), kBuckets);
+  const uint32_t percentile = policy.hedging().percentile_ppm();
+  if (policy.has_hedging() && (percentile == 0 || percentile >= kBuckets))
+    Problem("{}: hedging after the percentile {} ppm, expected 1 to {}", place, percentile, kBuckets - 1);
+  if (!policy.has_affinity()) return;
+  CheckUnit(policy.affinity().unit(), place);
+  if (policy.affinity().unit().empty()) Problem("{}: affinity without a unit, expected the name of a field", place);
+  const uint32_t bound = policy.affinity().load_bound_percent();
+  if (bound != 0 && bound <= 100) Problem("{}: a load bound of {} %, expected more than 100", place, bound);
 }
 
 void RuleChecks::CheckEnsemble(const v1::Ensemble& ensemble, Ids& ids) {

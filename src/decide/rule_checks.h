@@ -51,6 +51,7 @@ class RuleChecks {
     return fmt::format("{}: {} {}", PlaceOf(rule.source(), rules_.namespace_()), kind, id);
   }
 
+  void CheckHandling(const v1::Policy& policy, const std::string& place);
   void CheckPolicy(const v1::Policy& policy, Ids& ids);
   void CheckEnsemble(const v1::Ensemble& ensemble, Ids& ids);
   void CheckObjective(const v1::Objective& objective);

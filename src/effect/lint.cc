@@ -294,6 +294,20 @@ class Linter {
          members);
   }
 
+  static bool SaysHandling(const v1::Policy& policy) {
+    return policy.has_deadlines() || policy.has_retries() || policy.has_hedging() || policy.has_affinity() ||
+           policy.has_bulkhead();
+  }
+
+  static bool KeepsHandling(const v1::Policy& policy, const v1::Policy& base) {
+    v1::Policy both = base;
+    both.MergeFrom(policy);
+    return !SaysHandling(base) || (both.deadlines().SerializeAsString() == policy.deadlines().SerializeAsString() &&
+                                   both.retries().SerializeAsString() == policy.retries().SerializeAsString() &&
+                                   both.hedging().SerializeAsString() == policy.hedging().SerializeAsString() &&
+                                   both.bulkhead().SerializeAsString() == policy.bulkhead().SerializeAsString());
+  }
+
   // Whether `policy` says all that `base` says: then it may extend it.
   static bool MayExtend(const v1::Policy& policy, const v1::Policy& base) {
     const v1::Limits& limits = base.limits();
@@ -305,7 +319,7 @@ class Linter {
            keeps(limits.concurrent_requests(), policy.limits().concurrent_requests()) &&
            keeps(limits.payload_bytes(), policy.limits().payload_bytes()) &&
            keeps(base.fallback_models_size(), policy.fallback_models_size()) &&
-           keeps(base.static_answer().message(), policy.static_answer().message());
+           keeps(base.static_answer().message(), policy.static_answer().message()) && KeepsHandling(policy, base);
   }
 
   // Policies whose limits come together with the rate of another one: a context rule's and the Objective's.
@@ -328,14 +342,22 @@ class Linter {
   void LintPolicy(const v1::Policy& policy) {
     const bool is_named = used_.policies.contains(policy.name());
     // One that only targets is none any more when the rules have been read.
-    if (!policy.has_limits() && policy.fallback_models().empty() && !policy.has_static_answer()) {
-      Warn(policy.source(), "policy {}: says nothing: no limits, fallbacks, static answer or `when`{}", policy.name(),
-           is_named ? "; rules that refer to it get nothing" : "");
+    if (!policy.has_limits() && policy.fallback_models().empty() && !policy.has_static_answer() &&
+        !SaysHandling(policy)) {
+      Warn(policy.source(),
+           "policy {}: says nothing: no limits, deadlines, retries, fallbacks, static answer or `when`{}",
+           policy.name(), is_named ? "; rules that refer to it get nothing" : "");
       return;
     }
     const bool is_rateless = policy.limits().burst() > 0 && policy.limits().requests_per_second() == 0;
     if (is_named && is_rateless && !has_rate_beside_.contains(policy.name()))
       Warn(policy.source(), "policy {}: limits.burst without limits.requestsPerSecond limits nothing", policy.name());
+    if (policy.has_hedging() && !policy.retries().idempotent())
+      Warn(policy.source(),
+           "policy {}: hedging without retries.idempotent: a second host is only asked where another policy says that "
+           "the "
+           "model may be asked twice",
+           policy.name());
     const bool is_used =
         is_named || std::any_of(rules_.policies().begin(), rules_.policies().end(),
                                 [&](const v1::Policy& each) { return &each != &policy && MayExtend(each, policy); });

@@ -35,9 +35,39 @@ std::string LimitsText(const decide::Policy::Limits& limits) {
   if (limits.requests_per_second != 0) add(fmt::format("{} requests/s", limits.requests_per_second));
   if (limits.burst != 0) add(fmt::format("burst {}", limits.burst));
   if (limits.concurrent_requests != 0) add(fmt::format("{} at once", limits.concurrent_requests));
+  if (limits.concurrency_is_adaptive)
+    add(fmt::format("adaptive concurrency {} to {}", limits.adaptive_min, limits.adaptive_max));
   if (limits.payload_bytes != 0) add(fmt::format("{} bytes", limits.payload_bytes));
   if (limits.priority == v1::Limits::LOW) add("low priority");
   if (limits.priority == v1::Limits::HIGH) add("high priority");
+  return text;
+}
+
+std::string HandlingText(const decide::Policy& policy) {
+  std::string text;
+  const auto add = [&](bool is_said, std::string_view what) {
+    if (is_said) text += fmt::format("{}{}", text.empty() ? "" : ", ", what);
+  };
+  const decide::Policy::Retries& retries = policy.retries;
+  add(policy.total_ms != 0, fmt::format("{} ms in all", policy.total_ms));
+  add(policy.per_try_ms != 0, fmt::format("{} ms a try", policy.per_try_ms));
+  add(retries.tries != 0, fmt::format("{} tries", retries.tries));
+  add(retries.idempotent, "idempotent");
+  add(retries.budget_ppm != 0, fmt::format("retry budget {}", Percent(retries.budget_ppm)));
+  add(retries.backoff_ms != 0, fmt::format("backoff {} ms", retries.backoff_ms));
+  add(retries.backoff_max_ms != 0, fmt::format("backoff at most {} ms", retries.backoff_max_ms));
+  add(policy.hedge_percentile_ppm != 0, fmt::format("hedged after {} of answers, {} ms at least",
+                                                    Percent(policy.hedge_percentile_ppm), policy.hedge_min_delay_ms));
+  if (!policy.affinity_unit.empty()) {
+    std::string unit;
+    for (const decide::Field& field : policy.affinity_unit)
+      unit += fmt::format("{}{}", unit.empty() ? "" : ", else ", field.name);
+    add(true, fmt::format("same host for the same {} up to {} % of the mean load", unit, policy.load_bound_percent));
+  }
+  add(policy.bulkhead.requests != 0, fmt::format("bulkhead of {} requests", policy.bulkhead.requests));
+  add(policy.bulkhead.buffered_bytes != 0, fmt::format("bulkhead of {} bytes", policy.bulkhead.buffered_bytes));
+  add(policy.bulkhead.connections_per_host != 0,
+      fmt::format("bulkhead of {} connections a host", policy.bulkhead.connections_per_host));
   return text;
 }
 
@@ -59,7 +89,7 @@ std::string ShadowText(const decide::CompiledShadow& shadow) {
 
 std::string_view Name(AspectKind kind) {
   static constexpr std::string_view kNames[] = {"model",         "cell",   "parameter", "fallbacks",
-                                                "static_answer", "limits", "shadow"};
+                                                "static_answer", "limits", "handling",  "shadow"};
   return kNames[static_cast<size_t>(kind)];
 }
 
@@ -88,7 +118,10 @@ PathResult ResultOf(const decide::Decision& decision, const std::vector<const de
         fmt::format("{} bytes, {:016x}", message.size(), StableHash64(message, 0));
   }
   if (decision.policy != nullptr) {
-    if (const std::string text = LimitsText(decision.policy->limits); !text.empty()) result[{AspectKind::kLimits, ""}] = text;
+    if (std::string text = LimitsText(decision.policy->limits); !text.empty())
+      result[{AspectKind::kLimits, ""}] = std::move(text);
+    if (std::string text = HandlingText(*decision.policy); !text.empty())
+      result[{AspectKind::kHandling, ""}] = std::move(text);
   }
   for (const decide::CompiledShadow* shadow : shadows)
     result[{AspectKind::kShadow, std::string(shadow->shadow->id)}] = ShadowText(*shadow);
@@ -135,6 +168,9 @@ std::string Describe(const Change& change) {
     case AspectKind::kLimits:
       return three(fmt::format("is limited to {}", to), fmt::format("is no longer limited to {}", from),
                    fmt::format("is limited to {} instead of {}", to, from));
+    case AspectKind::kHandling:
+      return three(fmt::format("is handled with {}", to), fmt::format("is no longer handled with {}", from),
+                   fmt::format("is handled with {} instead of {}", to, from));
     case AspectKind::kShadow:
       return three(fmt::format("is shadowed by {} ({})", aspect.key, to),
                    fmt::format("is no longer shadowed by {} ({})", aspect.key, from),

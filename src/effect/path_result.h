@@ -11,7 +11,7 @@
 
 namespace signalbox::effect {
 
-enum class AspectKind : uint8_t { kModel, kCell, kParameter, kFallbacks, kStaticAnswer, kLimits, kShadow };
+enum class AspectKind : uint8_t { kModel, kCell, kParameter, kFallbacks, kStaticAnswer, kLimits, kHandling, kShadow };
 // "model", "cell", "parameter", "fallbacks", "static_answer", "limits", "shadow".
 std::string_view Name(AspectKind kind);
 

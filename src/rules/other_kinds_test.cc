@@ -242,6 +242,25 @@ TEST(Policies, SayFirstWhatTheySayThemselves) {
             R"("priority":"HIGH","requests_per_second":20},"name":"mine"})");
 }
 
+TEST(Policies, SayHowRequestsAreHandled) {
+  const v1::RuleSet rules = ReadBesideHome(
+      "{policyId: 'mine', extends: 'base', deadlines: {perTryMs: 20}, retries: {idempotent: true, budgetPercentage: 7},"
+      " hedging: {afterPercentile: 99.5}, affinity: {loadBoundPercentage: 150}, limits: {adaptiveConcurrency: {max: "
+      "9}}},"
+      "{policyId: 'base', deadlines: {totalMs: 900, perTryMs: 90}, retries: {tries: 5, backoffMs: 2}, "
+      "affinity: {unit: ['account', 'user']}, bulkhead: {requests: 3, bufferedBytes: 4, connectionsPerHost: 5}, "
+      "limits: {concurrentRequests: 7}},"
+      "{policyId: 'counted', extends: 'mine', limits: {concurrentRequests: 8}}");
+  ASSERT_EQ(rules.policies_size(), 3);
+  EXPECT_EQ(Json(rules.policies(0)),
+            R"({"affinity":{"load_bound_percent":150,"unit":["user"]},)"
+            R"("bulkhead":{"buffered_bytes":"4","connections_per_host":5,"requests":3},)"
+            R"("deadlines":{"per_try_ms":"20","total_ms":"900"},"hedging":{"percentile_ppm":995000},)"
+            R"("limits":{"adaptive_concurrency":{"max":9}},"name":"mine",)"
+            R"("retries":{"backoff_ms":"2","budget_ppm":70000,"idempotent":true,"tries":5}})");
+  EXPECT_EQ(CanonicalJson(rules.policies(2).limits()).value(), R"({"concurrent_requests":8})");
+}
+
 TEST(Policies, NarrowTheRulesThatNameThem) {
   const std::string policies =
       ",{policyId: 'us', when: when.country.is('US')}, {policyId: 'us-tv', extends: 'us', when: when.device.is('tv'), "
@@ -292,6 +311,20 @@ TEST(Policies, ThatCannotBeAreTold) {
       {"{policyId: 'p', limits: {priority: 'urgent'}}",
        "policy p: limits.priority: expected 'low', 'normal' or 'high', got the text \"urgent\""},
       {"{policyId: 'p', limits: {rps: 5}}", "policy p: limits: unknown key \"rps\""},
+      {"{policyId: 'p', limits: {concurrentRequests: 5, adaptiveConcurrency: {}}}",
+       "policy p: limits.adaptiveConcurrency: stands beside concurrentRequests, expected one of the two"},
+      {"{policyId: 'p', limits: {adaptiveConcurrency: {min: 5, max: 4}}}",
+       "limits.adaptiveConcurrency: min is 5 and max 4, expected min <= max"},
+      {"{policyId: 'p', deadlines: {totalMs: 0}}", "policy p: deadlines.totalMs: expected"},
+      {"{policyId: 'p', retries: {tries: 11}}", "policy p: retries.tries: expected"},
+      {"{policyId: 'p', retries: {idempotent: 'yes'}}",
+       "policy p: retries.idempotent: expected true or false, got the text \"yes\""},
+      {"{policyId: 'p', hedging: {}}",
+       "policy p: hedging.afterPercentile: is missing, expected a percentile from 50 to 99.9"},
+      {"{policyId: 'p', hedging: {afterPercentile: 20}}", "policy p: hedging.afterPercentile: expected a percentile"},
+      {"{policyId: 'p', affinity: 'user'}", "policy p: affinity: expected an object: {unit: 'account'}, got"},
+      {"{policyId: 'p', affinity: {unit: 'segments'}}", "policy p: affinity.unit: segments are a list"},
+      {"{policyId: 'p', bulkhead: {requests: 0}}", "policy p: bulkhead.requests: expected"},
   };
   for (const Case& one : cases)
     EXPECT_THAT(ProblemsBesideHome(one.rest), ElementsAre(HasSubstr(one.problem))) << one.rest;

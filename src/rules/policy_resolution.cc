@@ -91,7 +91,23 @@ class PolicyResolution {
     TakeWhatIsMissing(policy.priority, base.priority);
     TakeWhatIsMissing(policy.fallback_models, base.fallback_models);
     TakeWhatIsMissing(policy.static_answer, base.static_answer);
+    ExtendHandling(policy, base);
     AndWith(policy.condition, base.condition);
+  }
+
+  // One kind of concurrency limit takes the other's place, and so does one affinity another's.
+  static void ExtendHandling(PolicyDraft& policy, const PolicyDraft& base) {
+    v1::Policy says = base.handling;
+    if (policy.handling.has_affinity()) says.clear_affinity();
+    says.MergeFrom(policy.handling);
+    policy.handling = std::move(says);
+    const bool has_number = policy.concurrent_requests.value_or(0) != 0;
+    if (!has_number || !policy.handling.limits().has_adaptive_concurrency()) return;
+    if (base.handling.limits().has_adaptive_concurrency()) {
+      policy.handling.clear_limits();
+    } else {
+      policy.concurrent_requests.reset();
+    }
   }
 
   static bool SaysWhere(const PolicyDraft& policy) {
@@ -99,19 +115,20 @@ class PolicyResolution {
   }
   static bool SaysMoreThanWhere(const PolicyDraft& policy) {
     return policy.requests_per_second || policy.burst || policy.concurrent_requests || policy.payload_bytes ||
-           policy.priority || policy.fallback_models || policy.static_answer || !SaysWhere(policy);
+           policy.priority || policy.fallback_models || policy.static_answer || policy.handling.ByteSizeLong() > 0 ||
+           !SaysWhere(policy);
   }
 
   static v1::Policy Message(const PolicyDraft& policy) {
-    v1::Policy message;
+    v1::Policy message = policy.handling;
     message.set_name(policy.name);
-    v1::Limits limits;
+    v1::Limits limits = policy.handling.limits();
     limits.set_requests_per_second(policy.requests_per_second.value_or(0));
     limits.set_burst(policy.burst.value_or(0));
     limits.set_concurrent_requests(policy.concurrent_requests.value_or(0));
     limits.set_payload_bytes(policy.payload_bytes.value_or(0));
     limits.set_priority(policy.priority.value_or(v1::Limits::NORMAL));
-    if (limits.ByteSizeLong() > 0) *message.mutable_limits() = limits;
+    if (limits.ByteSizeLong() > 0 || limits.has_adaptive_concurrency()) *message.mutable_limits() = limits;
     if (policy.fallback_models)
       message.mutable_fallback_models()->Assign(policy.fallback_models->begin(), policy.fallback_models->end());
     if (policy.static_answer) *message.mutable_static_answer() = *policy.static_answer;

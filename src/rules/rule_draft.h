@@ -41,6 +41,8 @@ struct PolicyDraft {
   std::optional<v1::Limits::Priority> priority;
   std::optional<std::vector<v1::ModelRef>> fallback_models;
   std::optional<v1::StaticAnswer> static_answer;
+  // Deadlines, retries, hedging, affinity, bulkhead and adaptive concurrency, as far as they are said.
+  v1::Policy handling;
   v1::Condition condition;  // unset: everywhere
   v1::SourceLocation source;
 };

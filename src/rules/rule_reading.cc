@@ -29,8 +29,7 @@ std::string RuleReading::ReadSeed() {
   return seed.IsPresent() ? reader.Id(seed).value_or("") : "";
 }
 
-std::vector<std::string> RuleReading::ReadUnit() {
-  const Field unit = Key("unit");
+std::vector<std::string> RuleReading::ReadUnit(const Field& unit) {
   if (!unit.IsPresent()) return {};
   std::vector<Field> fields = {unit};
   if (const RuleValue::Array* items = unit.AsArray()) {

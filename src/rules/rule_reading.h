@@ -33,7 +33,8 @@ class RuleReading {
   std::string ReadId(const char* key, std::string_view kind);
   std::string ReadSeed();
   // Names of context fields, in order; empty when it is the user, which is what is meant when nothing is said.
-  std::vector<std::string> ReadUnit();
+  std::vector<std::string> ReadUnit() { return ReadUnit(Key("unit")); }
+  std::vector<std::string> ReadUnit(const Field& unit);
   // The share of `key`, or 0 after an error.
   uint32_t ReadPercentage(const char* key, double low);
   // Milliseconds since 1970; 0 when there is none.

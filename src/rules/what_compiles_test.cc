@@ -150,7 +150,7 @@ std::string InWords(const decide::Decision& decision) {
   words += ", shadows";
   for (const decide::Shadow* shadow : decision.shadows) words += fmt::format(" {}", shadow->id);
   for (const auto& [key, value] : parameters) words += fmt::format(", {}={}", key, value);
-  if (decision.limits != nullptr) words += fmt::format(", policy {}", decision.limits->policy);
+  if (decision.policy != nullptr) words += fmt::format(", policy {}", decision.policy->name);
   if (decision.static_answer != nullptr) words += fmt::format(", says {}", decision.static_answer->message);
   // Whether a value of the wrong type is met depends on the order of a condition's tests, which is not the author's.
   const uint32_t notes = decision.notes & ~decide::kWrongType;
