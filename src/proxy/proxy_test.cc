@@ -330,6 +330,16 @@ TEST_F(ProxyTest, FinishesRequestsWithTheSnapshotTheyBeganWith) {
   EXPECT_EQ(stream->Finish().header("host-name"), "one");
 }
 
+// The end of the last request that uses it takes the snapshot's routes with it, and they count at hosts.
+TEST_F(ProxyTest, StopsWhileARequestStillHasASnapshotThatWasReplaced) {
+  auto stream = client_.Open("/acme.Ranker/EchoStream", For("Echo"));
+  std::string message;
+  ASSERT_TRUE(stream->Write("before") && stream->Read(message));
+  proxy_.Route({host2_.address()}, {}, {}, 2);
+  proxy_.Stop();
+  EXPECT_EQ(stream->Finish().status.error_code(), grpc::StatusCode::UNAVAILABLE);
+}
+
 TEST_F(ProxyTest, DrainsWhatIsInFlightAndRefusesWhatIsNew) {
   auto stream = client_.Open("/acme.Ranker/EchoStream", For("Echo"));
   std::string message;

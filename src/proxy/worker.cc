@@ -140,10 +140,11 @@ void Worker::Run() {
     system_allocations_.store(memory_.system_allocations(), std::memory_order_relaxed);
     memory_bytes_.store(memory_.bytes(), std::memory_order_relaxed);
   }
+  // What a host's connection served can look for another host, and connect to it, until all clients are gone.
   while (!connections_.empty()) connections_.first()->Close(absl::UnavailableError("the proxy stops"));
-  hosts_.clear();
-  while (!connections_.empty()) connections_.first()->Close(absl::UnavailableError("the proxy stops"));
+  // The last requests have let go of their routes, which count themselves out at their hosts: those go last.
   FreeTheDead();
+  hosts_.clear();
 }
 
 int Worker::WaitMilliseconds() const {
