@@ -129,6 +129,50 @@ TEST_F(AllocatorTest, ACellThatDoesNotExistIsAskedForAgainAfterAWhileByWhomeverO
   EXPECT_EQ(platform.asked(), 2) << "what another worker has had since is";
 }
 
+TEST_F(AllocatorTest, ACellThatIsNoneForOneAskerStaysTheCellOfOthers) {
+  HttpPlatform platform(allocator_, Saying(kCellTwo));
+  Start(platform.port());
+  TestWorker worker(*allocator_);
+  Question without = For("u1");
+  without.asker = "without";
+  Question with = For("u1");
+  with.asker = "with";
+  TestWaiter refuses;
+  refuses.exists = false;
+  TestWaiter takes;
+  ASSERT_EQ(worker.Find(without, refuses), Found::kAsked);
+  ASSERT_EQ(worker.Find(with, takes), Found::kAsked);
+  ASSERT_TRUE(worker.RunUntil([&] { return refuses.answer.has_value() && takes.answer.has_value(); }));
+  EXPECT_EQ(takes.answer, "2");
+  TestWaiter again;
+  EXPECT_EQ(worker.Find(with, again), Found::kCell);
+  EXPECT_EQ(again.answer, "2");
+  EXPECT_EQ(worker.Find(without, again), Found::kNone) << "for now";
+  worker.cells().Refuse(without, worker.now());
+  EXPECT_EQ(MetricOf(*allocator_, "signalbox_allocation_unknown_cells_total", {"p"}), 1) << "that is known already";
+  EXPECT_EQ(platform.asked(), 1);
+
+  worker.PassTime(kNoneKept);
+  EXPECT_EQ(worker.Find(with, again), Found::kCell) << "whoever asks anew";
+  EXPECT_EQ(worker.Ask(without), "2");
+  EXPECT_EQ(platform.asked(), 2) << "what was no cell is not given out again";
+  EXPECT_EQ(worker.Find(with, again), Found::kCell);
+}
+
+TEST_F(AllocatorTest, APlatformThatFailsWhereACellWasRefusedTakesItFromNobodyElse) {
+  HttpPlatform platform(allocator_, Saying(kCellTwo));
+  Start(platform.port());
+  TestWorker worker(*allocator_);
+  Question without = For("u1");
+  without.asker = "without";
+  ASSERT_EQ(worker.Ask(For("u1")), "2");
+  worker.cells().Refuse(without, worker.now());
+  platform.Die();
+  worker.PassTime(kNoneKept);
+  EXPECT_EQ(worker.Ask(without), "");
+  EXPECT_EQ(worker.Ask(For("u1")), "2");
+}
+
 TEST_F(AllocatorTest, SegmentsAreTheSameQuestionInWhateverOrderTheyCome) {
   HttpPlatform platform(allocator_, Saying(kCellTwo));
   Start(platform.port());

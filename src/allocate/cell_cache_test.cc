@@ -49,6 +49,25 @@ TEST(CellCache, CountsTheSameBytesHoweverOftenAnAnswerChanges) {
   EXPECT_EQ(cache.entries(), 1U);
 }
 
+TEST(CellCache, AFewMayRefuseACellUntilAnotherAnswerComes) {
+  CellCache cache(1 << 20);
+  EXPECT_FALSE(cache.Refuse("a", 1, kStart + seconds(10), kStart)) << "there is none";
+  cache.PutCell("a", "2", kStart);
+  const size_t bytes = cache.bytes();
+  for (uint64_t asker = 0; asker < kRefusalsMax; ++asker) {
+    EXPECT_TRUE(cache.Refuse("a", asker, kStart + seconds(10), kStart));
+    EXPECT_FALSE(cache.Refuse("a", asker, kStart + seconds(20), kStart)) << "it has already";
+  }
+  EXPECT_FALSE(cache.Refuse("a", kRefusalsMax, kStart + seconds(10), kStart)) << "too many";
+  EXPECT_TRUE(cache.Refuse("a", 0, kStart + seconds(20), kStart + seconds(10))) << "its time was over";
+  EXPECT_EQ(cache.Find("a")->RefusalFor(0)->until, kStart + seconds(20));
+  EXPECT_EQ(cache.Find("a")->RefusalFor(kRefusalsMax), nullptr);
+  EXPECT_GT(cache.bytes(), bytes);
+  cache.PutCell("a", "3", kStart);
+  EXPECT_EQ(cache.Find("a")->RefusalFor(0), nullptr);
+  EXPECT_EQ(cache.bytes(), bytes);
+}
+
 TEST(CellCache, AnAnswerIsFreshThenStaleThenTooOld) {
   CellCache cache(1 << 20);
   cache.PutCell("a", "1", kStart);

@@ -31,6 +31,9 @@ struct Question {
   std::string_view platform;
   std::string_view flag;
   std::string_view unit;
+  // Who asks, among several who ask the same: the experiment. It is not sent. What is no cell of one may be one of
+  // another.
+  std::string_view asker = {};
   // Sent along where they are not empty; `segments` is a list with spaces between.
   std::span<const Field> context;
   // Only those that the operator has released to the platform are sent.

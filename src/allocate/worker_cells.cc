@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/hash.h"
+
 namespace signalbox::allocate {
 namespace {
 
@@ -22,6 +24,8 @@ void AppendPart(std::string_view part, std::string& key) {
   key.append(reinterpret_cast<const char*>(&bytes), sizeof(bytes));
   key.append(part);
 }
+
+uint64_t AskerOf(const Question& question) { return StableHash64(question.asker); }
 
 }  // namespace
 
@@ -70,26 +74,33 @@ WorkerCells::Found WorkerCells::Find(const Question& question, Time now, Waiter&
     Count(platform, Outcome::kTooLarge);
     return Found::kNone;
   }
+  const uint64_t asker = AskerOf(question);
+  Time newer_than;
   if (CellCache::Entry* entry = cache_.Find(key_); entry != nullptr) {
-    if (entry->has_cell) {
-      const Age age = AgeOf(*entry, question.ttl, now);
-      if (age != Age::kTooOld) {
-        Count(platform, age == Age::kFresh ? Outcome::kHit : Outcome::kStale);
-        cell = entry->cell;
-        if (age == Age::kStale && now >= entry->retry_at) Ask(question, platform, now);
-        return Found::kCell;
+    const CellCache::Entry::Refusal* refusal = entry->RefusalFor(asker);
+    const Age age = AgeOf(*entry, question.ttl, now);
+    if (entry->has_cell && refusal == nullptr && age != Age::kTooOld) {
+      Count(platform, age == Age::kFresh ? Outcome::kHit : Outcome::kStale);
+      cell = entry->cell;
+      if (age == Age::kStale && now >= entry->retry_at) Ask(question, platform, now, newer_than);
+      return Found::kCell;
+    }
+    if (refusal != nullptr || !entry->has_cell) {
+      const Time until = refusal == nullptr ? entry->none_until : std::max(refusal->until, entry->retry_at);
+      if (now < until) {
+        Count(platform, Outcome::kKnownNone);
+        return Found::kNone;
       }
-    } else if (now < entry->none_until) {
-      Count(platform, Outcome::kKnownNone);
-      return Found::kNone;
+      newer_than = entry->answered_at;
     }
   }
-  Waiter::Waited* waited = Ask(question, platform, now);
+  Waiter::Waited* waited = Ask(question, platform, now, newer_than);
   if (waited == nullptr) {
     Count(platform, Outcome::kOverloaded);
     return Found::kNone;
   }
   if (waited->first != nullptr) counts_[platform].coalesced.Add(1);
+  waiter.asker_ = asker;
   waited->Add(waiter);
   return Found::kAsked;
 }
@@ -131,7 +142,7 @@ bool WorkerCells::IsSent(uint32_t platform, std::string_view attribute) const {
   return std::find(sent.begin(), sent.end(), attribute) != sent.end();
 }
 
-Waiter::Waited* WorkerCells::Ask(const Question& question, uint32_t platform, Time now) {
+Waiter::Waited* WorkerCells::Ask(const Question& question, uint32_t platform, Time now, Time newer_than) {
   if (const auto found = waited_.find(key_); found != waited_.end()) return found->second.get();
   if (waited_.size() >= kInquiriesPerWorkerMax) return nullptr;
   auto inquiry = std::make_unique<Inquiry>();
@@ -150,9 +161,7 @@ Waiter::Waited* WorkerCells::Ask(const Question& question, uint32_t platform, Ti
   inquiry->ttl = question.ttl;
   inquiry->deadline = question.deadline;
   inquiry->asked_at = now;
-  if (const CellCache::Entry* entry = cache_.Find(key_); entry != nullptr && !entry->has_cell) {
-    inquiry->newer_than = entry->answered_at;
-  }
+  inquiry->newer_than = newer_than;
   // There is room: no more are under way than the ring has places.
   if (!to_ask_.Push(inquiry)) return nullptr;
   auto& waited = waited_[key_];
@@ -166,13 +175,13 @@ void WorkerCells::Refuse(const Question& question, Time now) {
   const auto known = platform_by_name_.find(question.platform);
   if (known == platform_by_name_.end()) return;
   WriteKey(question, known->second);
-  RefuseKey(known->second, key_, question.ttl, now);
+  RefuseKey(known->second, key_, AskerOf(question), question.ttl, now);
 }
 
-void WorkerCells::RefuseKey(uint32_t platform, std::string_view key, std::chrono::milliseconds ttl, Time now) {
-  counts_[platform].unknown_cells.Add(1);
-  const CellCache::Entry* entry = cache_.Find(key);
-  if (entry != nullptr && entry->has_cell) cache_.PutNone(key, now + std::min(ttl, kNoneKept));
+void WorkerCells::RefuseKey(uint32_t platform, std::string_view key, uint64_t asker, std::chrono::milliseconds ttl,
+                            Time now) {
+  // Once for all those who waited together.
+  if (cache_.Refuse(key, asker, now + std::min(ttl, kNoneKept), now)) counts_[platform].unknown_cells.Add(1);
 }
 
 void WorkerCells::GiveUp(Waiter& waiter, Outcome why) {
@@ -192,13 +201,13 @@ void WorkerCells::Deliver(Time now) {
     const std::unique_ptr<Waiter::Waited> waited = std::move(found->second);
     waited_.erase(found);
     const bool has_cell = inquiry->answer.result == Result::kCell;
-    bool exists = true;
     while (Waiter* waiter = waited->first) {
       waited->Remove(*waiter);
       Count(inquiry->platform, has_cell ? Outcome::kAnswered : Outcome::kNone);
-      exists &= waiter->OnAnswer(has_cell ? std::string_view(inquiry->answer.cell) : std::string_view());
+      const uint64_t asker = waiter->asker_;
+      const bool exists = waiter->OnAnswer(has_cell ? std::string_view(inquiry->answer.cell) : std::string_view());
+      if (!exists) RefuseKey(inquiry->platform, inquiry->key, asker, inquiry->ttl, now);
     }
-    if (!exists) RefuseKey(inquiry->platform, inquiry->key, inquiry->ttl, now);
   }
   cache_entries_.store(cache_.entries(), std::memory_order_relaxed);
   cache_bytes_.store(cache_.bytes(), std::memory_order_relaxed);

@@ -53,7 +53,7 @@ class Waiter {
   virtual ~Waiter() = default;
 
   // `cell` is empty when there is none, and lives for the call. It waits no more when this is called. False: there is
-  // no such cell, and WorkerCells::Refuse shall be done with it.
+  // no such cell for who asked, and WorkerCells::Refuse shall be done with it.
   virtual bool OnAnswer(std::string_view cell) = 0;
   bool waits() const { return waited_ != nullptr; }
 
@@ -61,6 +61,7 @@ class Waiter {
   friend class WorkerCells;
   struct Waited;
   Waited* waited_ = nullptr;
+  uint64_t asker_ = 0;
   Waiter* previous_ = nullptr;
   Waiter* next_ = nullptr;
 };
@@ -88,8 +89,8 @@ class WorkerCells {
     kAsked,  // `waiter` will be told by Deliver, unless it gives up
   };
   Found Find(const Question& question, Time now, Waiter& waiter, std::string_view& cell);
-  // What Find has given for `question` is no cell of the rules. It is forgotten, and for a while there is none: the
-  // platform is asked again soon, but not by every request.
+  // What Find has given for `question` is no cell of its asker's. For a while there is none for that asker: the
+  // platform is asked again soon, but not by every request. Others who ask the same keep the cell.
   void Refuse(const Question& question, Time now);
   // `why`: kTimeout or kAbandoned. The answer, when it comes, is remembered for others.
   void GiveUp(Waiter& waiter, Outcome why);
@@ -116,10 +117,11 @@ class WorkerCells {
   void WriteKey(const Question& question, uint32_t platform);
   void AppendSegments(std::string_view text);
   bool IsSent(uint32_t platform, std::string_view attribute) const;
-  // The waiters of the question in `key_`; nullptr when nothing can be asked.
-  Waiter::Waited* Ask(const Question& question, uint32_t platform, Time now);
+  // The waiters of the question in `key_`; nullptr when nothing can be asked. An answer that came at `newer_than` or
+  // earlier is not wanted.
+  Waiter::Waited* Ask(const Question& question, uint32_t platform, Time now, Time newer_than);
   void Remember(const Inquiry& inquiry, Time now);
-  void RefuseKey(uint32_t platform, std::string_view key, std::chrono::milliseconds ttl, Time now);
+  void RefuseKey(uint32_t platform, std::string_view key, uint64_t asker, std::chrono::milliseconds ttl, Time now);
   void Count(uint32_t platform, Outcome outcome);
 
   const uint32_t index_;

@@ -52,6 +52,7 @@ bool RemoteCells::Ask(const decide::RemoteQuestions& questions, const decide::Re
     const allocate::Question sent = {.platform = question.platform,
                                      .flag = question.flag,
                                      .unit = question.unit,
+                                     .asker = question.experiment,
                                      .context = named,
                                      .attributes = std::span(free).first(free_count),
                                      .ttl = std::chrono::milliseconds(question.ttl_ms),
