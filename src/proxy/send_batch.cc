@@ -14,7 +14,12 @@ constexpr size_t kReferredBytesMin = 2 << 10;
 }  // namespace
 
 bool SendBatch::HasRoom() const {
-  return parts_ + kFramePartsMax <= kPartsMax && buffer_used_ + kFrameBytesMax + kReferredBytesMin <= kLargeBlockBytes;
+  // Two: nghttp2 sends frame after frame of payload, and asks before each of them alone; the frame of another kind that
+  // may follow is simply there.
+  constexpr size_t kFrames = 2;
+  constexpr size_t kFrameWithHeaderBytesMax = kFrameBytesMax + 64;
+  return parts_ + kFrames * kFramePartsMax <= kPartsMax &&
+         buffer_used_ + kFrames * kFrameWithHeaderBytesMax <= kLargeBlockBytes;
 }
 
 void SendBatch::AppendCopy(std::string_view data) {
