@@ -203,6 +203,14 @@ std::vector<HostCommand> NextCommands(CommandStep& step) {
     const auto target = target_of_shard.find(host.seen->shard);
     const bool wants_nothing =
         target == target_of_shard.end() || (is_drained && !step.placed.Lists(host.seen->shard, host.seen->address));
+    if (is_drained && !wants_nothing) {
+      for (const std::string& model : target->second) {
+        step.waits[model].push_back(
+            fmt::format("host {} is drained, and stays in shard {} until another host there has all of its models, or "
+                        "they are elsewhere",
+                        id, host.seen->shard));
+      }
+    }
     OfHost(step, id, host, wants_nothing ? kNothing : target->second, is_drained).Choose(commands);
   }
   return commands;

@@ -25,6 +25,15 @@ std::string_view Name(CommandKind kind) {
   }
 }
 
+// Which command of which model on which host is told by whoever tells the reason, once.
+std::string Cause(const CommandResult& result, const ObservedHost* host) {
+  std::string_view message(Message(result.status));
+  const std::string place = fmt::format("host {} ({}): {} of {}: ", result.host, host == nullptr ? "" : host->address,
+                                        Name(result.kind), result.model);
+  if (message.starts_with(place)) message.remove_prefix(place.size());
+  return fmt::format("{}: {}", Name(result.kind), message);
+}
+
 }  // namespace
 
 void HostFacts::Observe(const Observation& observation, const Placed& placed, const v1::Fleet& fleet, Wake& wake,
@@ -210,7 +219,7 @@ void HostFacts::TakeResult(const CommandResult& result) {
     return;
   }
   if (!result.status.ok()) {
-    Fail(result.host, result.model, fact, fmt::format("{}: {}", Name(result.kind), Message(result.status)));
+    Fail(result.host, result.model, fact, Cause(result, host->second.seen));
     return;
   }
   fact.under_way = false;

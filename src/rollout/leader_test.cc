@@ -336,7 +336,7 @@ TEST(View, SaysWhoWantsAModelWhereItIsAndWhatItWaitsFor) {
   EXPECT_NE(view.models[0].summary, "");
   EXPECT_THAT(view.models[1].shards, IsEmpty());
   EXPECT_THAT(view.models[1].waits,
-              Contains(HasSubstr("home version 2: host h1:8001 of shard a does not have all of it yet")));
+              Contains(HasSubstr("home version 2: host h1 of shard a does not have all of it yet")));
   EXPECT_THAT(world.log, Contains("host h1: ranker@2: load: slow disk"));
 }
 

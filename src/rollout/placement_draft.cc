@@ -11,6 +11,12 @@ namespace {
 
 constexpr size_t kSummaryBytesMax = 1'000;
 
+// As commands take it.
+std::string IdAt(const HostFacts& hosts, const std::string& address) {
+  const HostFact* host = hosts.AtAddress(address);
+  return host == nullptr || host->seen == nullptr ? address : host->seen->id;
+}
+
 }  // namespace
 
 PlacementDraft::PlacementDraft(const Placed& placed, const ModelIds& needed, const HostFacts& hosts,
@@ -105,7 +111,8 @@ std::string PlacementDraft::WaitOfShard(const std::string& shard, const ModelIds
   for (const std::string& address : before) {
     // One that is listed only from now on can wait: nobody counts on it yet.
     if (!placed_.Lists(shard, address)) continue;
-    if (!after.contains(address)) return fmt::format("host {} of shard {} does not have all of it yet", address, shard);
+    if (!after.contains(address))
+      return fmt::format("host {} of shard {} does not have all of it yet", IdAt(hosts_, address), shard);
     keeps_one = true;
   }
   if (keeps_one) return "";
@@ -162,14 +169,21 @@ std::string PlacementDraft::Summary() const {
     }
   }
   for (const auto& [model, entry] : placed_.models) {
-    if (!models_.contains(model)) parts.push_back(fmt::format("removes {}", model));
+    if (models_.contains(model)) continue;
+    // An operator's entry for all versions gives way to those of its versions, which are where it was.
+    const bool is_name_of_others = std::any_of(models_.begin(), models_.end(),
+                                               [&](const auto& other) { return NameOfModel(other.first) == model; });
+    parts.push_back(is_name_of_others ? fmt::format("{} stands by version from now on", model)
+                                      : fmt::format("removes {}", model));
   }
   const auto hosts = AllHosts();
   for (const auto& [shard, listed] : hosts) {
     const auto found = placed_.hosts.find(shard);
     if (found != placed_.hosts.end() && found->second == listed) continue;
+    std::vector<std::string> ids;
+    for (const std::string& address : listed) ids.push_back(IdAt(hosts_, address));
     parts.push_back(listed.empty() ? fmt::format("shard {}: no host", shard)
-                                   : fmt::format("shard {}: {}", shard, fmt::join(listed, ", ")));
+                                   : fmt::format("shard {}: {}", shard, fmt::join(ids, ", ")));
   }
   const size_t more = parts.size() > kPartsMax ? parts.size() - kPartsMax : 0;
   parts.resize(parts.size() - more);
