@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cctype>
 #include <set>
 #include <utility>
 
@@ -82,12 +83,19 @@ absl::StatusOr<ChangedRelease> ChangeRelease(store::Store& store, const std::str
   return result;
 }
 
+// "active", ...
+std::string StateText(v1::Rollout::State state) {
+  std::string text = v1::Rollout::State_Name(state);
+  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
+  return text;
+}
+
 absl::StatusOr<int64_t> VersionUnderWay(store::Store& store, const std::string& namespace_name) {
   ASSIGN_OR_RETURN(const v1::Rollouts rollouts, ReadRollouts(store, namespace_name));
   if (IsUnderWay(rollouts.current())) return rollouts.current().rules_version();
   return absl::InvalidArgumentError(fmt::format("namespace {}: no rollout is under way; that of version {} is {}",
                                                 namespace_name, rollouts.current().rules_version(),
-                                                v1::Rollout::State_Name(rollouts.current().state())));
+                                                StateText(rollouts.current().state())));
 }
 
 absl::Status CheckKnown(store::Store& store, Drain what, const std::string& name) {
@@ -180,13 +188,18 @@ absl::StatusOr<ChangedRelease> RetryRollout(store::Store& store, const std::stri
   return ChangeRelease(store, namespace_name, signature, [&](v1::ReleasePlan& plan) -> absl::Status {
     ASSIGN_OR_RETURN(const v1::Rollouts rollouts, ReadRollouts(store, namespace_name));
     const v1::Rollout& newest = rollouts.current();
-    if (newest.state() != v1::Rollout::FAILED) {
-      return absl::InvalidArgumentError(fmt::format("namespace {}: the rollout of version {} has not failed, it is {}",
-                                                    namespace_name, newest.rules_version(),
-                                                    v1::Rollout::State_Name(newest.state())));
+    if (newest.state() == v1::Rollout::FAILED) {
+      plan.set_attempt(newest.attempt() + 1);
+      return absl::OkStatus();
     }
-    plan.set_attempt(newest.attempt() + 1);
-    return absl::OkStatus();
+    if (newest.state() == v1::Rollout::CANCELLED && plan.cancelled_version() == newest.rules_version()) {
+      plan.clear_cancelled_version();
+      return absl::OkStatus();
+    }
+    return absl::InvalidArgumentError(
+        fmt::format("namespace {}: the rollout of version {} has not failed and nobody has cancelled it: it is {}{}",
+                    namespace_name, newest.rules_version(), StateText(newest.state()),
+                    newest.reason().empty() ? "" : ", " + newest.reason()));
   });
 }
 

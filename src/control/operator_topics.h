@@ -46,8 +46,9 @@ absl::StatusOr<ChangedRelease> CancelRollout(store::Store& store, const std::str
 absl::StatusOr<ChangedRelease> PromoteRollout(store::Store& store, const std::string& namespace_name,
                                               const Signature& signature);
 
-// Begins the newest rollout again, after what made it fail was put right: without this the same rules are not tried
-// twice. INVALID_ARGUMENT: it has not failed. NOT_FOUND as CancelRollout.
+// Begins the newest rollout again, after what made it fail was put right, or takes back that it was cancelled: without
+// this the same rules are not tried twice. INVALID_ARGUMENT: it has not failed, and nobody has cancelled it. NOT_FOUND
+// as CancelRollout.
 absl::StatusOr<ChangedRelease> RetryRollout(store::Store& store, const std::string& namespace_name,
                                             const Signature& signature);
 

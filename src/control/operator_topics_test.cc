@@ -90,14 +90,20 @@ TEST_F(OperatorTopicsTest, OnlyARolloutUnderWayCanBeCancelledOrPromoted) {
   EXPECT_EQ(PromoteRollout(store(), "home", signature_)->after.promoted_version(), 7);
   PutRollout(7, v1::Rollout::ACTIVE);
   EXPECT_THAT(Error(CancelRollout(store(), "home", signature_)),
-              HasSubstr("INVALID_ARGUMENT: namespace home: no rollout is under way; that of version 7 is ACTIVE"));
+              HasSubstr("INVALID_ARGUMENT: namespace home: no rollout is under way; that of version 7 is active"));
 }
 
-TEST_F(OperatorTopicsTest, OnlyAFailedRolloutIsTriedAgain) {
+TEST_F(OperatorTopicsTest, OnlyARolloutThatFailedOrWasCancelledIsTriedAgain) {
   PutRollout(7, v1::Rollout::ACTIVE);
   EXPECT_THAT(Error(RetryRollout(store(), "home", signature_)), HasSubstr("INVALID_ARGUMENT: "));
   PutRollout(7, v1::Rollout::FAILED);
   EXPECT_EQ(RetryRollout(store(), "home", signature_)->after.attempt(), 1U);
+  PutRollout(7, v1::Rollout::LOADING);
+  ASSERT_TRUE(CancelRollout(store(), "home", signature_).ok());
+  PutRollout(7, v1::Rollout::CANCELLED);
+  EXPECT_EQ(RetryRollout(store(), "home", signature_)->after.cancelled_version(), 0);
+  // It had to give way to a pin: to be tried again it would have to be unpinned.
+  EXPECT_THAT(Error(RetryRollout(store(), "home", signature_)), HasSubstr("nobody has cancelled it"));
 }
 
 TEST_F(OperatorTopicsTest, WhatIsDrainedMustBeThereAndDrainsAreASortedSet) {

@@ -12,6 +12,7 @@
 #include "base/status.h"
 #include "control/composition.h"
 #include "control/publish_attempts.h"
+#include "control/release_hold.h"
 #include "control/traffic_settings.h"
 #include "decide/content_hash.h"
 
@@ -136,6 +137,11 @@ absl::StatusOr<PublishedRules> CheckAndWrite(store::Store& store, const std::str
       result.published = *std::move(published);
       // Where the fleet is managed, models get their places after this.
       if (!composition.managed()) AddPlacementWarnings(result.after, *snapshot, result.warnings);
+      if (composition.managed()) {
+        const store::VersionInfo& info = result.published.info;
+        result.warnings =
+            ReleaseHolds(store, std::string(*store::NamespaceOfTopic(topic)), info.version, info.rollback_of != 0);
+      }
       const NamespaceInUse in_use = composition.InUse(*store::NamespaceOfTopic(topic));
       if (in_use.traffic != nullptr) {
         AddTrafficWarnings(result.before, result.after, *in_use.traffic, result.warnings);

@@ -35,7 +35,8 @@ struct PublishedRules {
   v1::RuleSet before;
   v1::RuleSet after;
   // What will run, but perhaps not as its author thinks: a model that is placed nowhere, a traffic shift whose
-  // percentage or schedule does not count because of what is set of it beside the rules.
+  // percentage or schedule does not count because of what is set of it beside the rules. And in a managed store what
+  // keeps it from running (release_hold.h).
   std::vector<std::string> warnings;
 };
 

@@ -8,10 +8,13 @@
 #include "base/status.h"
 #include "base/test_folder.h"
 #include "control/composition.h"
+#include "control/operator_topics.h"
+#include "control/publish_fleet.h"
 
 namespace signalbox::control {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -154,6 +157,63 @@ TEST_F(PublishRulesTest, RollingBackAgainGoesFurtherBackAndNeverForth) {
   EXPECT_THAT(std::string(Message(end)), HasSubstr("no version before 1 holds other rules"));
   ASSERT_TRUE(Publish(Rules("home", "Ranking", "d")).ok());  // after b and c were taken back
   EXPECT_EQ(model_after_rollback(), "a");
+}
+
+// A store whose fleet is managed, with rules of `home` and a leader.
+class PublishManagedRulesTest : public PublishRulesTest {
+ protected:
+  void SetUp() override {
+    v1::Fleet fleet;
+    (*fleet.mutable_shards())["films"];
+    ASSERT_TRUE(PublishFleet(*store_, fleet, "ops", "").ok());
+    ASSERT_TRUE(store_->Write({.records = {{.key = "leader", .value = "control-1"}}}).ok());
+    ASSERT_TRUE(Publish(Rules("home", "Ranking", "a")).ok());
+  }
+  void PutRollout(int64_t version, v1::Rollout::State state, const std::string& reason = "") {
+    v1::Rollouts rollouts;
+    rollouts.mutable_current()->set_rules_version(version);
+    rollouts.mutable_current()->set_state(state);
+    rollouts.mutable_current()->set_reason(reason);
+    ASSERT_TRUE(store_->Write({.records = {{.key = "rollout/home", .value = rollouts.SerializeAsString()}}}).ok());
+  }
+  std::string Lift(const std::string& command) const {
+    return "`signalbox " + command + " --store " + store_->name() + " --namespace home`";
+  }
+};
+
+TEST_F(PublishManagedRulesTest, NothingIsSaidWhereNothingIsInTheWay) {
+  EXPECT_THAT(Publish(Rules("home", "Ranking", "b"))->warnings, IsEmpty());
+}
+
+TEST_F(PublishManagedRulesTest, APinSaysWhoPinnedWhyAndWhatLiftsIt) {
+  ASSERT_TRUE(PinVersion(*store_, "home", 1, {"grace", "freeze"}).ok());
+  ASSERT_TRUE(PauseRelease(*store_, "home", false, {"linus", "something else"}).ok());
+  const auto warnings = Publish(Rules("home", "Ranking", "b"))->warnings;
+  EXPECT_THAT(warnings, ElementsAre(AllOf(HasSubstr("pinned to version 1 by grace since 20"), HasSubstr("(\"freeze\")"),
+                                          HasSubstr("version 2 waits"), HasSubstr(Lift("rules unpin")))));
+  EXPECT_THAT(RollBack(1)->warnings, ElementsAre(HasSubstr("pinned to version 1 by grace")));
+}
+
+TEST_F(PublishManagedRulesTest, APauseSaysWhoPausedAndWhatLiftsItButHoldsNoRollbackUp) {
+  ASSERT_TRUE(PauseRelease(*store_, "home", true, {"grace", ""}).ok());
+  EXPECT_THAT(Publish(Rules("home", "Ranking", "b"))->warnings,
+              ElementsAre(AllOf(HasSubstr("paused by grace since 20"), HasSubstr(Lift("rollout resume")))));
+  EXPECT_THAT(RollBack(1)->warnings, IsEmpty());
+}
+
+TEST_F(PublishManagedRulesTest, RulesThatFailedAreNotTriedAgainByPublishingThemAgain) {
+  PutRollout(1, v1::Rollout::FAILED, "no room");
+  EXPECT_THAT(Publish(Rules("home", "Ranking", "a"))->warnings,
+              ElementsAre(AllOf(HasSubstr("version 1 failed: no room"), HasSubstr(Lift("rollout retry")))));
+  ASSERT_TRUE(store_->Publish({"release/home", R"({"namespace":"home","cancelled_version":"1"})", "eve", "", {}}).ok());
+  PutRollout(1, v1::Rollout::CANCELLED, "cancelled by eve");
+  EXPECT_THAT(Publish(Rules("home", "Ranking", "a"))->warnings,
+              ElementsAre(AllOf(HasSubstr("was cancelled: cancelled by eve"), HasSubstr(Lift("rollout retry")))));
+}
+
+TEST_F(PublishManagedRulesTest, ThatNobodyLeadsIsSaid) {
+  ASSERT_TRUE(store_->Write({.records = {{.key = "leader"}}}).ok());
+  EXPECT_THAT(Publish(Rules("home", "Ranking", "b"))->warnings, ElementsAre(HasSubstr("no control plane leads")));
 }
 
 // As they were published before rules that only moved were recognised, and after damage.
