@@ -54,10 +54,11 @@ class ControlPlaneImpl : public ControlPlane {
     distribution.why_not_to_begin = [this] { return WhyNotToBegin(); };
     distribution.services.push_back(&registry_);
     ASSIGN_OR_RETURN(distribution_, Distribution::Start(std::move(distribution)));
-    if (!options_.placement.file.empty()) {
-      ASSIGN_OR_RETURN(file_, FilePublisher::Start(*store_, PlacementFile(), options_.placement));
-    } else if (!options_.fleet.file.empty()) {
-      ASSIGN_OR_RETURN(file_, FilePublisher::Start(*store_, FleetFile(), options_.fleet));
+    FilePublisherOptions file = options_.placement.file.empty() ? options_.fleet : options_.placement;
+    if (!options_.leader.node_id.empty()) file.node_id = options_.leader.node_id;
+    if (!file.file.empty()) {
+      const bool is_placement = !options_.placement.file.empty();
+      ASSIGN_OR_RETURN(file_, FilePublisher::Start(*store_, is_placement ? PlacementFile() : FleetFile(), file));
     }
     const Clock::time_point begun = Clock::now();
     RETURN_IF_ERROR(composition_.Advance());
