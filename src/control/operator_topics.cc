@@ -10,6 +10,7 @@
 
 #include "base/canonical_json.h"
 #include "base/status.h"
+#include "control/data_plane_book.h"
 #include "control/host_records.h"
 #include "control/publish_attempts.h"
 #include "signalbox/v1/registration.pb.h"
@@ -98,7 +99,9 @@ absl::StatusOr<int64_t> VersionUnderWay(store::Store& store, const std::string& 
                                                 StateText(rollouts.current().state())));
 }
 
-absl::Status CheckKnown(store::Store& store, Drain what, const std::string& name) {
+std::string_view NameOf(Drain what) { return what == Drain::kShard ? "shard" : "host"; }
+
+absl::StatusOr<std::set<std::string>> Known(store::Store& store, Drain what) {
   RETURN_IF_ERROR(CheckManaged(store));
   ASSIGN_OR_RETURN(const Newest<v1::Fleet> fleet, ReadNewest<v1::Fleet>(store, std::string(store::kFleetTopic)));
   std::set<std::string> known;
@@ -113,10 +116,26 @@ absl::Status CheckKnown(store::Store& store, Drain what, const std::string& name
     ASSIGN_OR_RETURN(const std::vector<store::Record> records, store.Records(kHostRecords));
     for (const store::Record& record : records) known.insert(record.key.substr(kHostRecords.size()));
   }
+  return known;
+}
+
+absl::Status CheckKnown(store::Store& store, Drain what, const std::string& name) {
+  ASSIGN_OR_RETURN(const std::set<std::string> known, Known(store, what));
   if (known.contains(name)) return absl::OkStatus();
-  return absl::NotFoundError(fmt::format("no {} '{}'; there {}: {}", what == Drain::kShard ? "shard" : "host", name,
+  return absl::NotFoundError(fmt::format("no {} '{}'; there {}: {}", NameOf(what), name,
                                          known.size() == 1 ? "is" : "are",
                                          known.empty() ? "none" : fmt::format("{}", fmt::join(known, ", "))));
+}
+
+// What was drained and is gone can always be taken off the list; a name that is neither there nor drained is a mistake.
+absl::Status CheckDrainedOrKnown(store::Store& store, Drain what, const std::string& name) {
+  ASSIGN_OR_RETURN(const std::set<std::string> known, Known(store, what));
+  ASSIGN_OR_RETURN(const Newest<v1::Drains> drains, ReadNewest<v1::Drains>(store, std::string(store::kDrainsTopic)));
+  const auto& drained = what == Drain::kShard ? drains.content.shards() : drains.content.hosts();
+  if (known.contains(name) || std::find(drained.begin(), drained.end(), name) != drained.end()) return absl::OkStatus();
+  return absl::NotFoundError(
+      fmt::format("no {} '{}' is drained; drained: {}", NameOf(what), name,
+                  drained.empty() ? "none" : fmt::format("{}", fmt::join(drained.begin(), drained.end(), ", "))));
 }
 
 }  // namespace
@@ -229,6 +248,39 @@ absl::StatusOr<v1::Rollouts> ReadRollouts(store::Store& store, const std::string
   return absl::DataLossError(fmt::format("record {}: cannot be read", record->key));
 }
 
+absl::StatusOr<std::map<std::string, int>> LiveScopes(store::Store& store) {
+  ASSIGN_OR_RETURN(const std::vector<store::Record> records, store.Records(kDataPlaneRecords));
+  std::map<std::string, std::set<std::string>> nodes;
+  for (const store::Record& record : records) {
+    v1::DataPlanes book;
+    if (!book.ParseFromString(record.value)) continue;
+    for (const v1::DataPlane& data_plane : book.data_planes()) {
+      if (!data_plane.connected()) continue;
+      for (const std::string& scope : data_plane.scopes()) nodes[scope].insert(data_plane.node_id());
+    }
+  }
+  std::map<std::string, int> scopes;
+  for (const auto& [scope, of] : nodes) scopes[scope] = static_cast<int>(of.size());
+  return scopes;
+}
+
+absl::StatusOr<std::vector<std::string>> StepWarnings(store::Store& store, const std::vector<v1::ReleaseStep>& steps) {
+  ASSIGN_OR_RETURN(const auto scopes, LiveScopes(store));
+  std::vector<std::string> there;
+  for (const auto& [scope, count] : scopes) {
+    there.push_back(fmt::format("{} ({} data plane{})", scope, count, count == 1 ? "" : "s"));
+  }
+  std::vector<std::string> warnings;
+  for (const v1::ReleaseStep& step : steps) {
+    if (scopes.contains(step.scope())) continue;
+    warnings.push_back(fmt::format(
+        "no data plane that is connected has the scope {}: its step waits for nobody; there {}", step.scope(),
+        there.empty() ? "is none with a scope (signalbox proxy --scope)"
+                      : fmt::format("{}: {}", there.size() == 1 ? "is" : "are", fmt::join(there, ", "))));
+  }
+  return warnings;
+}
+
 bool IsUnderWay(const v1::Rollout& rollout) {
   switch (rollout.state()) {
     case v1::Rollout::RECEIVED:
@@ -245,10 +297,7 @@ bool IsUnderWay(const v1::Rollout& rollout) {
 
 absl::StatusOr<ChangedDrains> SetDrained(store::Store& store, Drain what, const std::string& name, bool drained,
                                          const Signature& signature) {
-  // What was drained and is gone can always be taken off the list.
-  if (drained) {
-    RETURN_IF_ERROR(CheckKnown(store, what, name));
-  }
+  RETURN_IF_ERROR(drained ? CheckKnown(store, what, name) : CheckDrainedOrKnown(store, what, name));
   ChangedDrains result;
   ASSIGN_OR_RETURN(result.published,
                    ChangeTopic<v1::Drains>(store, std::string(store::kDrainsTopic), signature, [&](v1::Drains& drains) {

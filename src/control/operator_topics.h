@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -37,12 +38,17 @@ absl::StatusOr<ChangedRelease> PinVersion(store::Store& store, const std::string
 // or stands twice.
 absl::StatusOr<ChangedRelease> SetReleaseSteps(store::Store& store, const std::string& namespace_name,
                                                const std::vector<v1::ReleaseStep>& steps, const Signature& signature);
+// Data planes that are connected, by each scope that they have.
+absl::StatusOr<std::map<std::string, int>> LiveScopes(store::Store& store);
+// One sentence for each step whose scope no connected data plane has: a slip of the pen, most often.
+absl::StatusOr<std::vector<std::string>> StepWarnings(store::Store& store, const std::vector<v1::ReleaseStep>& steps);
 absl::StatusOr<ChangedRelease> PauseRelease(store::Store& store, const std::string& namespace_name, bool paused,
                                             const Signature& signature);
 // Of the rollout that is under way. INVALID_ARGUMENT: there is none; NOT_FOUND: the namespace never had one.
 absl::StatusOr<ChangedRelease> CancelRollout(store::Store& store, const std::string& namespace_name,
                                              const Signature& signature);
-// Everywhere now, whatever steps are left. Errors as CancelRollout.
+// Everywhere now, whatever steps are left; that ends a pause (`before` of the result says whether there was one).
+// Errors as CancelRollout.
 absl::StatusOr<ChangedRelease> PromoteRollout(store::Store& store, const std::string& namespace_name,
                                               const Signature& signature);
 
@@ -64,7 +70,7 @@ struct ChangedDrains {
   v1::Drains drains;
 };
 // `drained` false: it takes models again. INVALID_ARGUMENT: the store is not managed. NOT_FOUND: the fleet, or the
-// registered hosts, have no such shard or host (names what there is).
+// registered hosts, have no such shard or host (names what there is), nor is one of that name drained.
 absl::StatusOr<ChangedDrains> SetDrained(store::Store& store, Drain what, const std::string& name, bool drained,
                                          const Signature& signature);
 

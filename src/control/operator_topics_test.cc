@@ -10,6 +10,7 @@
 namespace signalbox::control {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -115,6 +116,33 @@ TEST_F(OperatorTopicsTest, WhatIsDrainedMustBeThereAndDrainsAreASortedSet) {
   EXPECT_THAT(SetDrained(store(), Drain::kHost, "127.0.0.1:1", true, signature_)->drains.hosts(),
               ElementsAre("127.0.0.1:1"));
   EXPECT_THAT(SetDrained(store(), Drain::kShard, "films", false, signature_)->drains.shards(), ElementsAre("flights"));
+}
+
+TEST_F(OperatorTopicsTest, TakingBackADrainNamesWhatIsDrainedWhereItIsNone) {
+  EXPECT_THAT(Error(SetDrained(store(), Drain::kHost, "nosuch", false, signature_)),
+              HasSubstr("NOT_FOUND: no host 'nosuch' is drained; drained: none"));
+  ASSERT_TRUE(SetDrained(store(), Drain::kShard, "flights", true, signature_).ok());
+  EXPECT_THAT(Error(SetDrained(store(), Drain::kShard, "flight", false, signature_)),
+              HasSubstr("NOT_FOUND: no shard 'flight' is drained; drained: flights"));
+  EXPECT_TRUE(SetDrained(store(), Drain::kShard, "films", false, signature_)->published.unchanged);
+  // Gone from the fleet since: it can be taken off all the same.
+  Publish("drains", R"({"hosts":["gone-1"]})");
+  EXPECT_THAT(SetDrained(store(), Drain::kHost, "gone-1", false, signature_)->drains.hosts(), IsEmpty());
+}
+
+TEST_F(OperatorTopicsTest, AStepWhoseScopeNoConnectedDataPlaneHasIsWarnedOf) {
+  EXPECT_THAT(*StepWarnings(store(), {Step("region=eu")}), ElementsAre(HasSubstr("there is none with a scope")));
+  v1::DataPlanes book;
+  for (const char* node : {"p1", "p2", "away"}) {
+    v1::DataPlane& data_plane = *book.add_data_planes();
+    data_plane.set_node_id(node);
+    data_plane.set_connected(data_plane.node_id() != "away");
+    data_plane.add_scopes(data_plane.connected() ? "region=eu" : "region=us");
+  }
+  ASSERT_TRUE(store().Write({.records = {{.key = "data-planes/c1", .value = book.SerializeAsString()}}}).ok());
+  EXPECT_THAT(
+      *StepWarnings(store(), {Step("region=eu"), Step("region=us")}),
+      ElementsAre(AllOf(HasSubstr("has the scope region=us"), HasSubstr("there is: region=eu (2 data planes)"))));
 }
 
 }  // namespace

@@ -18,4 +18,12 @@ v1::PlacementExplanation Explanation(const rollout::PlacementView& view, const s
 // NOT_FOUND: no control plane has led in this store.
 absl::StatusOr<v1::PlacementExplanation> ReadExplanation(store::Store& store);
 
+// Whose view it is and how old it can be: "as control-1, which leads, sees it, at most 2 s late", or that the one that
+// wrote it does not lead any more.
+absl::StatusOr<std::string> WitnessText(store::Store& store, const v1::PlacementExplanation& explanation);
+
+// What is to be said of a model (an id, or a name) that no explanation is there of: which rules name it and what has
+// become of their rollout, or that none do.
+absl::StatusOr<std::string> WhyNotExplained(store::Store& store, const std::string& model);
+
 }  // namespace signalbox::control
