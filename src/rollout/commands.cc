@@ -9,12 +9,13 @@
 #include <tuple>
 
 #include "rollout/limits.h"
+#include "rollout/trials.h"
 
 namespace signalbox::rollout {
 namespace {
 
 // What comes first on a host.
-enum class Rank { kRunning, kUnload, kRolloutDryRun, kRolloutLoad };
+enum class Rank { kRunning, kUnload, kRolloutDryRun, kRolloutLoad, kSuspect };
 
 struct Candidate {
   Rank rank = Rank::kRunning;
@@ -27,8 +28,18 @@ struct Candidate {
 
 class OfHost {
  public:
-  OfHost(CommandStep& step, const std::string& id, HostFact& host, const std::set<std::string>& wanted, bool is_drained)
-      : step_(step), id_(id), host_(host), wanted_(wanted), is_drained_(is_drained) {}
+  OfHost(CommandStep& step, Trials& trials, const std::string& id, HostFact& host, const std::set<std::string>& wanted,
+         bool is_drained)
+      : step_(step), trials_(trials), id_(id), host_(host), wanted_(wanted), is_drained_(is_drained) {}
+
+  // What could be asked now. Those of models that nobody has validated are offered to `trials`.
+  void Find() {
+    candidates_ = Candidates();
+    std::sort(candidates_.begin(), candidates_.end());
+    for (const Candidate& candidate : candidates_) {
+      if (candidate.kind != CommandKind::kUnload) trials_.Offer(candidate.model, id_, host_);
+    }
+  }
 
   void Choose(std::vector<HostCommand>& commands) {
     int under_way = 0;
@@ -38,10 +49,9 @@ class OfHost {
       ++under_way;
       ++by_lane[LaneOf(model, fact.command)];
     }
-    std::vector<Candidate> candidates = Candidates();
-    std::sort(candidates.begin(), candidates.end());
-    for (const Candidate& candidate : candidates) {
+    for (const Candidate& candidate : candidates_) {
       if (under_way >= kCommandsPerHostMax) return;
+      if (!MayBegin(candidate)) continue;
       // Each namespace for itself: one whose models take minutes to load must not hold up the others (I3).
       int& in_lane = by_lane[candidate.lane];
       if (in_lane >= step_.options.commands_per_host) continue;
@@ -52,6 +62,18 @@ class OfHost {
   }
 
  private:
+  bool MayBegin(const Candidate& candidate) {
+    if (candidate.kind == CommandKind::kUnload) return true;
+    if (!trials_.MayTry(candidate.model, id_)) return false;
+    if (candidate.rank != Rank::kSuspect) {
+      // What runs is mended whatever else goes on.
+      return candidate.rank == Rank::kRunning || !trials_.TriesSuspect(host_);
+    }
+    const bool something_runs_again = std::any_of(candidates_.begin(), candidates_.end(),
+                                                  [](const Candidate& other) { return other.rank == Rank::kRunning; });
+    return !something_runs_again && trials_.IsAlone(candidate.model, host_);
+  }
+
   std::string LaneOf(const std::string& model, CommandKind kind) const {
     const auto need = step_.needs.find(model);
     if (kind == CommandKind::kUnload || need == step_.needs.end()) return "";
@@ -71,6 +93,7 @@ class OfHost {
       if (!kind.has_value()) continue;
       const bool is_active = step_.needs.at(model).is_active;
       const Rank rank = is_active                       ? Rank::kRunning
+                        : trials_.IsSuspect(model)      ? Rank::kSuspect
                         : *kind == CommandKind::kDryRun ? Rank::kRolloutDryRun
                                                         : Rank::kRolloutLoad;
       candidates.push_back({rank, *kind, model, LaneOf(model, *kind)});
@@ -175,10 +198,12 @@ class OfHost {
   }
 
   CommandStep& step_;
+  Trials& trials_;
   const std::string& id_;
   HostFact& host_;
   const std::set<std::string>& wanted_;
   const bool is_drained_;
+  std::vector<Candidate> candidates_;
 };
 
 }  // namespace
@@ -194,7 +219,8 @@ std::vector<HostCommand> NextCommands(CommandStep& step) {
   }
   const std::set<std::string> drained(step.drains.hosts().begin(), step.drains.hosts().end());
   static const std::set<std::string> kNothing;
-  std::vector<HostCommand> commands;
+  Trials trials(step);
+  std::vector<OfHost> hosts;
   for (auto& [id, host] : step.hosts.hosts()) {
     if (!host.alive || host.seen == nullptr || host.shares_address) continue;
     if (!step.fleet.shards().contains(host.seen->shard)) continue;  // nobody gave it to us
@@ -211,8 +237,11 @@ std::vector<HostCommand> NextCommands(CommandStep& step) {
                         id, host.seen->shard));
       }
     }
-    OfHost(step, id, host, wants_nothing ? kNothing : target->second, is_drained).Choose(commands);
+    hosts.emplace_back(step, trials, id, host, wants_nothing ? kNothing : target->second, is_drained).Find();
   }
+  trials.Decide();
+  std::vector<HostCommand> commands;
+  for (OfHost& host : hosts) host.Choose(commands);
   return commands;
 }
 

@@ -8,6 +8,7 @@
 
 #include "assign/assignment.h"
 #include "rollout/data_planes.h"
+#include "rollout/host_deaths.h"
 #include "rollout/host_facts.h"
 #include "rollout/needs.h"
 
@@ -22,6 +23,7 @@ struct CommandStep {
   const v1::Drains& drains;
   const DataPlanes& data_planes;
   HostFacts& hosts;
+  const HostDeaths& deaths;
   Wake& wake;
   // While a batch is being written, what it has put on hosts may be more than what has been read back.
   std::map<std::string, std::vector<std::string>>& waits;  // by model, for people

@@ -10,6 +10,7 @@
 #include "rollout/batch_writer.h"
 #include "rollout/commands.h"
 #include "rollout/data_planes.h"
+#include "rollout/host_deaths.h"
 #include "rollout/host_facts.h"
 #include "rollout/idle.h"
 #include "rollout/limits.h"
@@ -28,6 +29,7 @@ class Controller::State {
       : term_(term),
         options_(options),
         hosts_(options_),
+        deaths_(options_),
         data_planes_(options_),
         admission_(options_),
         moves_(options_) {}
@@ -49,6 +51,7 @@ class Controller::State {
   const int64_t term_;  // the leadership that this is of
   const ControllerOptions options_;
   HostFacts hosts_;
+  HostDeaths deaths_;
   DataPlanes data_planes_;
   Admission admission_;
   Moves moves_;
@@ -73,6 +76,8 @@ Step Controller::State::Next(const Observation& observation) {
   OpenBooks(work);
   FindNeeds(work);
   hosts_.Observe(observation, work.placed, work.fleet, work.wake, work.step.log);
+  // Before anything that waits for hosts: one that is away for a model is not waited for.
+  deaths_.Observe(work, hosts_, named_);
   work.room = FindRoom(work.fleet, work.drains, hosts_, work.placed, work.wake);
   admission_.Admit(work, hosts_, named_, check_, times_);
 
@@ -242,6 +247,7 @@ void Controller::State::AskHosts(Work& work) {
                        .drains = work.drains,
                        .data_planes = data_planes_,
                        .hosts = hosts_,
+                       .deaths = deaths_,
                        .wake = work.wake,
                        .waits = work.waits,
                        .may_unload = writer_.IsSettled(work.wake)};

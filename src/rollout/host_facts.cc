@@ -48,6 +48,7 @@ void HostFacts::Observe(const Observation& observation, const Placed& placed, co
     follows_another_ = placement_sequence_ > 0;
   }
 
+  deaths_.clear();
   of_shard_.clear();
   at_address_.clear();
   for (auto& [id, host] : hosts_) host.seen = nullptr;
@@ -75,6 +76,7 @@ void HostFacts::Observe(const Observation& observation, const Placed& placed, co
         log.push_back(fmt::format("host {} is gone", id));
         ++host.deaths;
         host.alive_since_ms = now_ms_;
+        host.accused = Accused(host);
       }
       host.alive = false;
       host.models.clear();
@@ -116,11 +118,14 @@ void HostFacts::ObserveHost(const ObservedHost& seen, Wake& wake) {
   bool was_alive = host.alive;
   host.known = true;
   if (seen.alive && host.instance != seen.instance) {
+    if (was_alive) host.accused = Accused(host);
+    for (const std::string& model : host.accused) deaths_.push_back({seen.id, model});
     host.models.clear();
     host.instance = seen.instance;
     if (was_alive) ++host.deaths;  // so quick that no probe has noticed
     was_alive = false;
   }
+  if (seen.alive) host.accused.clear();  // the same process: it was only not heard
   host.alive = seen.alive;
   if (is_first_sight) host.alive_since_ms = now_ms_;
   if (host.alive && !was_alive) {
@@ -139,6 +144,7 @@ void HostFacts::ObserveHost(const ObservedHost& seen, Wake& wake) {
   if (!host.alive && was_alive) {
     ++host.deaths;
     host.alive_since_ms = now_ms_;
+    host.accused = Accused(host);
     // What it had is not what it will have: it is tried again when it is back.
     for (auto& [model, fact] : host.models) {
       fact.belief = ModelFact::Belief::kNone;
@@ -150,6 +156,47 @@ void HostFacts::ObserveHost(const ObservedHost& seen, Wake& wake) {
   if (host.deaths > 0 && wake.Passed(host.alive_since_ms + kFlapMemoryMs)) host.deaths = 0;
   // Only what an earlier leader has written: later, the placement tells of this leader's own view of an earlier life.
   if (is_first_sight && host.alive && now_ms_ <= began_ms_ + kAbsentHostGraceMs) Trust(host);
+}
+
+// What was under way has killed it, else what was tried last. A call that broke off is as good as under way: often it
+// ends before a probe shows why.
+std::set<std::string> HostFacts::Accused(const HostFact& host) const {
+  std::set<std::string> accused;
+  std::set<std::string> last;
+  int64_t last_ms = std::max<int64_t>(0, now_ms_ - kBlameMs);
+  for (const auto& [model, fact] : host.models) {
+    const bool is_recent = fact.tried_ms >= 0 && fact.tried_ms > now_ms_ - kBlameMs;
+    if ((fact.under_way && fact.command != CommandKind::kUnload) || (is_recent && fact.unanswered)) {
+      accused.insert(model);
+    } else if (is_recent && fact.tried_ms >= last_ms) {
+      if (fact.tried_ms > last_ms) last.clear();
+      last_ms = fact.tried_ms;
+      last.insert(model);
+    }
+  }
+  if (accused.empty()) return last;
+  return accused;
+}
+
+bool HostFacts::IsValidatedAnywhere(const std::string& model) const {
+  return std::any_of(hosts_.begin(), hosts_.end(), [&](const auto& entry) {
+    const auto fact = entry.second.models.find(model);
+    return entry.second.alive && fact != entry.second.models.end() &&
+           fact->second.belief == ModelFact::Belief::kValidated;
+  });
+}
+
+std::set<std::string> HostFacts::InDoubt(const std::string& model, Wake& wake) const {
+  std::set<std::string> hosts;
+  for (const auto& [id, host] : hosts_) {
+    const auto fact = host.models.find(model);
+    const bool is_open =
+        fact != host.models.end() &&
+        ((fact->second.under_way && fact->second.command != CommandKind::kUnload) ||
+         (fact->second.unanswered && fact->second.tried_ms >= 0 && !wake.Passed(fact->second.tried_ms + kBlameMs)));
+    if (is_open || host.accused.contains(model)) hosts.insert(id);
+  }
+  return hosts;
 }
 
 void HostFacts::Trust(HostFact& host) {
@@ -217,6 +264,10 @@ void HostFacts::TakeResult(const CommandResult& result) {
   if (!result.begun) {
     fact.under_way = false;
     return;
+  }
+  if (result.kind != CommandKind::kUnload) {
+    fact.tried_ms = now_ms_;
+    fact.unanswered = absl::IsUnavailable(result.status);
   }
   if (!result.status.ok()) {
     Fail(result.host, result.model, fact, Cause(result, host->second.seen));

@@ -34,6 +34,8 @@ struct ModelFact {
   int64_t retry_at_ms = 0;        // steady; no command before
   bool under_way = false;
   CommandKind command = CommandKind::kLoad;
+  int64_t tried_ms = -1;    // steady; the last load or dry run ended
+  bool unanswered = false;  // and the host did not say how
   int64_t deadline_ms = 0;  // steady; of the command under way
   int64_t since_unix_ms = 0;
   // No data plane routes to it any more that runs this sequence of the store or a later one.
@@ -49,7 +51,16 @@ struct HostFact {
   int deaths = 0;              // lately: it comes and goes
   int64_t alive_since_ms = 0;  // steady
   int64_t rest_until_ms = 0;   // steady; nothing is asked of it before
+  // Models that were loaded or tried there, or had just been, when it went away. Blamed when it comes back as another
+  // process.
+  std::set<std::string> accused;
   std::map<std::string, ModelFact> models;
+};
+
+// A host died of a model, as far as can be told.
+struct HostDeath {
+  std::string host;
+  std::string model;
 };
 
 class HostFacts {
@@ -77,6 +88,14 @@ class HostFacts {
   // elsewhere.
   bool MayStillCome(const std::string& address) const { return may_still_come_.contains(address); }
 
+  // Seen in this step. Of what was under way on the host all models have part.
+  const std::vector<HostDeath>& deaths() const { return deaths_; }
+  // Validated on a live host, in this host's present life.
+  bool IsValidatedAnywhere(const std::string& model) const;
+  // The hosts that a model nobody has validated yet is bound to: it is under way there, or it is not known yet what it
+  // did to them.
+  std::set<std::string> InDoubt(const std::string& model, Wake& wake) const;
+
   // What has failed before is nothing to somebody who begins now.
   void ForgetFailures(const ModelIds& models);
 
@@ -91,6 +110,7 @@ class HostFacts {
   void ObserveHost(const ObservedHost& seen, Wake& wake);
   void Trust(HostFact& host);
   void ObserveModels(HostFact& host, const v1::Fleet& fleet, Wake& wake);
+  std::set<std::string> Accused(const HostFact& host) const;
   void TakeResult(const CommandResult& result);
   void Fail(const std::string& host, const std::string& model, ModelFact& fact, std::string reason);
 
@@ -102,6 +122,7 @@ class HostFacts {
   std::map<std::string, int64_t> without_shard_since_ms_;  // by address; steady
   std::set<std::string> seen_addresses_;                   // ever, by this leader
   std::map<std::string, double> costs_;
+  std::vector<HostDeath> deaths_;
   int64_t began_ms_ = -1;
   bool follows_another_ = false;  // there was a leader before, who has written a placement
   // Of this step.

@@ -18,6 +18,12 @@ constexpr int64_t kRestFirstMs = 1'000;
 constexpr int64_t kRestMaxMs = 60'000;
 constexpr int64_t kFlapMemoryMs = 300'000;
 
+// A host that goes away so shortly after a model was loaded or tried there is taken to have died of it: two probes that
+// time out, and a crash that comes late.
+constexpr int64_t kBlameMs = 10'000;
+// (model, host) pairs whose deaths a rollout's record tells of.
+constexpr int kHostDeathsMax = 100;
+
 constexpr int64_t kRetryMaxMs = 60'000;
 constexpr int64_t kUnloadTimeoutMs = 10'000;
 constexpr int64_t kAfterUnloadMs = 1'000;

@@ -113,6 +113,7 @@ class World {
   void JumpClock(int64_t ms) { unix_offset_ms_ += ms; }
   absl::Status write_status;  // of the batches to come
   std::function<void(const HostCommand&)> before_unload;
+  std::function<void(const HostCommand&)> before_command;
   std::string refused_topic;  // a batch with it is never taken
 
   // One step, and everything that it asks for. Whether it asked for anything.
@@ -384,6 +385,7 @@ class World {
       results_.push_back(result);
       return;
     }
+    if (before_command) before_command(command);
     if (command.kind == CommandKind::kUnload && before_unload) before_unload(command);
     for (const std::string& host : {command.host, std::string("*")}) {
       const auto answer = answers.find(fmt::format("{} {} {}", kind, host, command.model));
