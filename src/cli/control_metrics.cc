@@ -34,7 +34,7 @@ MetricFamily Single(std::string name, std::string help, MetricType type, double 
 }
 
 std::string_view StateOf(const control::SubscriberInfo& subscriber, const control::ControlStatus& status) {
-  if (subscriber.running_version == status.version && subscriber.running_hash == status.hash) return "current";
+  if (subscriber.acknowledged_version == status.version) return "current";
   return subscriber.refusal.empty() ? "behind" : "refusing";
 }
 

@@ -13,6 +13,7 @@ namespace signalbox::control {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 v1::RuleSet Rules(const std::string& name, const std::string& objective, const std::string& model = "ranker") {
@@ -112,6 +113,30 @@ TEST_F(ActiveCompositionTest, AScopeHasASnapshotOfItsOwnUnderTheSameVersion) {
   EXPECT_EQ(composition.snapshot()->version(), sequence);
   EXPECT_EQ(composition.SnapshotOf({"region=us"}), composition.snapshot());
   EXPECT_EQ(composition.SnapshotOf({"cluster=8", "region=eu"}), eu);
+}
+
+TEST_F(ActiveCompositionTest, AScopeWhoseRulesDoNotGoWithTheRestIsSaidToHaveWhatRunsEverywhere) {
+  Manage();
+  Activate(Rules("home", "Ranking"), 1);
+  Activate(Rules("home", "Fraud"), 2, "region=eu");
+  Composition composition(store());
+  ASSERT_TRUE(composition.Advance().ok());
+  EXPECT_EQ(composition.WhyNot({"region=eu"}), "");
+  Activate(Rules("risk", "Fraud"), 1);
+  ASSERT_TRUE(composition.Advance().ok());
+  EXPECT_EQ(composition.SnapshotOf({"region=eu"}), composition.snapshot());
+  EXPECT_THAT(composition.WhyNot({"region=eu"}), HasSubstr("Fraud"));
+  EXPECT_EQ(composition.WhyNot({"region=us"}), "");
+}
+
+TEST_F(ActiveCompositionTest, AScopeWhoseRulesCannotBeReadIsSaidNotToHaveThem) {
+  Manage();
+  Activate(Rules("home", "Ranking"), 1);
+  ASSERT_TRUE(store().Publish({"active/home/region=eu", "not json", "x", "", {}}).ok());
+  Composition composition(store());
+  ASSERT_TRUE(composition.Advance().ok());
+  EXPECT_THAT(composition.scopes(), ElementsAre("region=eu"));
+  EXPECT_THAT(composition.WhyNot({"region=eu"}), HasSubstr("active/home/region=eu version 1"));
 }
 
 TEST_F(ActiveCompositionTest, AScopeWhoseReleaseIsOverRunsWhatRunsEverywhere) {

@@ -308,25 +308,51 @@ absl::StatusOr<Composition::Part> Composition::LoadAndTryAlone(const std::string
 
 absl::Status Composition::TakeScopes(const store::LatestVersions& scoped) {
   Parts parts;
+  decltype(scoped_faults_) faults;
   for (const store::LatestVersion& newest : scoped.topics) {
     for (int64_t version = newest.info.version; version > std::max<int64_t>(0, newest.info.version - kVersionsBackMax);
          --version) {
       ASSIGN_OR_RETURN(Part part, LoadAndTryAlone(newest.info.topic, version));
-      if (!part.fault.ok()) continue;
+      if (!part.fault.ok()) {
+        faults.try_emplace(newest.info.topic, Message(part.fault));
+        continue;
+      }
       if (part.rules_version != 0) parts[newest.info.topic] = std::move(part);
       break;
     }
   }
   scoped_ = std::move(parts);
+  scoped_faults_ = std::move(faults);
   return absl::OkStatus();
 }
 
 std::shared_ptr<const decide::Snapshot> Composition::SnapshotOf(const std::vector<std::string>& scopes) {
+  const OfScopes* of_scopes = FindOfScopes(scopes);
+  return of_scopes == nullptr ? snapshot_ : of_scopes->snapshot;
+}
+
+std::string Composition::WhyNot(const std::vector<std::string>& scopes) {
+  const OfScopes* of_scopes = FindOfScopes(scopes);
+  return of_scopes == nullptr ? "" : of_scopes->why_not;
+}
+
+// nullptr: what runs everywhere is what they should have.
+const Composition::OfScopes* Composition::FindOfScopes(const std::vector<std::string>& scopes) {
   std::vector<std::string> with_rules;
   std::set_intersection(scopes_.begin(), scopes_.end(), scopes.begin(), scopes.end(), std::back_inserter(with_rules));
-  if (with_rules.empty()) return snapshot_;
-  const auto known = snapshots_of_scopes_.find(with_rules);
-  if (known != snapshots_of_scopes_.end()) return known->second;
+  if (with_rules.empty()) return nullptr;
+  const auto known = of_scopes_.find(with_rules);
+  if (known != of_scopes_.end()) return &known->second;
+  OfScopes of_scopes = Overlay(with_rules);
+  if (!of_scopes.why_not.empty()) {
+    warnings_.push_back(fmt::format("data planes in {} do not get what was released to them: {}",
+                                    fmt::join(with_rules, ", "), of_scopes.why_not));
+  }
+  return &of_scopes_.emplace(std::move(with_rules), std::move(of_scopes)).first->second;
+}
+
+Composition::OfScopes Composition::Overlay(const std::vector<std::string>& with_rules) const {
+  OfScopes of_scopes;
   Parts parts = parts_;
   // Backwards, so that the first scope counts.
   for (auto scope = with_rules.rbegin(); scope != with_rules.rend(); ++scope) {
@@ -334,13 +360,14 @@ std::shared_ptr<const decide::Snapshot> Composition::SnapshotOf(const std::vecto
       const auto active = store::NameOfActiveTopic(topic);
       if (active->scope == *scope) parts[store::ActiveTopic(active->namespace_name)] = part;
     }
+    for (const auto& [topic, fault] : scoped_faults_) {
+      if (store::NameOfActiveTopic(topic)->scope == *scope) of_scopes.why_not = fault;
+    }
   }
   absl::StatusOr<std::shared_ptr<const decide::Snapshot>> snapshot = Compile(parts, snapshot_->version());
-  if (!snapshot.ok()) {
-    warnings_.push_back(fmt::format("data planes in {} get what runs everywhere: {}", fmt::join(with_rules, ", "),
-                                    Message(snapshot.status())));
-  }
-  return snapshots_of_scopes_.emplace(with_rules, snapshot.ok() ? *snapshot : snapshot_).first->second;
+  if (!snapshot.ok()) of_scopes.why_not = Message(snapshot.status());
+  of_scopes.snapshot = snapshot.ok() ? *std::move(snapshot) : snapshot_;
+  return of_scopes;
 }
 
 void Composition::Adopt(State state, const store::LatestVersions& latest, int64_t sequence) {
@@ -356,9 +383,10 @@ void Composition::Adopt(State state, const store::LatestVersions& latest, int64_
   sequence_ = sequence;
   parts_ = std::move(state.parts);
   snapshot_ = std::move(state.snapshot);
-  snapshots_of_scopes_.clear();
+  of_scopes_.clear();
   scopes_.clear();
   for (const auto& [topic, part] : scoped_) scopes_.emplace_back(store::NameOfActiveTopic(topic)->scope);
+  for (const auto& [topic, fault] : scoped_faults_) scopes_.emplace_back(store::NameOfActiveTopic(topic)->scope);
   std::sort(scopes_.begin(), scopes_.end());
   scopes_.erase(std::unique(scopes_.begin(), scopes_.end()), scopes_.end());
 }

@@ -67,13 +67,17 @@ class Composition {
   // be repeated.
   absl::Status Advance();
 
-  // nullptr before the first Advance that succeeded. Its version is the sequence of the newest change that concerns it.
+  // nullptr before the first Advance that succeeded. Its version is the sequence of the newest change that concerns it;
+  // in a managed store also of the newest of `fleet`, so that no version goes back when the store becomes managed.
   const std::shared_ptr<const decide::Snapshot>& snapshot() const { return snapshot_; }
   // The scopes that have rules of their own in some namespace, sorted.
   const std::vector<std::string>& scopes() const { return scopes_; }
-  // The snapshot of data planes that are in `scopes`: in each namespace the rules of the first scope, in the order of
-  // scopes(), that has some. snapshot() where there are none, and where they do not go together with the rest.
+  // The snapshot of data planes that are in `scopes`, sorted: in each namespace the rules of the first scope, in the
+  // order of scopes(), that has some. snapshot() where there are none, and where they do not go together with the rest.
   std::shared_ptr<const decide::Snapshot> SnapshotOf(const std::vector<std::string>& scopes);
+  // Why SnapshotOf(scopes) is not what these scopes should have: their rules do not go together with the rest, or
+  // cannot be read. Empty: it is.
+  std::string WhyNot(const std::vector<std::string>& scopes);
   const std::vector<HeldBack>& held_back() const { return held_back_; }
   // What is in the store and without effect, though nothing is wrong with it.
   const std::vector<std::string>& warnings() const { return warnings_; }
@@ -122,6 +126,12 @@ class Composition {
   // A fault of the content is in the part, one of the store's in the status.
   absl::StatusOr<Part> Load(const std::string& topic, int64_t version);
   absl::StatusOr<Part> LoadAndTryAlone(const std::string& topic, int64_t version);
+  struct OfScopes {
+    std::shared_ptr<const decide::Snapshot> snapshot;
+    std::string why_not;
+  };
+  OfScopes Overlay(const std::vector<std::string>& with_rules) const;
+  const OfScopes* FindOfScopes(const std::vector<std::string>& scopes);
   absl::Status TakeScopes(const store::LatestVersions& scoped);
   void Adopt(State state, const store::LatestVersions& latest, int64_t sequence);
 
@@ -130,9 +140,10 @@ class Composition {
   bool managed_ = false;
   int64_t sequence_ = 0;
   Parts parts_;
-  Parts scoped_;  // the topics `active/NAMESPACE/SCOPE`
+  Parts scoped_;                                      // the topics `active/NAMESPACE/SCOPE`
+  std::map<std::string, std::string> scoped_faults_;  // of them, why the newest version of one is not in `scoped_`
   std::vector<std::string> scopes_;
-  std::map<std::vector<std::string>, std::shared_ptr<const decide::Snapshot>> snapshots_of_scopes_;
+  std::map<std::vector<std::string>, OfScopes> of_scopes_;
   std::shared_ptr<const decide::Snapshot> snapshot_;
   std::vector<HeldBack> held_back_;
   std::vector<std::string> warnings_;

@@ -147,10 +147,12 @@ class ControlPlaneImpl : public ControlPlane {
           change.rollback_of == 0 ? "" : fmt::format(" (rollback to version {})", change.rollback_of), change.sequence);
     }
     leader_->StoreChanged();
-    const bool fleet_changed = std::any_of(changes.begin(), changes.end(), [](const store::VersionInfo& change) {
-      return change.topic == store::kFleetTopic;
-    });
-    if (fleet_changed) RETURN_IF_ERROR(OfferShards());
+    // Kept until it has been looked at: the watch tells each change once, whatever becomes of it here.
+    fleet_changed_ = fleet_changed_ ||
+                     std::any_of(changes.begin(), changes.end(),
+                                 [](const store::VersionInfo& change) { return change.topic == store::kFleetTopic; });
+    if (fleet_changed_) RETURN_IF_ERROR(OfferShards());
+    fleet_changed_ = false;
     RETURN_IF_ERROR(composition_.Advance());
     behind_ = false;
     Announce();
@@ -175,9 +177,9 @@ class ControlPlaneImpl : public ControlPlane {
     std::set<std::vector<std::string>> sets;
     const std::vector<std::string>& in_use = composition_.scopes();
     if (in_use.empty()) return sets;
-    for (const SubscriberInfo& subscriber : distribution_->status().subscribers) {
+    for (const std::vector<std::string>& of_subscribers : distribution_->scope_sets()) {
       std::vector<std::string> scopes;
-      std::set_intersection(in_use.begin(), in_use.end(), subscriber.scopes.begin(), subscriber.scopes.end(),
+      std::set_intersection(in_use.begin(), in_use.end(), of_subscribers.begin(), of_subscribers.end(),
                             std::back_inserter(scopes));
       if (!scopes.empty()) sets.insert(std::move(scopes));
     }
@@ -198,7 +200,9 @@ class ControlPlaneImpl : public ControlPlane {
     const decide::Snapshot& snapshot = *composition_.snapshot();
     served_ = ScopesToServe();
     Outgoing outgoing{composition_.snapshot(), composition_.scopes(), {}};
-    for (const auto& scopes : served_) outgoing.of_scopes.emplace(scopes, composition_.SnapshotOf(scopes));
+    for (const auto& scopes : served_) {
+      outgoing.of_scopes.emplace(scopes, ScopedSnapshot{composition_.SnapshotOf(scopes), composition_.WhyNot(scopes)});
+    }
     distribution_->Publish(std::move(outgoing));
     LogHeldBack();
     LogWarnings();
@@ -254,6 +258,7 @@ class ControlPlaneImpl : public ControlPlane {
   Composition composition_;                     // of the thread, once it runs
   int64_t records_revision_ = 0;                // of the thread: of the records that the leader was told of
   bool behind_ = false;                         // of the thread: there are changes that are not composed yet
+  bool fleet_changed_ = false;                  // of the thread: and one of them is of the fleet
   std::set<std::vector<std::string>> served_;   // of the thread: the scopes for which snapshots are out
   std::vector<std::string> warned_;             // of the thread: the composition's warnings that were logged
   std::unique_ptr<store::Watch> watch_;

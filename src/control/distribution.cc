@@ -34,16 +34,17 @@ struct Update {
   ByteBuffer bytes;
   int64_t version = 0;
   std::string hash;
+  std::string why_not;  // as ScopedSnapshot has it
 };
 
-Update MakeUpdate(const decide::Snapshot& snapshot, const std::vector<std::string>& scopes) {
+Update MakeUpdate(const decide::Snapshot& snapshot, const std::vector<std::string>& scopes, std::string why_not) {
   v1::SnapshotUpdate update;
   for (const std::string& scope : scopes) update.add_scopes(scope);
   update.set_snapshot(snapshot.proto().SerializeAsString());
   update.set_hash(snapshot.hash());
   update.set_version(snapshot.version());
   const grpc::Slice slice(update.SerializeAsString());
-  return {ByteBuffer(&slice, 1), snapshot.version(), snapshot.hash()};
+  return {ByteBuffer(&slice, 1), snapshot.version(), snapshot.hash(), std::move(why_not)};
 }
 
 // What there is to send.
@@ -173,9 +174,10 @@ class DistributionImpl : public Distribution {
   }
 
   void Publish(Outgoing outgoing) override {
-    Updates updates{MakeUpdate(*outgoing.everywhere, {}), std::move(outgoing.scopes_in_use), {}};
-    for (const auto& [scopes, snapshot] : outgoing.of_scopes)
-      updates.of_scopes.emplace(scopes, MakeUpdate(*snapshot, scopes));
+    Updates updates{MakeUpdate(*outgoing.everywhere, {}, ""), std::move(outgoing.scopes_in_use), {}};
+    for (auto& [scopes, scoped] : outgoing.of_scopes) {
+      updates.of_scopes.emplace(scopes, MakeUpdate(*scoped.snapshot, scopes, std::move(scoped.why_not)));
+    }
     events_.Offer(std::move(updates));
   }
   int port() const override { return port_; }
@@ -185,6 +187,13 @@ class DistributionImpl : public Distribution {
     DistributionStatus status = totals_;
     for (const auto& [number, info] : infos_) status.subscribers.push_back(info);
     return status;
+  }
+
+  std::set<std::vector<std::string>> scope_sets() const override {
+    std::lock_guard lock(status_mutex_);
+    std::set<std::vector<std::string>> sets;
+    for (const auto& [scopes, subscribers] : scope_sets_) sets.insert(scopes);
+    return sets;
   }
 
   void Stop() override {
@@ -276,18 +285,31 @@ class DistributionImpl : public Distribution {
       std::sort(info.scopes.begin(), info.scopes.end());
       spdlog::info("subscriber {} ({}) connected, running version {}", info.node_id, info.peer,
                    report.running_version());
-    } else if (report.running_version() == subscription.sent_version || report.has_refusal()) {
-      subscription.awaiting_answer = false;
     }
+    const bool says_nothing_new =
+        report.running_version() == info.running_version && report.running_hash() == info.running_hash;
+    const bool is_of_sent = !is_new && report.running_version() == subscription.sent_version;
+    const bool is_what_was_sent = is_of_sent && report.running_hash() == subscription.sent_hash;
+    const bool is_another_content = is_of_sent && !is_what_was_sent && !says_nothing_new && !report.has_refusal();
+    if (is_what_was_sent || is_another_content || report.has_refusal()) subscription.awaiting_answer = false;
     // A report that only tells what is in use says nothing about what was refused.
     if (report.has_refusal() || report.running_version() != info.running_version) {
       info.refused_version = report.refusal().version();
       info.refusal = report.refusal().reason();
     }
+    if (is_what_was_sent && !report.has_refusal()) {
+      info.acknowledged_version = info.withheld.empty() ? subscription.sent_version : 0;
+    } else if (is_another_content) {
+      info.acknowledged_version = 0;
+      info.refused_version = subscription.sent_version;
+      info.refusal =
+          fmt::format("it runs version {} with hash '{}', expected '{}': restart it with an empty state folder",
+                      report.running_version(), report.running_hash(), subscription.sent_hash);
+    }
     info.running_version = report.running_version();
     info.running_hash = report.running_hash();
     info.oldest_version_in_use = report.oldest_version_in_use();
-    if (report.has_refusal()) {
+    if (report.has_refusal() || is_another_content) {
       spdlog::error("subscriber {} ({}) refuses version {} and keeps version {}: {}", info.node_id, info.peer,
                     info.refused_version, info.running_version, info.refusal);
     } else if (!is_new) {
@@ -296,7 +318,8 @@ class DistributionImpl : public Distribution {
     {
       std::lock_guard lock(status_mutex_);
       infos_[subscription.number] = info;
-      if (report.has_refusal()) ++totals_.refusals_total;
+      if (is_new) ++scope_sets_[info.scopes];
+      if (report.has_refusal() || is_another_content) ++totals_.refusals_total;
     }
     ReportChange();
   }
@@ -331,6 +354,7 @@ class DistributionImpl : public Distribution {
     subscription.sent_version = update->version;
     subscription.sent_hash = update->hash;
     subscription.sent_at = Clock::now();
+    subscription.info.withheld = update->why_not;
     subscription.awaiting_answer = true;
     subscription.writing = true;
     subscription.sending = update->bytes;
@@ -356,6 +380,8 @@ class DistributionImpl : public Distribution {
       {
         std::lock_guard lock(status_mutex_);
         infos_.erase(subscription.number);
+        const auto of_these = scope_sets_.find(subscription.info.scopes);
+        if (--of_these->second == 0) scope_sets_.erase(of_these);
       }
       ReportChange();
     }
@@ -405,7 +431,8 @@ class DistributionImpl : public Distribution {
   bool stopping_ = false;
 
   mutable std::mutex status_mutex_;
-  std::map<uint64_t, SubscriberInfo> infos_;  // guarded by status_mutex_, as are the totals
+  std::map<uint64_t, SubscriberInfo> infos_;               // guarded by status_mutex_, as are the next two
+  std::map<std::vector<std::string>, size_t> scope_sets_;  // how many subscribers are in each
   DistributionStatus totals_;
 };
 

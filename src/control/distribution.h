@@ -12,6 +12,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -39,12 +40,18 @@ struct DistributionOptions {
   std::function<std::string()> why_not_to_begin;
 };
 
+struct ScopedSnapshot {
+  std::shared_ptr<const decide::Snapshot> snapshot;
+  // Why it is not what its scopes should have; empty: it is. Taking it acknowledges nothing then.
+  std::string why_not = {};
+};
+
 // What is sent to whom. A subscriber gets the snapshot of those of its scopes that are in use.
 struct Outgoing {
   std::shared_ptr<const decide::Snapshot> everywhere;
   std::vector<std::string> scopes_in_use;  // sorted
   // By scopes, sorted; each a part of scopes_in_use. A subscriber whose own are not here waits until they are.
-  std::map<std::vector<std::string>, std::shared_ptr<const decide::Snapshot>> of_scopes;
+  std::map<std::vector<std::string>, ScopedSnapshot> of_scopes;
 };
 
 struct SubscriberInfo {
@@ -53,8 +60,13 @@ struct SubscriberInfo {
   int64_t running_version = 0;
   std::string running_hash;
   int64_t oldest_version_in_use = 0;  // 0: it does not tell
-  std::vector<std::string> scopes;    // sorted
-  // The last snapshot that it refused; empty reason: none, or it has taken another since.
+  // The version of the last snapshot sent, when it has said that it runs that version with that content and this is
+  // what its scopes should have; 0: of none since it is connected.
+  int64_t acknowledged_version = 0;
+  std::string withheld;             // as ScopedSnapshot::why_not of the last snapshot sent
+  std::vector<std::string> scopes;  // sorted
+  // The last snapshot that it refused, or instead of which it runs another content; empty reason: none, or it has taken
+  // another since.
   int64_t refused_version = 0;
   std::string refusal;
   int64_t connected_unix_ms = 0;
@@ -79,6 +91,8 @@ class Distribution {
   virtual void Publish(Outgoing outgoing) = 0;
 
   virtual DistributionStatus status() const = 0;
+  // The sets of scopes, sorted, that subscribers are in; each once, and so fewer than subscribers by far.
+  virtual std::set<std::vector<std::string>> scope_sets() const = 0;
   virtual int port() const = 0;
 
   // Ends every stream (subscribers see UNAVAILABLE and try again) and closes the port. Takes a second at most.

@@ -131,6 +131,59 @@ TEST_F(DistributionTest, WhatSubscribersRunAndRefuseIsKnown) {
   EXPECT_TRUE(Eventually([](const auto& status) { return status.subscribers.empty(); }));
 }
 
+TEST_F(DistributionTest, AVersionIsAcknowledgedOnlyWithTheContentThatWasSent) {
+  Start();
+  Publish(Snapshot(7));
+  auto subscriber = Subscribe("node-1");
+  const v1::SnapshotUpdate update = subscriber->Read();
+  subscriber->Report("", 7, "", "of another history");
+  ASSERT_TRUE(Eventually([](const auto& status) { return status.refusals_total == 1; }));
+  const SubscriberInfo other = distribution_->status().subscribers.at(0);
+  EXPECT_EQ(other.acknowledged_version, 0);
+  EXPECT_EQ(other.refused_version, 7);
+  EXPECT_THAT(other.refusal, HasSubstr("it runs version 7 with hash 'of another history', expected '" + update.hash()));
+  subscriber->Acknowledge(update);
+  EXPECT_TRUE(Eventually([](const auto& status) { return status.subscribers.at(0).acknowledged_version == 7; }));
+}
+
+TEST_F(DistributionTest, WhatIsSentInPlaceOfAScopesOwnSnapshotIsNotAcknowledged) {
+  Start();
+  const std::vector<std::string> scopes = {"region=eu"};
+  auto publish = [&](int64_t version, const std::string& why_not) {
+    distribution_->Publish({.everywhere = Snapshot(version),
+                            .scopes_in_use = scopes,
+                            .of_scopes = {{scopes, ScopedSnapshot{Snapshot(version), why_not}}}});
+  };
+  publish(7, "Objective Fraud is declared twice");
+  TestSubscriber subscriber(ConnectTo(distribution_->port()), "node-1", scopes);
+  subscriber.Acknowledge(subscriber.Read());
+  ASSERT_TRUE(Eventually([](const auto& status) { return status.subscribers.at(0).running_version == 7; }));
+  EXPECT_EQ(distribution_->status().subscribers.at(0).acknowledged_version, 0);
+  EXPECT_EQ(distribution_->status().subscribers.at(0).withheld, "Objective Fraud is declared twice");
+  publish(8, "");
+  subscriber.Acknowledge(subscriber.Read());
+  EXPECT_TRUE(Eventually([](const auto& status) { return status.subscribers.at(0).acknowledged_version == 8; }));
+  EXPECT_EQ(distribution_->status().subscribers.at(0).withheld, "");
+}
+
+TEST_F(DistributionTest, TheSetsOfScopesOfThoseWhoAreConnectedAreKnownEachOnce) {
+  Start();
+  const int port = distribution_->port();
+  auto await = [&](const std::set<std::vector<std::string>>& sets) {
+    return Eventually([&](const auto&) { return distribution_->scope_sets() == sets; });
+  };
+  TestSubscriber us(ConnectTo(port), "us", {"region=us", "cluster=7"});
+  auto eu = std::make_unique<TestSubscriber>(ConnectTo(port), "eu-1", std::vector<std::string>{"region=eu"});
+  auto eu_too = std::make_unique<TestSubscriber>(ConnectTo(port), "eu-2", std::vector<std::string>{"region=eu"});
+  ASSERT_TRUE(Eventually([](const auto& status) { return status.subscribers.size() == 3; }));
+  EXPECT_TRUE(await({{"cluster=7", "region=us"}, {"region=eu"}}));
+  eu.reset();
+  ASSERT_TRUE(Eventually([](const auto& status) { return status.subscribers.size() == 2; }));
+  EXPECT_TRUE(await({{"cluster=7", "region=us"}, {"region=eu"}}));
+  eu_too.reset();
+  EXPECT_TRUE(await({{"cluster=7", "region=us"}}));
+}
+
 TEST_F(DistributionTest, ARefusedSnapshotIsNotSentAgainButTheNextOneIs) {
   Start();
   Publish(Snapshot(7));

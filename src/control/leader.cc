@@ -117,7 +117,7 @@ class LeaderImpl : public Leader {
     if (!book_is_read_) {
       // Before it is written: what an earlier life of this control plane knew must not be lost.
       ASSIGN_OR_RETURN(const std::vector<store::Record> records, store_.Records(kDataPlaneRecords));
-      book_.Read(records, {}, NowUnixMs());
+      book_.Read(records, {}, Now());
       book_is_read_ = true;
     }
     Hear();
@@ -149,12 +149,28 @@ class LeaderImpl : public Leader {
     Execute(step.commands);
     RETURN_IF_ERROR(written);
     RETURN_IF_ERROR(Explain(*fence));
-    return DropOldContents();
+    RETURN_IF_ERROR(DropAbandonedRecords(*fence));
+    return DropOldContents(pause);
+  }
+
+  static DataPlaneBook::Moment Now() {
+    return {NowUnixMs(), std::chrono::duration_cast<milliseconds>(Clock::now().time_since_epoch()).count()};
+  }
+
+  // Of control planes that are gone for good. One that has come back meanwhile has written its record again.
+  absl::Status DropAbandonedRecords(const store::Fence& fence) {
+    for (store::RecordWrite& record : book_.TakeAbandoned()) {
+      const std::string key = record.key;
+      absl::Status status = store_.Write({.publications = {}, .records = {std::move(record)}, .fence = fence}).status();
+      if (status.ok()) spdlog::info("{}: this control plane has been away for so long that it is forgotten", key);
+      if (!status.ok() && !absl::IsAborted(status)) return status;
+    }
+    return absl::OkStatus();
   }
 
   void Hear() {
     if (Clock::now() < next_hearing_) return;
-    book_.Hear(subscribers_(), NowUnixMs());
+    book_.Hear(subscribers_(), Now());
     next_hearing_ = Clock::now() + kHearInterval;
   }
 
@@ -184,16 +200,23 @@ class LeaderImpl : public Leader {
 
   // Each activation copies its rules, each change of a host writes the placement: their history stays, their contents
   // need not.
-  absl::Status DropOldContents() {
-    if (Clock::now() < next_retention_) return absl::OkStatus();
-    next_retention_ = Clock::now() + kRetentionInterval;
-    ASSIGN_OR_RETURN(const store::LatestVersions latest, store_.Latest());
-    for (const store::LatestVersion& newest : latest.topics) {
-      const std::string& topic = newest.info.topic;
-      if (topic != store::kPlacementTopic && !store::NameOfActiveTopic(topic)) continue;
-      RETURN_IF_ERROR(store_.Prune(topic, kContentsKept, {}).status());
+  //
+  // One topic in a turn: what else a leader has to do must not wait for all of them.
+  absl::Status DropOldContents(milliseconds& pause) {
+    if (Clock::now() >= next_retention_) {
+      next_retention_ = Clock::now() + kRetentionInterval;
+      ASSIGN_OR_RETURN(const store::LatestVersions latest, store_.Latest());
+      to_prune_.clear();
+      for (const store::LatestVersion& newest : latest.topics) {
+        const std::string& topic = newest.info.topic;
+        if (topic == store::kPlacementTopic || store::NameOfActiveTopic(topic)) to_prune_.push_back(topic);
+      }
     }
-    return absl::OkStatus();
+    if (to_prune_.empty()) return absl::OkStatus();
+    const std::string topic = std::move(to_prune_.back());
+    to_prune_.pop_back();
+    if (!to_prune_.empty()) pause = milliseconds(0);
+    return store_.Prune(topic, kContentsKept, {}).status();
   }
 
   // For people: now and then is often enough.
@@ -249,7 +272,7 @@ class LeaderImpl : public Leader {
         registered.push_back(std::move(host));
       }
     }
-    book_.Read(records, living, NowUnixMs());
+    book_.Read(records, living, Now());
     if (view_.observed()->fleet.content) {
       fleet::KnownHosts known = fleet::JoinHosts(*view_.observed()->fleet.content, registered);
       fleet_->SetHosts(std::move(known.hosts));
@@ -320,6 +343,7 @@ class LeaderImpl : public Leader {
   std::vector<std::string> host_troubles_;
   std::string explained_;
   Clock::time_point next_explanation_{};
+  std::vector<std::string> to_prune_;  // topics
   Clock::time_point next_retention_ = Clock::now() + kRetentionInterval;
 
   mutable std::mutex mutex_;

@@ -15,15 +15,17 @@ std::optional<store::Fence> Leadership::fence() const {
 
 absl::Status Leadership::Keep(DataPlaneBook& book) {
   const bool due = Clock::now() >= next_;
-  if (due) RETURN_IF_ERROR(Renew());
+  if (due) RETURN_IF_ERROR(Renew(book));
   if (due && !fence_) RETURN_IF_ERROR(Acquire());
   // News of data planes alone put nothing off: who hears much would never try to lead.
   if (due) next_ = Clock::now() + lease_ / 3;
   return Write(book);
 }
 
-absl::Status Leadership::Renew() {
+absl::Status Leadership::Renew(DataPlaneBook& book) {
   const Clock::time_point start = Clock::now();
+  // What it has said of its data planes may have been dropped while it was taken for gone.
+  if (start >= present_until_) book.WriteAgain();
   store::Batch batch;
   batch.records.push_back(
       {.key = fmt::format("{}{}", kControlRecords, node_id_), .value = "", .expires_after = lease_});
@@ -38,6 +40,7 @@ absl::Status Leadership::Renew() {
     return absl::OkStatus();
   }
   RETURN_IF_ERROR(written.status());
+  present_until_ = start + lease_;
   // A part of the lease is kept back for what is under way when it ends: calls to hosts carry no fence.
   if (fence_) valid_until_ = start + lease_ * 2 / 3;
   return absl::OkStatus();

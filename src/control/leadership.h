@@ -38,7 +38,7 @@ class Leadership {
   void Release();
 
  private:
-  absl::Status Renew();
+  absl::Status Renew(DataPlaneBook& book);
   absl::Status Write(DataPlaneBook& book);
   absl::Status Acquire();
 

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "api/distribution.h"
 #include "signalbox/v1/distribution.grpc.pb.h"
@@ -20,8 +21,9 @@ inline std::shared_ptr<grpc::Channel> ConnectTo(int port) {
 
 class TestSubscriber {
  public:
-  TestSubscriber(std::shared_ptr<grpc::Channel> channel, const std::string& node_id)
-      : stub_(v1::SnapshotDistribution::NewStub(std::move(channel))) {
+  TestSubscriber(std::shared_ptr<grpc::Channel> channel, const std::string& node_id,
+                 std::vector<std::string> scopes = {})
+      : stub_(v1::SnapshotDistribution::NewStub(std::move(channel))), scopes_(std::move(scopes)) {
     // So that a test which fails does not hang.
     context_.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(30));
     stream_ = stub_->Subscribe(&context_);
@@ -41,14 +43,17 @@ class TestSubscriber {
     return update;
   }
 
-  void Report(const std::string& node_id, int64_t running_version, const std::string& refusal = "") {
+  void Report(const std::string& node_id, int64_t running_version, const std::string& refusal = "",
+              const std::string& running_hash = "") {
     v1::SubscriberStatus report;
+    report.set_running_hash(running_hash);
     report.set_node_id(node_id);
+    for (const std::string& scope : scopes_) report.add_scopes(scope);
     report.set_running_version(running_version);
     if (!refusal.empty()) report.mutable_refusal()->set_reason(refusal);
     stream_->Write(report);
   }
-  void Acknowledge(const v1::SnapshotUpdate& update) { Report("", update.version()); }
+  void Acknowledge(const v1::SnapshotUpdate& update) { Report("", update.version(), "", update.hash()); }
 
   grpc::Status Finish() {
     finished_ = true;
@@ -57,6 +62,7 @@ class TestSubscriber {
 
  private:
   std::unique_ptr<v1::SnapshotDistribution::Stub> stub_;
+  const std::vector<std::string> scopes_;
   grpc::ClientContext context_;
   std::unique_ptr<grpc::ClientReaderWriter<v1::SubscriberStatus, v1::SnapshotUpdate>> stream_;
   bool finished_ = false;

@@ -16,6 +16,10 @@ int64_t OldestInUse(const v1::DataPlane& data_plane, int64_t store_sequence) {
   return data_plane.oldest_version_in_use() > store_sequence ? 0 : data_plane.oldest_version_in_use();
 }
 
+int64_t Acknowledged(const v1::DataPlane& data_plane, int64_t store_sequence) {
+  return data_plane.acknowledged_version() > store_sequence ? 0 : data_plane.acknowledged_version();
+}
+
 int64_t Running(const v1::DataPlane& data_plane, int64_t store_sequence) {
   return data_plane.running_version() > store_sequence ? 0 : data_plane.running_version();
 }
@@ -83,18 +87,30 @@ DataPlanes::ScopeProgress DataPlanes::InScope(const std::string& scope, int64_t 
   ScopeProgress progress;
   for (const auto& [node, seen] : seen_) {
     const v1::DataPlane& last = seen.last;
-    if (!last.connected() || std::find(last.scopes().begin(), last.scopes().end(), scope) == last.scopes().end() ||
-        Running(last, sequence_) >= sequence) {
+    if (std::find(last.scopes().begin(), last.scopes().end(), scope) == last.scopes().end()) continue;
+    if (Acknowledged(last, sequence_) >= sequence) {
+      if (last.connected()) ++progress.acknowledged;
       continue;
     }
+    const bool refused = !last.refusal().empty() && last.refused_version() >= sequence;
+    // One that goes away is no better than one that stays and does not take it: it may have gone because of it. One
+    // that was away before has nothing to do with it.
+    if (!last.connected() && !refused && !scope_waits_.contains({node, sequence})) continue;
     ScopeWait& wait = scope_waits_.try_emplace({node, sequence}, ScopeWait{.since_ms = wake.now_ms()}).first->second;
     wait.asked = true;
     const bool for_too_long = wake.Passed(wait.since_ms + options_.acknowledge_timeout.count());
-    const bool refused = !last.refusal().empty() && last.refused_version() >= sequence;
-    if (refused && for_too_long) {
-      progress.refusal = fmt::format("data plane {} refuses it: {}", node, Reason(last.refusal()));
+    if (refused || !last.withheld().empty()) {
+      if (progress.obstacle.empty() || (for_too_long && !progress.obstacle_stands)) {
+        progress.obstacle =
+            refused ? fmt::format("data plane {} refuses it: {}", node, Reason(last.refusal()))
+                    : fmt::format(
+                          "data plane {} is not sent it, but what runs everywhere, because the rules of its "
+                          "scopes do not go together with the rest: {}",
+                          node, Reason(last.withheld()));
+      }
+      progress.obstacle_stands = progress.obstacle_stands || for_too_long;
     } else if (!for_too_long) {
-      progress.waits_for.push_back(refused ? fmt::format("{} (refuses it: {})", node, Reason(last.refusal())) : node);
+      progress.waits_for.push_back(last.connected() ? node : fmt::format("{} (it is away)", node));
     } else if (!std::exchange(wait.told, true)) {
       progress.given_up.push_back(node);
     }

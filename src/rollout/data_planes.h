@@ -25,11 +25,13 @@ class DataPlanes {
   bool AllPast(int64_t sequence) const { return oldest_in_use_ >= sequence; }
 
   struct ScopeProgress {
+    size_t acknowledged = 0;             // connected data planes that run exactly what the scope should have
     std::vector<std::string> waits_for;  // data planes that do not run it yet
     std::vector<std::string> given_up;   // they were waited for in vain; each is told of once
-    std::string refusal;                 // one has refused it, for so long that it is to be taken for its last word
+    std::string obstacle;                // one refuses it, or cannot be sent it: who and why
+    bool obstacle_stands = false;        // for so long that it is to be taken for the last word
   };
-  // Of the connected ones with the label `scope`.
+  // Of those with the label `scope` that are connected, or were when it was theirs to take, or refused it.
   ScopeProgress InScope(const std::string& scope, int64_t sequence, Wake& wake);
 
  private:

@@ -21,6 +21,7 @@ bool IsSame(const v1::DataPlane& a, const v1::DataPlane& b) {
          a.oldest_version_in_use() == b.oldest_version_in_use() && a.connected() == b.connected() &&
          (a.connected() || a.last_seen_unix_ms() == b.last_seen_unix_ms()) &&
          a.refused_version() == b.refused_version() && a.refusal() == b.refusal() &&
+         a.acknowledged_version() == b.acknowledged_version() && a.withheld() == b.withheld() &&
          std::equal(a.scopes().begin(), a.scopes().end(), b.scopes().begin(), b.scopes().end());
 }
 

@@ -104,19 +104,32 @@ void Release::Widen() {
         fmt::format("{} version {}: data plane {} is not waited for any more in {}: it has not taken it", book_.name,
                     rollout_.rules_version(), node, step.scope()));
   }
-  if (!progress.refusal.empty()) {
-    step_.keeper.Go(book_, v1::Rollout::FAILED, std::move(progress.refusal));
+  if (progress.obstacle_stands) {
+    step_.keeper.Go(book_, v1::Rollout::FAILED,
+                    fmt::format("{}; mend that and publish again, or `signalbox rollout retry`", progress.obstacle));
     return;
   }
   const int64_t hold_until = active->content->activated_unix_ms() + step.hold_ms();
   const int64_t hold_over =
       step_.times.Of(fmt::format("hold {} {} {} {}", book_.name, step.scope(), active->sequence, step.hold_ms()),
                      hold_until - step_.observation.now_unix_ms, step.hold_ms(), step_.wake.now_ms());
-  if (!step_.wake.Passed(hold_over)) {
+  const bool is_held = !step_.wake.Passed(hold_over);
+  if (!progress.obstacle.empty()) {
+    Wait(
+        fmt::format("in effect in {}, but {}; where that stays so for {} s it fails, `signalbox rollout promote` goes "
+                    "on without",
+                    step.scope(), progress.obstacle, step_.options.acknowledge_timeout.count() / 1000));
+  } else if (is_held) {
     Wait(fmt::format("in effect in {}, held until {}", step.scope(), Rfc3339(hold_until)));
   } else if (!progress.waits_for.empty()) {
     Wait(fmt::format("in effect in {}, not acknowledged by data plane {}{}", step.scope(), progress.waits_for.front(),
                      progress.waits_for.size() == 1 ? "" : fmt::format(" and {} more", progress.waits_for.size() - 1)));
+  } else if (progress.acknowledged == 0) {
+    // Otherwise a step would be passed because nobody was there to say no.
+    Wait(
+        fmt::format("in effect in {}, acknowledged by no data plane that is connected: start one with `--scope {}`, or "
+                    "`signalbox rollout promote` to go on without",
+                    step.scope(), step.scope()));
   } else if (plan.paused()) {
     Wait(fmt::format("in effect in {}, paused", step.scope()));
   } else if (done + 1 == plan.steps_size()) {

@@ -67,6 +67,7 @@ TEST(Release, AClockThatJumpsDoesNotShortenAHold) {
 
 TEST(Release, WaitsForTheDataPlanesOfAScopeAndNotForEver) {
   Serving world;
+  world.DataPlane("eu-2").add_scopes("region=eu");
   world.PlanScopes();
   world.stuck.insert("eu-1");
   world.Publish("home", {"ranker@2"});
@@ -77,6 +78,71 @@ TEST(Release, WaitsForTheDataPlanesOfAScopeAndNotForEver) {
   EXPECT_THAT(world.log,
               testing::Contains("home version 2: data plane eu-1 is not waited for any more in region=eu: it "
                                 "has not taken it"));
+}
+
+TEST(Release, AStepIsNotPassedWhileNoDataPlaneOfTheScopeHasAcknowledged) {
+  Serving world;
+  world.PlanScopes();
+  world.DataPlane("eu-1").set_connected(false);
+  world.stuck.insert("eu-1");
+  world.Publish("home", {"ranker@2"});
+  world.Pass(300'000);
+  EXPECT_EQ(world.ActiveVersion("home", "region=us"), 0);
+  EXPECT_EQ(world.ReasonOf("home"),
+            "in effect in region=eu, acknowledged by no data plane that is connected: start one with `--scope "
+            "region=eu`, or `signalbox rollout promote` to go on without");
+  world.DataPlane("eu-1").set_connected(true);
+  world.stuck.clear();
+  world.Settle();
+  EXPECT_EQ(world.ActiveVersion("home", "region=us"), 2);
+}
+
+TEST(Release, ADataPlaneThatGoesAwayWithoutTakingItIsWaitedForAsOneThatStays) {
+  Serving world;
+  world.DataPlane("eu-2").add_scopes("region=eu");
+  world.Plan("home", R"pb(steps { scope: "region=eu" }
+                          steps { scope: "region=us" })pb");
+  world.stuck.insert("eu-1");
+  world.Publish("home", {"ranker@2"});
+  world.Settle();
+  world.DataPlane("eu-1").set_connected(false);
+  world.Pass(30'000);
+  EXPECT_EQ(world.ReasonOf("home"), "in effect in region=eu, not acknowledged by data plane eu-1 (it is away)");
+  EXPECT_EQ(world.ActiveVersion("home", "region=us"), 0);
+  world.Pass(40'000);
+  EXPECT_EQ(world.ActiveVersion("home"), 2);
+}
+
+TEST(Release, AVersionWithAnotherContentIsNoAcknowledgement) {
+  Serving world;
+  world.PlanScopes();
+  world.stuck.insert("eu-1");
+  world.Publish("home", {"ranker@2"});
+  world.Settle();
+  world.DataPlane("eu-1").set_running_version(world.sequence());
+  world.DataPlane("eu-1").set_withheld("Objective Fraud is declared twice");
+  world.Pass(5'000);
+  EXPECT_THAT(world.ReasonOf("home"), HasSubstr("in effect in region=eu, but data plane eu-1 is not sent it"));
+  EXPECT_THAT(world.ReasonOf("home"), HasSubstr("Objective Fraud is declared twice; where that stays so for 60 s it "
+                                                "fails, `signalbox rollout promote` goes on without"));
+  world.Pass(70'000);
+  EXPECT_EQ(world.StateOf("home"), v1::Rollout::FAILED);
+  EXPECT_THAT(world.ReasonOf("home"), HasSubstr("mend that and publish again, or `signalbox rollout retry`"));
+  EXPECT_EQ(world.ActiveVersion("home", "region=us"), 0);
+}
+
+TEST(Release, OneThatRefusesAndGoesAwayHasRefused) {
+  Serving world;
+  world.DataPlane("eu-2").add_scopes("region=eu");
+  world.PlanScopes();
+  world.stuck.insert("eu-1");
+  world.Publish("home", {"ranker@2"});
+  world.Settle();
+  world.DataPlane("eu-1").set_refused_version(world.sequence());
+  world.DataPlane("eu-1").set_refusal("not enough memory");
+  world.DataPlane("eu-1").set_connected(false);
+  world.Pass(70'000);
+  EXPECT_EQ(world.StateOf("home"), v1::Rollout::FAILED);
 }
 
 TEST(Release, OneThatADataPlaneGoesOnRefusingFailsAndIsTakenBack) {

@@ -121,6 +121,7 @@ class World {
     for (auto& [node, data_plane] : data_planes_) {
       if (stuck.contains(node)) continue;
       data_plane.set_running_version(sequence_);
+      data_plane.set_acknowledged_version(sequence_);
       data_plane.set_oldest_version_in_use(sequence_);
     }
     Observation observation = Observe();

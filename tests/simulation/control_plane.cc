@@ -179,7 +179,7 @@ void ControlPlane::OnRead(std::shared_ptr<const rollout::ObservedStore> observed
     if (record.key.starts_with(kControlKeys)) living.insert(record.key.substr(kControlKeys.size()));
     led = led || record.key == kLeaderKey;
   }
-  book_->Read(records, living, wall_ms());
+  book_->Read(records, living, {wall_ms(), world_.schedule.now_ms()});
   HearDataPlanes();
   SendSnapshots();
   if (!led) TakeLead();
@@ -465,6 +465,8 @@ void ControlPlane::SendSnapshot(Subscriber& subscriber) {
       composition_->SnapshotOf(subscriber.stream->data_plane->scopes());
   if (snapshot == nullptr || snapshot->version() < 1 || snapshot->version() == subscriber.sent_version) return;
   subscriber.sent_version = snapshot->version();
+  subscriber.sent_hash = snapshot->hash();
+  subscriber.withheld = composition_->WhyNot(subscriber.stream->data_plane->scopes());
   auto update = std::make_shared<v1::SnapshotUpdate>();
   update->set_version(snapshot->version());
   update->set_hash(snapshot->hash());
@@ -493,6 +495,10 @@ void ControlPlane::HearDataPlanes() {
     info.running_version = subscriber.status.running_version();
     info.running_hash = subscriber.status.running_hash();
     info.oldest_version_in_use = subscriber.status.oldest_version_in_use();
+    const bool is_what_was_sent =
+        info.running_version == subscriber.sent_version && info.running_hash == subscriber.sent_hash;
+    info.acknowledged_version = is_what_was_sent && subscriber.withheld.empty() ? info.running_version : 0;
+    info.withheld = subscriber.withheld;
     info.scopes = subscriber.stream->data_plane->scopes();
     info.refused_version = subscriber.status.refusal().version();
     info.refusal = subscriber.status.refusal().reason();
@@ -500,7 +506,7 @@ void ControlPlane::HearDataPlanes() {
   }
   std::vector<control::SubscriberInfo> subscribers;
   for (auto& [node, info] : newest) subscribers.push_back(std::move(info));
-  book_->Hear(subscribers, wall_ms());
+  book_->Hear(subscribers, {wall_ms(), world_.schedule.now_ms()});
   WriteDataPlanes();
 }
 

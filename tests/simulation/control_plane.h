@@ -49,6 +49,8 @@ class ControlPlane {
     std::shared_ptr<Stream> stream;
     v1::SubscriberStatus status;
     int64_t sent_version = 0;
+    std::string sent_hash;
+    std::string withheld;
   };
   struct ProbedHost {
     rollout::ObservedHost host;
