@@ -9,6 +9,7 @@
 #include <charconv>
 #include <condition_variable>
 #include <mutex>
+#include <optional>
 #include <random>
 #include <thread>
 #include <utility>
@@ -207,11 +208,11 @@ class SubscriberImpl : public Subscriber {
     const auto start = std::chrono::steady_clock::now();
     bool answered = false;
     UseStream(stream.get());
-    Send(Report(nullptr));
+    Send(nullptr);
     for (v1::SnapshotUpdate update; stream->Read(&update); update.Clear()) {
       answered = true;
       absl::Status status = Receive(address, update);
-      if (!Send(Report(status.ok() ? nullptr : &update, Message(status)))) break;
+      if (!Send(status.ok() ? nullptr : &update, Message(status))) break;
     }
     UseStream(nullptr);
     context.TryCancel();  // where it was our Write that failed, there may be more to read
@@ -280,10 +281,14 @@ class SubscriberImpl : public Subscriber {
     stream_ = stream;
   }
 
-  // False: the stream is at its end.
-  bool Send(const v1::SubscriberStatus& report) {
+  // The oldest version that it named as in use; nullopt: the stream is at its end. What is true is found out while no
+  // other thread sends: reports would overtake each other, and the last to come be an older one.
+  std::optional<int64_t> Send(const v1::SnapshotUpdate* refused, std::string_view reason = {}) {
     std::lock_guard lock(stream_mutex_);
-    return stream_ != nullptr && stream_->Write(report);
+    if (stream_ == nullptr) return std::nullopt;
+    const v1::SubscriberStatus report = Report(refused, reason);
+    if (!stream_->Write(report)) return std::nullopt;
+    return report.oldest_version_in_use();
   }
 
   // A snapshot is acknowledged when new requests are decided by it; that the last one of an older snapshot has ended
@@ -300,9 +305,7 @@ class SubscriberImpl : public Subscriber {
       if (stopping_) return;
       const bool connected = now_.connected;
       lock.unlock();
-      const v1::SubscriberStatus report = Report(nullptr);
-      const bool news = report.oldest_version_in_use() != told;
-      if (connected && news && Send(report)) told = report.oldest_version_in_use();
+      if (connected && OldestVersionInUse() != told) told = Send(nullptr).value_or(told);
       lock.lock();
     }
   }

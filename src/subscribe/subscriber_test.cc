@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <thread>
 
 #include "base/file.h"
 #include "base/test_folder.h"
@@ -372,6 +373,29 @@ TEST_F(SubscriberTest, OptionsThatMakeNoSenseAreRefused) {
   options = Options("localhost:1");
   options.reconnect_max = 0ms;
   EXPECT_EQ(start(options), absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(SubscriberTest, AReportIsNotOvertakenByOneThatWasMadeAfterIt) {
+  std::atomic<std::thread::id> acknowledging = std::thread::id();
+  std::atomic<bool> is_done = false;  // the request that version 7 was still in use for
+  std::atomic<bool> overtaken = false;
+  SubscriberOptions options = Options(control_->address());
+  options.oldest_version_in_use = [&]() -> int64_t {
+    if (acknowledging.load() == std::thread::id()) return 0;
+    if (std::this_thread::get_id() != acknowledging.load()) return is_done ? 8 : 7;
+    // The other thread has all the time it needs to tell what is true by now, if it only may.
+    if (!is_done.exchange(true)) overtaken = control_->AwaitOldestInUse(8, std::chrono::milliseconds(500));
+    return 7;
+  };
+  auto subscriber = Subscriber::Start(options, [&](const std::shared_ptr<const decide::Snapshot>&) {
+    acknowledging = std::this_thread::get_id();
+    return absl::OkStatus();
+  });
+  ASSERT_TRUE(subscriber.ok()) << subscriber.status();
+  control_->Send(Update(8));
+  EXPECT_TRUE(control_->AwaitOldestInUse(8, kLong));
+  (*subscriber)->Stop();
+  EXPECT_FALSE(overtaken) << "what was true before is what the control plane goes on to believe";
 }
 
 }  // namespace

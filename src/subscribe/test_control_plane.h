@@ -5,6 +5,8 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <chrono>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -49,6 +51,15 @@ class TestControlPlane : public v1::SnapshotDistribution::Service {
     const bool came = changed_.wait_for(lock, std::chrono::seconds(10), [&] { return reports_.size() > index; });
     EXPECT_TRUE(came) << "no report " << index;
     return came ? reports_[index] : v1::SubscriberStatus();
+  }
+
+  // Whether a report that names `version` as the oldest in use comes in time.
+  bool AwaitOldestInUse(int64_t version, std::chrono::milliseconds timeout) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, timeout, [&] {
+      return std::any_of(reports_.begin(), reports_.end(),
+                         [&](const auto& report) { return report.oldest_version_in_use() == version; });
+    });
   }
 
  private:
