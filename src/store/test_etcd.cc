@@ -24,11 +24,11 @@ using std::chrono::steady_clock;
 constexpr auto kLong = std::chrono::seconds(30);
 
 // etcd must be told its ports, since its members tell them to each other. Another process may take one before etcd
-// does: who starts tries again.
-std::vector<std::string> FreeAddresses(int count) {
+// does: who starts tries again. What is free here is taken for free on another machine, which runs nothing else.
+std::vector<std::string> FreeAddresses(const std::vector<EtcdMachine>& machines) {
   std::vector<int> sockets;
   std::vector<std::string> addresses;
-  for (int i = 0; i < count; ++i) {
+  for (const EtcdMachine& machine : machines) {
     const int socket_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockets.push_back(socket_fd);
     sockaddr_in address{};
@@ -37,7 +37,7 @@ std::vector<std::string> FreeAddresses(int count) {
     socklen_t size = sizeof address;
     EXPECT_EQ(bind(socket_fd, reinterpret_cast<sockaddr*>(&address), size), 0);
     EXPECT_EQ(getsockname(socket_fd, reinterpret_cast<sockaddr*>(&address), &size), 0);
-    addresses.push_back(fmt::format("127.0.0.1:{}", ntohs(address.sin_port)));
+    addresses.push_back(fmt::format("{}:{}", machine.address, ntohs(address.sin_port)));
   }
   for (int socket_fd : sockets) close(socket_fd);
   return addresses;
@@ -55,7 +55,10 @@ std::optional<etcdserverpb::StatusResponse> StatusOf(const std::string& endpoint
 }  // namespace
 
 TestEtcd::TestEtcd(int members, std::vector<std::string> more_arguments)
-    : count_(members), more_arguments_(std::move(more_arguments)) {
+    : TestEtcd(std::vector<EtcdMachine>(static_cast<size_t>(members)), std::move(more_arguments)) {}
+
+TestEtcd::TestEtcd(std::vector<EtcdMachine> machines, std::vector<std::string> more_arguments)
+    : machines_(std::move(machines)), more_arguments_(std::move(more_arguments)) {
   constexpr int kAttempts = 5;
   for (int i = 0; i < kAttempts; ++i) {
     if (Start()) return;
@@ -67,11 +70,14 @@ TestEtcd::TestEtcd(int members, std::vector<std::string> more_arguments)
 }
 
 bool TestEtcd::Start() {
-  std::vector<std::string> addresses = FreeAddresses(2 * count_);
-  endpoints_.assign(addresses.begin(), addresses.begin() + count_);
-  peers_.assign(addresses.begin() + count_, addresses.end());
+  std::vector<EtcdMachine> twice = machines_;
+  twice.insert(twice.end(), machines_.begin(), machines_.end());
+  const std::vector<std::string> addresses = FreeAddresses(twice);
+  const auto middle = addresses.begin() + static_cast<std::ptrdiff_t>(machines_.size());
+  endpoints_.assign(addresses.begin(), middle);
+  peers_.assign(middle, addresses.end());
   members_.clear();
-  members_.resize(static_cast<size_t>(count_));
+  members_.resize(machines_.size());
   for (size_t i = 0; i < members_.size(); ++i) {
     std::filesystem::remove_all(folder_.File(fmt::format("m{}", i)));
     StartMember(i);
@@ -86,22 +92,25 @@ void TestEtcd::StartMember(size_t member) {
   const std::string peer = "http://" + peers_[member];
   ChildOptions options;
   options.name = fmt::format("etcd{}", member);
-  options.command = {"/usr/bin/etcd",
-                     "--name",
-                     fmt::format("m{}", member),
-                     "--data-dir",
-                     folder_.File(fmt::format("m{}", member)),
-                     "--listen-client-urls",
-                     client,
-                     "--advertise-client-urls",
-                     client,
-                     "--listen-peer-urls",
-                     peer,
-                     "--initial-advertise-peer-urls",
-                     peer,
-                     "--initial-cluster",
-                     cluster};
-  options.command.insert(options.command.end(), more_arguments_.begin(), more_arguments_.end());
+  std::vector<std::string> etcd = {"/usr/bin/etcd",
+                                   "--name",
+                                   fmt::format("m{}", member),
+                                   "--data-dir",
+                                   folder_.File(fmt::format("m{}", member)),
+                                   "--listen-client-urls",
+                                   client,
+                                   "--advertise-client-urls",
+                                   client,
+                                   "--listen-peer-urls",
+                                   peer,
+                                   "--initial-advertise-peer-urls",
+                                   peer,
+                                   "--initial-cluster",
+                                   cluster};
+  options.command = machines_[member].command_prefix;
+  for (const std::vector<std::string>& more : {etcd, more_arguments_}) {
+    options.command.insert(options.command.end(), more.begin(), more.end());
+  }
   options.log_file = folder_.File(fmt::format("m{}.log", member));
   auto child = ChildProcess::Start(std::move(options));
   ASSERT_TRUE(child.ok()) << child.status();

@@ -14,11 +14,20 @@
 
 namespace signalbox::store {
 
+// Where a member runs.
+struct EtcdMachine {
+  std::string address = "127.0.0.1";
+  // What etcd is run by, as in {"nsenter", "--net=..."}; a program's full path first.
+  std::vector<std::string> command_prefix = {};
+};
+
 // A cluster of its own, which ends with this object.
 class TestEtcd {
  public:
   // Waits until it answers. Fails the test when it does not.
   explicit TestEtcd(int members = 1, std::vector<std::string> more_arguments = {});
+  // A member on each machine.
+  explicit TestEtcd(std::vector<EtcdMachine> machines, std::vector<std::string> more_arguments = {});
 
   const std::vector<std::string>& endpoints() const { return endpoints_; }
   // "HOST:PORT,..." of all members.
@@ -43,7 +52,7 @@ class TestEtcd {
   bool WaitForLeader(size_t first, size_t end);
 
   TestFolder folder_;
-  const int count_;
+  const std::vector<EtcdMachine> machines_;
   const std::vector<std::string> more_arguments_;
   std::vector<std::string> endpoints_;
   std::vector<std::string> peers_;
