@@ -252,8 +252,10 @@ bool Request::TakeUpNext() {
 absl::Status Request::TryNextHost() {
   Routes::Turn turn = routes_->TurnOf(*answer_);
   if (turn.hosts.empty()) {
-    last_failure_ = absl::UnavailableError(answer_->ensemble == nullptr ? "it has no shard in the placement"
-                                                                        : "this proxy cannot run it");
+    last_failure_ = absl::UnavailableError(
+        answer_->ensemble == nullptr ? "the placement has no host for it that is ready (where the fleet is managed, "
+                                       "`signalbox placement explain` says why)"
+                                     : "this proxy cannot run it");
     return last_failure_;
   }
   // The same host again is only better than none: its connection may be new by then.
