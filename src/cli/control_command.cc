@@ -127,14 +127,16 @@ void AddDuration(CLI::App& command, const std::string& name, std::chrono::millis
           CLI::AsNumberWithUnit(std::map<std::string, int64_t>{{"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}},
                                 CLI::AsNumberWithUnit::UNIT_REQUIRED, "TIME"))
       ->check(CLI::Range(int64_t{1}, int64_t{7 * 24 * 3'600'000}))
-      ->default_str(fmt::format("{}s", value.count() / 1000));
+      ->option_text(fmt::format("TIME={}s (500ms, 30s, 10m, 2h, at most 168h)", value.count() / 1000));
 }
 
 }  // namespace
 
 void AddControl(CLI::App& app, Outcome& outcome) {
   auto options = std::make_shared<ControlCommand>();
-  CLI::App* command = app.add_subcommand("control", "Send what is published in a store to every data plane");
+  CLI::App* command = app.add_subcommand(
+      "control",
+      "Send what is published in a store to every data plane; with --fleet, place, load and try models before");
   command->add_option("--store", options->control.store, fmt::format("{}; made when it is missing", store::kStoreSpecs))
       ->required();
   command->add_option("--listen", options->control.distribution.listen, "HOST:PORT; port 0 takes a free one")

@@ -1,18 +1,16 @@
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
-#include <algorithm>
 #include <cstdio>
-#include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/canonical_json.h"
 #include "base/status.h"
 #include "cli/commands.h"
 #include "cli/operator_options.h"
 #include "control/placement_explanation.h"
-#include "signalbox/v1/snapshot.pb.h"
+#include "control/placement_text.h"
 
 namespace signalbox::cli {
 namespace {
@@ -29,43 +27,22 @@ struct DrainOptions {
   bool undo = false;
 };
 
-std::string PlaceText(const v1::ModelPlacement& model) {
-  std::vector<std::string> places;
-  uint32_t sum = 0;
-  for (const uint32_t weight : model.weights()) sum += weight;
-  for (int i = 0; i < model.shards_size(); ++i) {
-    const bool weighted = model.weights_size() == model.shards_size() && sum > 0;
-    places.push_back(weighted ? fmt::format("{} ({:.0f} %)", model.shards(i), 100.0 * model.weights(i) / sum)
-                              : model.shards(i));
-  }
-  return fmt::format("{}", fmt::join(places, ", "));
-}
-
-std::string Describe(const v1::Placement& placement, int64_t version) {
-  const std::map<std::string, v1::Shard> shards(placement.shards().begin(), placement.shards().end());
-  const std::map<std::string, v1::ModelPlacement> models(placement.models().begin(), placement.models().end());
-  std::string text =
-      fmt::format("placement version {}: {} shards, {} models\n\n", version, shards.size(), models.size());
-  for (const auto& [name, shard] : shards) {
-    text += fmt::format("shard {:<20} {}\n", name,
-                        shard.hosts().empty() ? "no host is ready" : fmt::format("{}", fmt::join(shard.hosts(), ", ")));
-  }
-  for (const auto& [name, model] : models) text += fmt::format("model {:<20} {}\n", name, PlaceText(model));
-  return text;
-}
-
 absl::Status Show(const PublishedRulesOptions& options) {
   ASSIGN_OR_RETURN(auto store, OpenExisting(options));
-  ASSIGN_OR_RETURN(const store::Version stored, store->Get(store::kPlacementTopic, std::nullopt));
-  v1::Placement placement;
-  RETURN_IF_ERROR(ParseJson(stored.content, placement));
+  ASSIGN_OR_RETURN(const control::PlacementFacts facts, control::ReadPlacementFacts(*store));
+  if (facts.info.version == 0) return store->Get(store::kPlacementTopic, std::nullopt).status();
   if (!options.json) {
-    fmt::print("{}", Describe(placement, stored.info.version));
+    fmt::print("{}", control::PlacementText(facts));
     return absl::OkStatus();
   }
+  ASSIGN_OR_RETURN(const std::string placement, CanonicalJson(facts.placement));
   nlohmann::ordered_json json = {{"ok", true}};
-  json.update(ToJson(stored.info));
-  json["placement"] = nlohmann::ordered_json::parse(stored.content);
+  json.update(ToJson(facts.info));
+  json["placement"] = nlohmann::ordered_json::parse(placement);
+  json["hosts"] = nlohmann::ordered_json::array();
+  for (const control::HostName& host : facts.hosts) {
+    json["hosts"].push_back({{"id", host.id}, {"address", host.address}, {"shard", host.shard}});
+  }
   fmt::print("{}\n", Dump(json));
   return absl::OkStatus();
 }
@@ -89,7 +66,8 @@ nlohmann::ordered_json ExplanationJson(const v1::ModelExplanation& model) {
 absl::Status Explain(const ExplainOptions& options) {
   ASSIGN_OR_RETURN(auto store, OpenExisting(options.common));
   ASSIGN_OR_RETURN(const v1::PlacementExplanation explanation, control::ReadExplanation(*store));
-  nlohmann::ordered_json json = {{"ok", true}, {"leader", explanation.leader()}};
+  ASSIGN_OR_RETURN(const std::string witness, control::WitnessText(*store, explanation));
+  nlohmann::ordered_json json = {{"ok", true}, {"leader", explanation.leader()}, {"witness", witness}};
   json["models"] = nlohmann::ordered_json::array();
   bool found = false;
   for (const v1::ModelExplanation& model : explanation.models()) {
@@ -104,13 +82,13 @@ absl::Status Explain(const ExplainOptions& options) {
     }
   }
   if (!found && !options.model.empty()) {
-    return absl::NotFoundError(
-        fmt::format("model '{}': no rules that run, are retained or are being rolled out name it", options.model));
+    ASSIGN_OR_RETURN(const std::string why, control::WhyNotExplained(*store, options.model));
+    return absl::NotFoundError(fmt::format("model '{}': {} ({})", options.model, why, witness));
   }
   if (options.common.json) {
     fmt::print("{}\n", Dump(json));
-  } else if (!found) {
-    fmt::print("no rules name a model\n");
+  } else {
+    fmt::print("{}({})\n", found ? "" : "no rules that run, are kept or are being rolled out name a model\n", witness);
   }
   return absl::OkStatus();
 }
@@ -127,10 +105,12 @@ absl::Status Drain(const DrainOptions& options, control::Drain what) {
     json["hosts"] = std::vector<std::string>(changed.drains.hosts().begin(), changed.drains.hosts().end());
     fmt::print("{}\n", Dump(json));
   } else {
-    fmt::print(
-        "{} {} {}{}\n", what == control::Drain::kShard ? "shard" : "host", options.name,
-        options.undo ? "takes models again" : "is to become empty; `signalbox placement explain` says what waits",
-        changed.published.unchanged ? "; it was so already" : "");
+    fmt::print("{} {} {}{}\n", what == control::Drain::kShard ? "shard" : "host", options.name,
+               options.undo                    ? "takes models again"
+               : what == control::Drain::kHost ? "is to become empty; `signalbox placement show` says when it can be "
+                                                 "stopped, `placement explain` what waits"
+                                               : "is to become empty; `signalbox placement explain` says what waits",
+               changed.published.unchanged ? "; it was so already" : "");
   }
   return absl::OkStatus();
 }
@@ -157,7 +137,7 @@ void AddPlacement(CLI::App& app, Outcome& outcome) {
   CLI::App* placement = app.add_subcommand("placement", "Where models are, why, and how to empty a shard or a host");
   placement->require_subcommand(1);
   auto show_options = std::make_shared<PublishedRulesOptions>();
-  CLI::App* show = placement->add_subcommand("show", "The placement that data planes route by");
+  CLI::App* show = placement->add_subcommand("show", "Which hosts and models each shard has, by what data planes route; what is drained or not used");
   AddStoreOptions(*show, *show_options);
   show->callback([show_options, &outcome] {
     if (absl::Status status = Show(*show_options); !status.ok()) {
@@ -175,7 +155,7 @@ void AddPlacement(CLI::App& app, Outcome& outcome) {
     }
   });
   AddDrain(*placement, outcome, "drain-shard", "Move the models of a shard to others", control::Drain::kShard);
-  AddDrain(*placement, outcome, "drain-host", "Take a host out of its shard", control::Drain::kHost);
+  AddDrain(*placement, outcome, "drain-host", "Take a host out of its shard, to stop it then", control::Drain::kHost);
 }
 
 }  // namespace signalbox::cli

@@ -14,6 +14,8 @@
 #include "cli/operator_options.h"
 #include "cli/rollout_text.h"
 #include "cli/stop_signal.h"
+#include "control/placement_text.h"
+#include "control/release_hold.h"
 
 namespace signalbox::cli {
 namespace {
@@ -52,12 +54,26 @@ absl::Status List(const PublishedRulesOptions& options) {
 struct Shown {
   v1::Rollouts rollouts;
   v1::ReleasePlan plan;
+  RolloutNotes notes;
 };
+
+// What stands beside the rollout itself: without it, that would be told all the same.
+RolloutNotes NotesOf(store::Store& store, const Shown& shown) {
+  RolloutNotes notes;
+  notes.holds = control::ReleaseStateText(store, shown.plan);
+  const auto facts = control::ReadPlacementFacts(store);
+  if (!facts.ok()) return notes;
+  for (const v1::ModelProgress& model : shown.rollouts.current().models()) {
+    notes.places[model.model()] = control::PlacesOf(*facts, model.model());
+  }
+  return notes;
+}
 
 absl::StatusOr<Shown> Read(store::Store& store, const std::string& namespace_name) {
   Shown shown;
   ASSIGN_OR_RETURN(shown.rollouts, control::ReadRollouts(store, namespace_name));
   ASSIGN_OR_RETURN(shown.plan, control::ReadRelease(store, namespace_name));
+  shown.notes = NotesOf(store, shown);
   return shown;
 }
 
@@ -66,11 +82,13 @@ void Print(const StatusOptions& options, const Shown& shown) {
     nlohmann::ordered_json json = {{"ok", true}};
     json.update(ToJson(shown.rollouts));
     json["release"] = ToJson(shown.plan);
+    json["places"] = shown.notes.places;
+    json["holds"] = shown.notes.holds;
     // One line for each change when it is watched: programs read lines.
     fmt::print("{}\n",
                options.watch ? json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) : Dump(json));
   } else {
-    fmt::print("{}", DescribeRollout(shown.rollouts, shown.plan, NowUnixMs()));
+    fmt::print("{}", DescribeRollout(shown.rollouts, shown.plan, shown.notes, NowUnixMs()));
   }
   std::fflush(stdout);
 }
@@ -111,9 +129,12 @@ absl::Status ShowStatus(const StatusOptions& options) {
     if (may_begin) {
       shown = Shown{};
       shown->rollouts.set_namespace_(name);
+      shown->plan.set_namespace_(name);
+      shown->notes = NotesOf(*store, *shown);
     }
     RETURN_IF_ERROR(shown.status());
     std::string bytes = shown->rollouts.SerializeAsString() + shown->plan.SerializeAsString();
+    for (const std::string& hold : shown->notes.holds) bytes += hold;
     if (bytes != printed) {
       Print(options, *shown);
       printed = std::move(bytes);
@@ -148,6 +169,34 @@ absl::Status Apply(const ChangeOptions& options, const Change& change, const std
                    change(*store, options.common.namespace_name, options.signature.signature()));
   PrintChange(options.common, changed, sentence);
   return absl::OkStatus();
+}
+
+// Promoting ends a pause, which may be somebody else's: that must not go unsaid.
+absl::Status Promote(const ChangeOptions& options) {
+  ASSIGN_OR_RETURN(auto store, OpenExisting(options.common));
+  const std::string& name = options.common.namespace_name;
+  const std::string paused_by =
+      control::WhoSet(*store, name, [](const v1::ReleasePlan& plan) { return plan.paused(); });
+  ASSIGN_OR_RETURN(const control::ChangedRelease changed,
+                   control::PromoteRollout(*store, name, options.signature.signature()));
+  PrintChange(options.common, changed,
+              changed.before.paused()
+                  ? fmt::format("the rollout goes everywhere, and is not paused any more; it was paused{}", paused_by)
+                  : "the rollout goes everywhere");
+  return absl::OkStatus();
+}
+
+void AddPromote(CLI::App& rollout, Outcome& outcome) {
+  auto options = std::make_shared<ChangeOptions>();
+  CLI::App* command = rollout.add_subcommand(
+      "promote", "Let the rollout under way take effect everywhere, whatever steps are left; ends a pause");
+  AddOptions(*command, options->common);
+  AddOptions(*command, options->signature);
+  command->callback([options, &outcome] {
+    if (absl::Status status = Promote(*options); !status.ok()) {
+      outcome.exit_code = Fail("rollout promote", status, options->common.json);
+    }
+  });
 }
 
 void AddChange(CLI::App& rollout, Outcome& outcome, const std::string& name, const std::string& description,
@@ -195,12 +244,17 @@ absl::Status SetSteps(const StepsOptions& options) {
   }
   v1::ReleasePlan plan;
   plan.mutable_steps()->Assign(steps.begin(), steps.end());
-  return Apply(
-      options.change,
-      [&](store::Store& store, const std::string& name, const control::Signature& signature) {
-        return control::SetReleaseSteps(store, name, steps, signature);
-      },
-      "releases go " + StepsText(plan));
+  ASSIGN_OR_RETURN(auto store, OpenExisting(options.change.common));
+  ASSIGN_OR_RETURN(const control::ChangedRelease changed,
+                   control::SetReleaseSteps(*store, options.change.common.namespace_name, steps,
+                                            options.change.signature.signature()));
+  PrintChange(options.change.common, changed, "releases go " + StepsText(plan));
+  std::fflush(stdout);
+  // They are set; who is there is a help, and nothing to fail for.
+  const absl::StatusOr<std::vector<std::string>> warnings = control::StepWarnings(*store, steps);
+  if (!warnings.ok()) return absl::OkStatus();
+  for (const std::string& warning : *warnings) fmt::print(stderr, "warning: {}\n", warning);
+  return absl::OkStatus();
 }
 
 void AddSteps(CLI::App& rollout, Outcome& outcome) {
@@ -253,9 +307,9 @@ void AddRollout(CLI::App& app, Outcome& outcome) {
   AddSteps(*rollout, outcome);
   AddChange(*rollout, outcome, "cancel", "End the rollout under way; what ran before goes on, or is back",
             control::CancelRollout, "the rollout is cancelled");
-  AddChange(*rollout, outcome, "promote", "Let the rollout under way take effect everywhere, whatever steps are left",
-            control::PromoteRollout, "the rollout goes everywhere");
-  AddChange(*rollout, outcome, "retry", "Begin a failed rollout again, after what made it fail was put right",
+  AddPromote(*rollout, outcome);
+  AddChange(*rollout, outcome, "retry",
+            "Begin a rollout again that failed, after what made it fail was put right, or that was cancelled",
             control::RetryRollout, "the rollout begins again");
   AddChange(
       *rollout, outcome, "pause", "Let no rollout of the namespace go a step further",

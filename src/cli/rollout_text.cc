@@ -50,7 +50,8 @@ std::string ProgressText(const v1::Rollout& rollout) {
   return fmt::format("{} of {} loaded and tried", Validated(rollout), Hosts(rollout));
 }
 
-std::string DescribeModels(const v1::Rollout& rollout) {
+// While a model is loaded, its hosts; after that, where it is.
+std::string DescribeModels(const v1::Rollout& rollout, const RolloutNotes& notes) {
   std::string text;
   for (const v1::ModelProgress& model : rollout.models()) {
     text += fmt::format("  {}\n", model.model());
@@ -59,6 +60,10 @@ std::string DescribeModels(const v1::Rollout& rollout) {
                           host.since_unix_ms() == 0 ? "         " : Clock(host.since_unix_ms()),
                           EscapeControlCharacters(host.reason()));
     }
+    const auto places = notes.places.find(model.model());
+    if (!model.hosts().empty() || places == notes.places.end()) continue;
+    for (const std::string& place : places->second) text += fmt::format("    {}\n", place);
+    if (places->second.empty()) text += "    not in the placement\n";
   }
   return text;
 }
@@ -94,7 +99,8 @@ std::string StepsText(const v1::ReleasePlan& plan) {
   return text + "everywhere";
 }
 
-std::string DescribeRollout(const v1::Rollouts& rollouts, const v1::ReleasePlan& plan, int64_t now_unix_ms) {
+std::string DescribeRollout(const v1::Rollouts& rollouts, const v1::ReleasePlan& plan, const RolloutNotes& notes,
+                            int64_t now_unix_ms) {
   const v1::Rollout& current = rollouts.current();
   std::string text = current.rules_version() == 0
                          ? fmt::format("{}: no rollout yet\n", rollouts.namespace_())
@@ -109,11 +115,10 @@ std::string DescribeRollout(const v1::Rollouts& rollouts, const v1::ReleasePlan&
     const int64_t since = std::max<int64_t>(0, now_unix_ms - current.transitions().rbegin()->unix_ms());
     text += fmt::format("  since {}\n", control::DurationText(since));
   }
-  text += DescribeModels(current);
+  text += DescribeModels(current, notes);
   if (current.active_before() != 0) text += fmt::format("  before: version {}\n", current.active_before());
   text += fmt::format("  releases go {}\n", StepsText(plan));
-  if (plan.pinned_version() != 0) text += fmt::format("  pinned to version {}\n", plan.pinned_version());
-  if (plan.paused()) text += "  paused: `signalbox rollout resume` lets it go on\n";
+  for (const std::string& hold : notes.holds) text += fmt::format("  {}\n", hold);
   return text;
 }
 

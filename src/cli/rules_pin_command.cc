@@ -7,6 +7,7 @@
 #include "base/status.h"
 #include "cli/operator_options.h"
 #include "cli/rules_subcommands.h"
+#include "control/release_hold.h"
 
 namespace signalbox::cli {
 namespace {
@@ -16,6 +17,19 @@ struct PinOptions {
   SignatureOptions signature;
   int64_t version = 0;
 };
+
+// What runs after it. Not the newest, where that was cancelled.
+absl::StatusOr<std::string> UnpinnedText(store::Store& store, const std::string& name, const v1::ReleasePlan& plan) {
+  ASSIGN_OR_RETURN(const auto history, store.History(store::RulesTopic(name), 1));
+  const int64_t newest = history[0].version;
+  if (plan.cancelled_version() != newest) return fmt::format("not pinned: version {}, the newest, runs", newest);
+  return fmt::format(
+      "not pinned; version {}, the newest, does not run, because its rollout was cancelled{}: {} begins it, or publish "
+      "other rules",
+      newest,
+      control::WhoSet(store, name, [&](const v1::ReleasePlan& then) { return then.cancelled_version() == newest; }),
+      control::CommandText(store, "rollout retry", name));
+}
 
 absl::Status Pin(const PinOptions& options) {
   ASSIGN_OR_RETURN(auto store, OpenExisting(options.common));
@@ -30,9 +44,11 @@ absl::Status Pin(const PinOptions& options) {
     fmt::print("{}\n", Dump(json));
     return absl::OkStatus();
   }
-  fmt::print("{}: {}{}\n", options.common.namespace_name,
-             options.version == 0 ? "not pinned: the newest version runs"
-                                  : fmt::format("pinned to version {}: what is published waits", options.version),
+  std::string sentence = fmt::format("pinned to version {}: what is published waits", options.version);
+  if (options.version == 0) {
+    ASSIGN_OR_RETURN(sentence, UnpinnedText(*store, options.common.namespace_name, changed.after));
+  }
+  fmt::print("{}: {}{}\n", options.common.namespace_name, sentence,
              changed.published.unchanged ? "; it was so already" : "");
   return absl::OkStatus();
 }

@@ -99,7 +99,8 @@ TEST(Controller, AModelThatCannotBeLoadedFailsTheRolloutAndNothingElse) {
   world.Publish("home", {"ranker@1"});
   world.Settle();
   const int64_t placement = world.version("placement");
-  world.answers["load h1 ranker@2"] = absl::InternalError("out of memory");
+  // As hosts are asked (src/fleet), which says where and what by itself; that stands in the reason once.
+  world.answers["load h1 ranker@2"] = absl::InternalError("host h1 (h1:8001): load of ranker@2: out of memory");
   world.Publish("home", {"ranker@2"});
 
   world.Pass(60'000);

@@ -298,6 +298,9 @@ TEST(Hosts, TheOnlyHostOfAShardIsDrainedWhenItsModelsAreElsewhere) {
   world.Drains(R"pb(hosts: "h1")pb");
   world.Settle();
   EXPECT_EQ(world.HostsOf("a"), "h1:8001");
+  ASSERT_EQ(world.controller().placement().models.size(), 1U);
+  EXPECT_THAT(world.controller().placement().models[0].waits,
+              testing::Contains(testing::HasSubstr("host h1 is drained, and stays in shard a until")));
   world.AddHost("h2", "b");
   world.Pass(60'000);
   EXPECT_EQ(world.ShardsOf("ranker@1"), "b");
