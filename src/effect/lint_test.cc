@@ -222,12 +222,11 @@ TEST(Lint, APolicyWithoutEffectIsNamed) {
   const std::string objective =
       "objectives { name: 'Ranking' default_model { name: 'ranker' } fallback_models { name: 'popular' } policy: 'p' "
       "} ";
-  EXPECT_THAT(
-      WarningsOf(objective + "policies { name: 'p' } "),
-      ElementsAre(
-          "policy p: says nothing: no limits, fallbacks, static answer or `when`; rules that refer to it get nothing"));
+  EXPECT_THAT(WarningsOf(objective + "policies { name: 'p' } "),
+              ElementsAre("policy p: says nothing: no limits, deadlines, retries, fallbacks, static answer or `when`; "
+                          "rules that refer to it get nothing"));
   EXPECT_THAT(WarningsOf(kObjective + "policies { name: 'p' } "),
-              ElementsAre("policy p: says nothing: no limits, fallbacks, static answer or `when`"));
+              ElementsAre("policy p: says nothing: no limits, deadlines, retries, fallbacks, static answer or `when`"));
   const std::string in_tv =
       "context_rules { id: 'tv' objectives: 'Ranking' policy: 'tv' condition { " + In("device", "tv") + "} } ";
   EXPECT_THAT(
