@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <cctype>
 
+#include "base/duration_text.h"
 #include "base/printable.h"
 #include "cli/published_rules.h"
-#include "control/traffic_settings.h"
 
 namespace signalbox::cli {
 namespace {
@@ -94,7 +94,7 @@ std::string StepsText(const v1::ReleasePlan& plan) {
   if (plan.steps().empty()) return "everywhere at once";
   std::string text;
   for (const v1::ReleaseStep& step : plan.steps()) {
-    text += fmt::format("{} for {}, then ", step.scope(), control::DurationText(step.hold_ms()));
+    text += fmt::format("{} for {}, then ", step.scope(), DurationText(step.hold_ms()));
   }
   return text + "everywhere";
 }
@@ -113,7 +113,7 @@ std::string DescribeRollout(const v1::Rollouts& rollouts, const v1::ReleasePlan&
   }
   if (!current.transitions().empty()) {
     const int64_t since = std::max<int64_t>(0, now_unix_ms - current.transitions().rbegin()->unix_ms());
-    text += fmt::format("  since {}\n", control::DurationText(since));
+    text += fmt::format("  since {}\n", DurationText(since));
   }
   text += DescribeModels(current, notes);
   if (current.active_before() != 0) text += fmt::format("  before: version {}\n", current.active_before());

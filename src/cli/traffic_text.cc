@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "api/rule_set.h"
+#include "base/duration_text.h"
 #include "base/percent.h"
 #include "base/printable.h"
 #include "cli/published_rules.h"
@@ -21,7 +22,7 @@ std::string ScheduleText(const v1::RampSchedule& schedule) {
     const v1::RampStep& step = schedule.steps(i);
     const bool last = i + 1 == schedule.steps_size();
     text += fmt::format("{} {}", i == 0 ? ":" : ",", Percent(step.share_ppm()));
-    if (!last) text += fmt::format(" for {}", control::DurationText(step.hold_ms()));
+    if (!last) text += fmt::format(" for {}", DurationText(step.hold_ms()));
   }
   return text;
 }
@@ -32,7 +33,7 @@ std::string RulesText(const v1::TrafficShift& shift) {
 
 std::string NextText(const control::ShiftState::Step& next, int64_t now_unix_ms) {
   return fmt::format("{} at {}, in {}", Percent(next.share_ppm), TimeText(next.at_unix_ms),
-                     control::DurationText(next.at_unix_ms - now_unix_ms));
+                     DurationText(next.at_unix_ms - now_unix_ms));
 }
 
 std::string SetText(const control::ShiftView& view) {

@@ -10,58 +10,32 @@
 
 #include "base/test_folder.h"
 #include "fleet/test_host.h"
+#include "store/test_forwarding_store.h"
 
 namespace signalbox::control {
 namespace {
 
 // The real one, which does not answer the first writing of anything that a rollout says.
-class UnreliableStore : public store::Store {
+class UnreliableStore : public store::ForwardingStore {
  public:
-  explicit UnreliableStore(std::unique_ptr<store::Store> store) : store_(std::move(store)) {}
+  using ForwardingStore::ForwardingStore;
 
   absl::StatusOr<store::BatchResult> Write(const store::Batch& batch) override {
     const bool of_rollout =
         batch.fence && std::any_of(batch.records.begin(), batch.records.end(),
                                    [](const store::RecordWrite& write) { return write.key.starts_with("rollout/"); });
     if (of_rollout && ++of_rollouts % 2 == 1) return absl::UnavailableError("the disk is full");
-    return store_->Write(batch);
+    return to().Write(batch);
   }
-  absl::StatusOr<store::Version> Get(std::string_view topic, std::optional<int64_t> version) override {
-    return store_->Get(topic, version);
-  }
-  absl::StatusOr<std::vector<store::VersionInfo>> History(std::string_view topic, size_t versions_max) override {
-    return store_->History(topic, versions_max);
-  }
-  absl::StatusOr<std::vector<store::VersionInfo>> Changes(int64_t after_sequence, size_t changes_max) override {
-    return store_->Changes(after_sequence, changes_max);
-  }
-  absl::StatusOr<store::LatestVersions> Latest() override { return store_->Latest(); }
-  absl::StatusOr<std::unique_ptr<store::Watch>> WatchChanges(int64_t after_sequence) override {
-    return store_->WatchChanges(after_sequence);
-  }
-  absl::StatusOr<std::vector<store::Record>> Records(std::string_view prefix) override {
-    return store_->Records(prefix);
-  }
-  absl::StatusOr<std::optional<store::Record>> GetRecord(std::string_view key) override {
-    return store_->GetRecord(key);
-  }
-  absl::StatusOr<size_t> Prune(std::string_view topic, size_t keep_newest, const std::set<int64_t>& keep) override {
-    return store_->Prune(topic, keep_newest, keep);
-  }
-  absl::Status Import(const std::vector<store::Version>& versions) override { return store_->Import(versions); }
-  const std::string& name() const override { return store_->name(); }
 
   std::atomic<int> of_rollouts{0};
-
- private:
-  const std::unique_ptr<store::Store> store_;
 };
 
 TEST(LeaderLoop, WhatHostsWereToBeAskedIsAskedAlthoughTheStoreFails) {
   TestFolder folder;
   auto opened = store::OpenStore("sqlite:" + folder.File("store.db"), store::OpenMode::kCreateIfMissing);
   ASSERT_TRUE(opened.ok()) << opened.status();
-  UnreliableStore store(*std::move(opened));
+  UnreliableStore store(**opened);
   fleet::TestHost host;
   host.Have("ranker@1", {.state = "UNAVAILABLE"});
   const std::string fleet = R"({"shards":{"a":{"hosts":[{"address":")" + host.address() + R"("}]}}})";

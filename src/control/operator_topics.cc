@@ -13,12 +13,11 @@
 #include "control/data_plane_book.h"
 #include "control/host_records.h"
 #include "control/publish_attempts.h"
+#include "rollout/batch_writer.h"
 #include "signalbox/v1/registration.pb.h"
 
 namespace signalbox::control {
 namespace {
-
-constexpr std::string_view kRolloutRecords = "rollout/";
 
 template <typename Content>
 struct Newest {
@@ -223,7 +222,7 @@ absl::StatusOr<ChangedRelease> RetryRollout(store::Store& store, const std::stri
 }
 
 absl::StatusOr<std::vector<v1::Rollouts>> ReadRollouts(store::Store& store) {
-  ASSIGN_OR_RETURN(const std::vector<store::Record> records, store.Records(kRolloutRecords));
+  ASSIGN_OR_RETURN(const std::vector<store::Record> records, store.Records(rollout::kRolloutRecords));
   std::vector<v1::Rollouts> all;
   for (const store::Record& record : records) {
     if (!all.emplace_back().ParseFromString(record.value)) {
@@ -236,7 +235,7 @@ absl::StatusOr<std::vector<v1::Rollouts>> ReadRollouts(store::Store& store) {
 absl::StatusOr<v1::Rollouts> ReadRollouts(store::Store& store, const std::string& namespace_name) {
   RETURN_IF_ERROR(store::CheckNamespace(namespace_name));
   ASSIGN_OR_RETURN(const std::optional<store::Record> record,
-                   store.GetRecord(fmt::format("{}{}", kRolloutRecords, namespace_name)));
+                   store.GetRecord(fmt::format("{}{}", rollout::kRolloutRecords, namespace_name)));
   if (!record) {
     return absl::NotFoundError(
         fmt::format("namespace {}: no rollout is known of in {}; it begins when a control plane that manages the fleet "

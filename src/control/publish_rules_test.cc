@@ -10,6 +10,7 @@
 #include "control/composition.h"
 #include "control/operator_topics.h"
 #include "control/publish_fleet.h"
+#include "store/test_forwarding_store.h"
 
 namespace signalbox::control {
 namespace {
@@ -232,46 +233,19 @@ TEST_F(PublishRulesTest, ARollbackPassesOverVersionsThatDecideTheSameOrCannotBeR
 }
 
 // A store to which a colleague publishes just before a rollback is written.
-class InterruptedStore : public store::Store {
+class InterruptedStore : public store::ForwardingStore {
  public:
   InterruptedStore(store::Store& store, store::Publication colleague)
-      : store_(store), colleague_(std::move(colleague)) {}
+      : ForwardingStore(store), colleague_(std::move(colleague)) {}
 
   absl::StatusOr<store::Published> Rollback(const store::Restoration& restoration) override {
     if (colleague_) {
-      EXPECT_TRUE(store_.Publish(*std::exchange(colleague_, std::nullopt)).ok());
+      EXPECT_TRUE(to().Publish(*std::exchange(colleague_, std::nullopt)).ok());
     }
-    return store_.Rollback(restoration);
+    return to().Rollback(restoration);
   }
-  absl::StatusOr<store::Published> Publish(const store::Publication& p) override { return store_.Publish(p); }
-  absl::StatusOr<store::Version> Get(std::string_view topic, std::optional<int64_t> version) override {
-    return store_.Get(topic, version);
-  }
-  absl::StatusOr<std::vector<store::VersionInfo>> History(std::string_view topic, size_t versions_max) override {
-    return store_.History(topic, versions_max);
-  }
-  absl::StatusOr<store::LatestVersions> Latest() override { return store_.Latest(); }
-  absl::StatusOr<std::unique_ptr<store::Watch>> WatchChanges(int64_t after) override {
-    return store_.WatchChanges(after);
-  }
-  absl::StatusOr<store::BatchResult> Write(const store::Batch& batch) override { return store_.Write(batch); }
-  absl::StatusOr<std::vector<store::VersionInfo>> Changes(int64_t after, size_t changes_max) override {
-    return store_.Changes(after, changes_max);
-  }
-  absl::StatusOr<std::vector<store::Record>> Records(std::string_view prefix) override {
-    return store_.Records(prefix);
-  }
-  absl::StatusOr<std::optional<store::Record>> GetRecord(std::string_view key) override {
-    return store_.GetRecord(key);
-  }
-  absl::StatusOr<size_t> Prune(std::string_view topic, size_t keep_newest, const std::set<int64_t>& keep) override {
-    return store_.Prune(topic, keep_newest, keep);
-  }
-  absl::Status Import(const std::vector<store::Version>& versions) override { return store_.Import(versions); }
-  const std::string& name() const override { return store_.name(); }
 
  private:
-  store::Store& store_;
   std::optional<store::Publication> colleague_;
 };
 

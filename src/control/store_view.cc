@@ -7,13 +7,13 @@
 
 #include "base/canonical_json.h"
 #include "base/status.h"
+#include "rollout/batch_writer.h"
 
 namespace signalbox::control {
 namespace {
 
 // As far back as a composition follows a topic.
 constexpr int64_t kVersionsBackMax = 200;
-constexpr std::string_view kRolloutRecords = "rollout/";
 
 }  // namespace
 
@@ -120,11 +120,11 @@ absl::Status StoreView::Refresh() {
 }
 
 absl::Status StoreView::RefreshRecords() {
-  ASSIGN_OR_RETURN(std::vector<store::Record> records, store_.Records(kRolloutRecords));
+  ASSIGN_OR_RETURN(std::vector<store::Record> records, store_.Records(rollout::kRolloutRecords));
   auto observed = std::make_shared<rollout::ObservedStore>(*observed_);
   for (auto& [name, of] : observed->namespaces) of.rollout.reset();
   for (store::Record& record : records) {
-    const auto found = observed->namespaces.find(record.key.substr(kRolloutRecords.size()));
+    const auto found = observed->namespaces.find(record.key.substr(rollout::kRolloutRecords.size()));
     if (found != observed->namespaces.end()) found->second.rollout = std::move(record);
   }
   observed_ = std::move(observed);

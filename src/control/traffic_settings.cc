@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "api/rule_set.h"
+#include "base/duration_text.h"
 #include "base/nearest_name.h"
 #include "base/percent.h"
 #include "base/printable.h"
@@ -237,20 +238,6 @@ std::string SettingText(const v1::ShiftSetting& setting) {
       break;
   }
   return "nothing set";
-}
-
-std::string DurationText(int64_t ms) {
-  constexpr std::pair<int64_t, std::string_view> kUnits[] = {
-      {kDayMs, "d"}, {60 * 60 * 1000, "h"}, {60 * 1000, "min"}, {1000, "s"}};
-  for (size_t i = 0; i < std::size(kUnits); ++i) {
-    const int64_t count = ms / kUnits[i].first;
-    if (count == 0) continue;
-    const std::string text = fmt::format("{} {}", count, kUnits[i].second);
-    if (i + 1 == std::size(kUnits)) return text;
-    const int64_t rest = ms % kUnits[i].first / kUnits[i + 1].first;
-    return rest == 0 ? text : fmt::format("{} {} {}", text, rest, kUnits[i + 1].second);
-  }
-  return fmt::format("{} ms", ms);
 }
 
 }  // namespace signalbox::control

@@ -61,7 +61,5 @@ absl::StatusOr<v1::TrafficSettings> ChangeSettings(const v1::RuleSet& rules, v1:
 
 // "set to 25 %", "paused at 10 %", "2 h 5 min behind its schedule".
 std::string SettingText(const v1::ShiftSetting& setting);
-// "2 h 5 min", "45 s": the two largest units.
-std::string DurationText(int64_t ms);
 
 }  // namespace signalbox::control

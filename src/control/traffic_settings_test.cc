@@ -211,10 +211,6 @@ TEST_F(TrafficSettingsTest, SettingsThatNoCommandMakesAreRefused) {
 }
 
 TEST_F(TrafficSettingsTest, AreSaidInAFewWords) {
-  const std::pair<int64_t, const char*> durations[] = {
-      {0, "0 ms"},    {999, "999 ms"},         {45'000, "45 s"},       {kMinute + 1000, "1 min 1 s"},
-      {kHour, "1 h"}, {kHour + 59'000, "1 h"}, {26 * kHour, "1 d 2 h"}};
-  for (const auto& [ms, text] : durations) EXPECT_EQ(DurationText(ms), text);
   Change("ramp", PauseSchedule{}, kStart + kHour);
   EXPECT_EQ(SettingText(*FindSetting(settings_, "ramp")), "paused at 10 %");
   Change("ramp", Resume{}, kStart + 2 * kHour);

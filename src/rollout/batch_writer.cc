@@ -123,7 +123,7 @@ void BatchWriter::AddBook(Work& work, const Book& book, store::Batch& batch) {
   }
   if (!IsNew(book)) return;
   const auto& record = book.observed->rollout;
-  batch.records.push_back({.key = fmt::format("rollout/{}", book.name),
+  batch.records.push_back({.key = fmt::format("{}{}", kRolloutRecords, book.name),
                            .value = book.rollouts.SerializeAsString(),
                            .expected_revision = record.has_value() ? record->revision : 0});
 }

@@ -2,6 +2,8 @@
 // what was worked out from a stale view is never written.
 #pragma once
 
+#include <string_view>
+
 #include <deque>
 #include <map>
 #include <string>
@@ -10,6 +12,9 @@
 #include "rollout/work.h"
 
 namespace signalbox::rollout {
+
+// Where the store has the record of a namespace's rollout: this and the name.
+inline constexpr std::string_view kRolloutRecords = "rollout/";
 
 class BatchWriter {
  public:

@@ -15,6 +15,7 @@
 #include "control/store_view.h"
 #include "store/memory_store.h"
 #include "store/store.h"
+#include "store/test_forwarding_store.h"
 #include "tests/simulation/schedule.h"
 
 namespace signalbox::simulation {
@@ -22,16 +23,24 @@ namespace signalbox::simulation {
 // What wall clocks show when a run begins.
 inline constexpr int64_t kEpochMs = 1'800'000'000'000;
 
-class SimulatedStore : public store::Store {
- public:
-  explicit SimulatedStore(const Schedule& schedule)
+// The engine comes before the base that forwards to it.
+class EngineOfSimulatedStore {
+ protected:
+  explicit EngineOfSimulatedStore(const Schedule& schedule)
       : engine_(
             store::OpenMemoryStore(store::NewMemoryContent(),
                                    {.unix_ms = [&schedule] { return kEpochMs + schedule.now_ms(); },
                                     .since_boot = [&schedule] { return std::chrono::milliseconds(schedule.now_ms()); },
                                     .boot = "simulated"},
-                                   "simulated store")),
-        view_(*engine_) {}
+                                   "simulated store")) {}
+
+  const std::unique_ptr<store::Store> engine_;
+};
+
+class SimulatedStore : private EngineOfSimulatedStore, public store::ForwardingStore {
+ public:
+  explicit SimulatedStore(const Schedule& schedule)
+      : EngineOfSimulatedStore(schedule), ForwardingStore(*engine_), view_(*engine_) {}
 
   // Nothing can be written, reading goes on.
   void set_full(bool full) { full_ = full; }
@@ -44,40 +53,22 @@ class SimulatedStore : public store::Store {
 
   absl::StatusOr<store::BatchResult> Write(const store::Batch& batch) override {
     if (full_) return absl::ResourceExhaustedError("no space left on device");
-    absl::StatusOr<store::BatchResult> result = engine_->Write(batch);
+    absl::StatusOr<store::BatchResult> result = to().Write(batch);
     if (!result.ok()) return result;
     for (const store::Published& published : result->published) {
       sequence_ = std::max(sequence_, published.info.sequence);
     }
     return result;
   }
-  absl::StatusOr<store::Version> Get(std::string_view topic, std::optional<int64_t> version) override {
-    return engine_->Get(topic, version);
+  // Over Write, so that a full disk is full for them as well.
+  absl::StatusOr<store::Published> Publish(const store::Publication& publication) override {
+    return Store::Publish(publication);
   }
-  absl::StatusOr<std::vector<store::VersionInfo>> History(std::string_view topic, size_t versions_max) override {
-    return engine_->History(topic, versions_max);
+  absl::StatusOr<store::Published> Rollback(const store::Restoration& restoration) override {
+    return Store::Rollback(restoration);
   }
-  absl::StatusOr<std::vector<store::VersionInfo>> Changes(int64_t after_sequence, size_t changes_max) override {
-    return engine_->Changes(after_sequence, changes_max);
-  }
-  absl::StatusOr<store::LatestVersions> Latest() override { return engine_->Latest(); }
-  absl::StatusOr<std::unique_ptr<store::Watch>> WatchChanges(int64_t after_sequence) override {
-    return engine_->WatchChanges(after_sequence);
-  }
-  absl::StatusOr<std::vector<store::Record>> Records(std::string_view prefix) override {
-    return engine_->Records(prefix);
-  }
-  absl::StatusOr<std::optional<store::Record>> GetRecord(std::string_view key) override {
-    return engine_->GetRecord(key);
-  }
-  absl::StatusOr<size_t> Prune(std::string_view topic, size_t keep_newest, const std::set<int64_t>& keep) override {
-    return engine_->Prune(topic, keep_newest, keep);
-  }
-  absl::Status Import(const std::vector<store::Version>& versions) override { return engine_->Import(versions); }
-  const std::string& name() const override { return engine_->name(); }
 
  private:
-  const std::unique_ptr<store::Store> engine_;
   control::StoreView view_;
   bool full_ = false;
   int64_t sequence_ = 0;
