@@ -134,7 +134,7 @@ void ClientConnection::OnStreamClosed(int32_t stream_id) {
 ssize_t ClientConnection::ReadResponseBody(int32_t stream_id, size_t bytes_max, uint32_t* flags) {
   Request* request = RequestOf(stream_id);
   if (request == nullptr) return NGHTTP2_ERR_DEFERRED;
-  const Request::Available available = request->ResponseAvailable(std::min(bytes_max, SendBatch::kFrameBytesMax));
+  const Available available = request->ResponseAvailable(std::min(bytes_max, SendBatch::kFrameBytesMax));
   if (available.bytes == 0 && !available.ended) return NGHTTP2_ERR_DEFERRED;
   *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
   if (available.ended) *flags |= NGHTTP2_DATA_FLAG_EOF;

@@ -43,6 +43,8 @@ class ClientConnection : public Connection {
   void OnFrame(const nghttp2_frame& frame);
   void OnFrameSent(const nghttp2_frame& frame);
   void OnStreamClosed(int32_t stream_id);
+  // nullptr when it has ended for us.
+  Request* RequestOf(int32_t stream_id) { return static_cast<Request*>(StreamUser(stream_id)); }
   ssize_t ReadResponseBody(int32_t stream_id, size_t bytes_max, uint32_t* flags);
 
   bool spoke_ = false;

@@ -14,7 +14,6 @@
 
 namespace signalbox::proxy {
 
-class Request;
 class Worker;
 
 // Windows. A stream may have this much under way or waiting here; at 0.5 ms between the machines that is 500 MB/s.
@@ -75,12 +74,10 @@ class Connection {
   // The peer spoke something that is not HTTP/2.
   virtual void OnBadMagic() {}
 
-  // The request of a stream; nullptr when it has ended for us.
-  Request* RequestOf(int32_t stream_id) {
-    return static_cast<Request*>(nghttp2_session_get_stream_user_data(session_, stream_id));
-  }
+  // What the stream is for; nullptr when that has ended.
+  void* StreamUser(int32_t stream_id) const { return nghttp2_session_get_stream_user_data(session_, stream_id); }
   static std::string_view View(nghttp2_rcbuf* text);
-  // nghttp2's send_data_callback, given what the request has for this direction.
+  // nghttp2's send_data_callback, given what the stream's user has for this direction.
   int SendData(const uint8_t* frame_header, BodyQueue& from, size_t bytes);
 
   // Settings of either side, the connection window, and what nghttp2 must not do by itself.

@@ -19,21 +19,21 @@ void Host::SetAddress(HostAddress address) {
   address_ = std::move(address);
 }
 
-absl::Status Host::Submit(Request& request) {
+absl::Status Host::Submit(Attempt& attempt) {
   HostConnection* best = BestConnection();
-  if (best != nullptr && best->HasWindow()) return best->Open(request);
+  if (best != nullptr && best->HasWindow()) return best->Open(attempt);
   absl::Status status;
   const bool may_connect = UsableConnections() < kConnectionsPerHostMax && worker_.now() >= retry_at_;
   if (!connecting() && may_connect) status = Connect();
   // A stream that the host does not read can hold the whole window of its connection: better to wait for the next.
-  if (best != nullptr && !connecting()) return best->Open(request);
+  if (best != nullptr && !connecting()) return best->Open(attempt);
   if (UsableConnections() == 0) {
     return status.ok() ? absl::UnavailableError(fmt::format("host {} cannot be reached", name())) : status;
   }
   if (waiting_.size() >= kWaitingRequestsMax) {
     return absl::UnavailableError(fmt::format("host {}: {} requests wait for it already", name(), waiting_.size()));
   }
-  waiting_.PushBack(request);
+  waiting_.PushBack(attempt);
   return absl::OkStatus();
 }
 
@@ -111,15 +111,15 @@ void Host::ServeWaiting() {
     HostConnection* best = BestConnection();
     // With a connection on its way, one without a window is not better than waiting.
     if (best == nullptr || (!best->HasWindow() && connecting())) return;
-    Request& request = *waiting_.PopFront();
-    if (absl::Status status = best->Open(request); !status.ok()) request.OnHostGone(status, Request::Processed::kNo);
+    Attempt& attempt = *waiting_.PopFront();
+    if (absl::Status status = best->Open(attempt); !status.ok()) attempt.OnHostGone(status, Processed::kNo);
   }
 }
 
 void Host::FailWaiting(const absl::Status& why) {
   // Only those that wait now: a request that fails here may come back.
   for (size_t count = waiting_.size(); count > 0 && !waiting_.empty(); --count)
-    waiting_.PopFront()->OnHostGone(why, Request::Processed::kNo);
+    waiting_.PopFront()->OnHostGone(why, Processed::kNo);
 }
 
 }  // namespace signalbox::proxy

@@ -6,10 +6,10 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "proxy/attempt.h"
 #include "proxy/deadline_queue.h"
 #include "proxy/host_address.h"
 #include "proxy/intrusive_list.h"
-#include "proxy/request.h"
 
 namespace signalbox::proxy {
 
@@ -41,9 +41,9 @@ class Host {
   // False while it is known that it cannot be reached.
   bool Available(Time now) const { return address_.status.ok() && now >= retry_at_; }
   // Gives the request a stream now, or as soon as there is a connection. An error when neither is possible.
-  absl::Status Submit(Request& request);
+  absl::Status Submit(Attempt& attempt);
   // The request does not wait any more.
-  void Forget(Request& request) { waiting_.Remove(request); }
+  void Forget(Attempt& attempt) { waiting_.Remove(attempt); }
 
   // --- What its connections report.
   void OnConnected();
@@ -75,7 +75,7 @@ class Host {
   Worker& worker_;
   HostAddress address_;
   std::vector<HostConnection*> connections_;
-  IntrusiveList<Request, &Request::waiting_hook> waiting_;
+  IntrusiveList<Attempt, &Attempt::waiting_hook> waiting_;
   Time retry_at_{};
   std::chrono::milliseconds backoff_ = kBackoffFirst;
 };

@@ -89,21 +89,21 @@ bool HostConnection::HasRoom() const {
          open_streams_ < nghttp2_session_get_remote_settings(session_, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
 }
 
-absl::Status HostConnection::Open(Request& request) {
+absl::Status HostConnection::Open(Attempt& attempt) {
   HeaderFields fields;
-  request.AddHostHeaders(fields);
+  attempt.AddHostHeaders(fields);
   nghttp2_data_provider body{};
   body.read_callback = [](nghttp2_session*, int32_t stream_id, uint8_t*, size_t bytes_max, uint32_t* flags,
                           nghttp2_data_source*,
                           void* self) { return Self(self).ReadRequestBody(stream_id, bytes_max, flags); };
   const int32_t stream_id = nghttp2_submit_request(session_, nullptr, fields.data(), fields.size(),
-                                                   request.has_request_body() ? &body : nullptr, &request);
+                                                   attempt.has_body() ? &body : nullptr, &attempt);
   if (stream_id < 0) {
     return absl::UnavailableError(fmt::format("host {}: {}", host_->name(), nghttp2_strerror(stream_id)));
   }
   ++open_streams_;
-  requests_.PushBack(request);
-  request.OnHostStream(*this, stream_id);
+  attempts_.PushBack(attempt);
+  attempt.OnStream(*this, stream_id);
   ScheduleFlush();
   return absl::OkStatus();
 }
@@ -152,7 +152,7 @@ void HostConnection::OnClosed(const absl::Status& why) {
   if (host_ != nullptr) {
     settings_received_ ? host_->OnConnectionClosed(*this, status) : host_->OnConnectFailed(*this, status);
   }
-  while (Request* request = requests_.PopFront()) request->OnHostGone(status, Request::Processed::kMaybe);
+  while (Attempt* attempt = attempts_.PopFront()) attempt->OnHostGone(status, Processed::kMaybe);
 }
 
 void HostConnection::OnFrame(const nghttp2_frame& frame) {
@@ -165,24 +165,24 @@ void HostConnection::OnFrame(const nghttp2_frame& frame) {
   if (frame.hd.type == NGHTTP2_WINDOW_UPDATE && host_ != nullptr) return host_->OnRoom();
   if (frame.hd.type != NGHTTP2_HEADERS && frame.hd.type != NGHTTP2_DATA) return;
   pings_in_silence_ = 0;
-  Request* request = RequestOf(frame.hd.stream_id);
-  if (request == nullptr) return;
+  Attempt* attempt = AttemptOf(frame.hd.stream_id);
+  if (attempt == nullptr) return;
   const bool end_stream = (frame.hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
   if (frame.hd.type == NGHTTP2_HEADERS) {
-    request->OnResponseHeadersEnd(end_stream);
+    attempt->OnResponseHeadersEnd(end_stream);
   } else if (end_stream) {
-    request->OnResponseEnd();
+    attempt->OnResponseEnd();
   }
 }
 
 void HostConnection::OnStreamClosed(int32_t stream_id, uint32_t error_code) {
   --open_streams_;
-  Request* request = RequestOf(stream_id);
-  if (request != nullptr) {
+  Attempt* attempt = AttemptOf(stream_id);
+  if (attempt != nullptr) {
     nghttp2_session_set_stream_user_data(session_, stream_id, nullptr);
     // The usual end first: a message for it would cost more than the rest of its closing.
-    request->OnHostGone(request->response_ended() ? absl::OkStatus() : ResetError(error_code),
-                        error_code == NGHTTP2_REFUSED_STREAM ? Request::Processed::kNo : Request::Processed::kMaybe);
+    attempt->OnHostGone(attempt->response_ended() ? absl::OkStatus() : ResetError(error_code),
+                        error_code == NGHTTP2_REFUSED_STREAM ? Processed::kNo : Processed::kMaybe);
   }
   if (host_ != nullptr) host_->OnRoom();
 }
@@ -207,13 +207,13 @@ absl::Status HostConnection::ResetError(uint32_t error_code) const {
 
 void HostConnection::OnFrameSent(const nghttp2_frame& frame) {
   if (frame.hd.type != NGHTTP2_HEADERS) return;
-  if (Request* request = RequestOf(frame.hd.stream_id)) request->OnHeadersSentToHost();
+  if (Attempt* attempt = AttemptOf(frame.hd.stream_id)) attempt->OnHeadersSent();
 }
 
 ssize_t HostConnection::ReadRequestBody(int32_t stream_id, size_t bytes_max, uint32_t* flags) {
-  Request* request = RequestOf(stream_id);
-  if (request == nullptr) return NGHTTP2_ERR_DEFERRED;  // its reset is on the way
-  const Request::Available available = request->RequestAvailable(std::min(bytes_max, SendBatch::kFrameBytesMax));
+  Attempt* attempt = AttemptOf(stream_id);
+  if (attempt == nullptr) return NGHTTP2_ERR_DEFERRED;  // its reset is on the way
+  const Available available = attempt->RequestAvailable(std::min(bytes_max, SendBatch::kFrameBytesMax));
   if (available.bytes == 0 && !available.ended) return NGHTTP2_ERR_DEFERRED;
   *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
   if (available.ended) *flags |= NGHTTP2_DATA_FLAG_EOF;
@@ -233,8 +233,8 @@ nghttp2_session_callbacks* HostConnection::Callbacks() {
         made, [](nghttp2_session*, const nghttp2_frame* frame, nghttp2_rcbuf* name, nghttp2_rcbuf* value, uint8_t,
                  void* self) {
           if (!Self(self).CountHeader(name, value)) return static_cast<int>(NGHTTP2_ERR_CALLBACK_FAILURE);
-          if (Request* request = Self(self).RequestOf(frame->hd.stream_id))
-            request->OnResponseHeader(View(name), View(value));
+          if (Attempt* attempt = Self(self).AttemptOf(frame->hd.stream_id))
+            attempt->OnResponseHeader(View(name), View(value));
           return 0;
         });
     nghttp2_session_callbacks_set_on_frame_recv_callback(made,
@@ -250,13 +250,13 @@ nghttp2_session_callbacks* HostConnection::Callbacks() {
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(made, [](nghttp2_session* session, uint8_t,
                                                                        int32_t stream_id, const uint8_t* data,
                                                                        size_t size, void* self) {
-      Request* request = Self(self).RequestOf(stream_id);
-      if (request == nullptr) {
+      Attempt* attempt = Self(self).AttemptOf(stream_id);
+      if (attempt == nullptr) {
         nghttp2_session_consume(session, stream_id, size);
         return 0;
       }
       Self(self).OnReceived(size);
-      request->OnResponseData({reinterpret_cast<const char*>(data), size}, Self(self).worker_.receive_buffer().block());
+      attempt->OnResponseData({reinterpret_cast<const char*>(data), size}, Self(self).worker_.receive_buffer().block());
       return 0;
     });
     nghttp2_session_callbacks_set_on_stream_close_callback(
@@ -267,9 +267,9 @@ nghttp2_session_callbacks* HostConnection::Callbacks() {
     nghttp2_session_callbacks_set_send_data_callback(
         made, [](nghttp2_session*, nghttp2_frame* frame, const uint8_t* header, size_t size, nghttp2_data_source*,
                  void* self) {
-          Request* request = Self(self).RequestOf(frame->hd.stream_id);
-          if (request == nullptr) return static_cast<int>(NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE);
-          return Self(self).SendData(header, request->enriched_body(), size);
+          Attempt* attempt = Self(self).AttemptOf(frame->hd.stream_id);
+          if (attempt == nullptr) return static_cast<int>(NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE);
+          return Self(self).SendData(header, attempt->enriched_body(), size);
         });
     return made;
   }();

@@ -1,13 +1,13 @@
-// A connection to a model host: where requests get their streams.
+// A connection to a model host: where attempts get their streams.
 #pragma once
 
 #include <cstdint>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "proxy/attempt.h"
 #include "proxy/connection.h"
 #include "proxy/host_address.h"
-#include "proxy/request.h"
 
 namespace signalbox::proxy {
 
@@ -33,13 +33,13 @@ class HostConnection : public Connection {
   // Whether the host takes payload on it now.
   bool HasWindow() const { return nghttp2_session_get_remote_window_size(session_) > 0; }
 
-  // Opens a stream for the request.
-  absl::Status Open(Request& request);
-  // The request ended before its stream did.
+  // Opens a stream for the attempt.
+  absl::Status Open(Attempt& attempt);
+  // The attempt ended before its stream did.
   void Cancel(int32_t stream_id);
-  // Nothing that the request left here concerns it any more.
-  void Forget(Request& request) { requests_.Remove(request); }
-  // The request has more to send.
+  // Nothing that the attempt left here concerns it any more.
+  void Forget(Attempt& attempt) { attempts_.Remove(attempt); }
+  // The attempt has more to send.
   void Resume(int32_t stream_id);
   // Its host does not need it any more.
   void Abandon();
@@ -59,6 +59,8 @@ class HostConnection : public Connection {
   void OnSettings();
   void OnFrameSent(const nghttp2_frame& frame);
   absl::Status ResetError(uint32_t error_code) const;
+  // nullptr when it has ended for us.
+  Attempt* AttemptOf(int32_t stream_id) { return static_cast<Attempt*>(StreamUser(stream_id)); }
   ssize_t ReadRequestBody(int32_t stream_id, size_t bytes_max, uint32_t* flags);
 
   Host* host_;
@@ -70,7 +72,7 @@ class HostConnection : public Connection {
   int pings_in_silence_ = 0;
   size_t open_streams_ = 0;
   // Those with an open stream, and those for which bytes from here still wait.
-  IntrusiveList<Request, &Request::host_hook> requests_;
+  IntrusiveList<Attempt, &Attempt::host_hook> attempts_;
 };
 
 }  // namespace signalbox::proxy

@@ -23,9 +23,8 @@ void Request::OnDeadline() {
 void Request::Fail(const absl::Status& status) {
   if (response_ended_) return;
   EndWith(status);
-  LetGoOfHost();
+  LetGoOfAttempt();
   DropRequestBody();
-  DropResponseBody();
   if (response_begun_) return WakeClient();
   SendTrailersOnly("200");
 }
@@ -40,7 +39,7 @@ void Request::AnswerForServer() {
     return Fail(absl::UnimplementedError("model repositories are managed on the hosts, not through the proxy"));
   }
   EndWith(absl::OkStatus());
-  response_body_.AppendCopy(worker_.ServerAnswer(body_kind_));
+  own_body_.AppendCopy(worker_.ServerAnswer(body_kind_));
   SubmitOwnHeaders();
 }
 
@@ -50,15 +49,14 @@ bool Request::GiveStaticAnswer() {
   if (response_begun_ || !has_place || decision_.static_answer == nullptr) return false;
   ++tried_in_vain_;
   static_answer_ = true;
-  LetGoOfHost();
+  LetGoOfAttempt();
   host_ = nullptr;
   EndWith(absl::OkStatus());
   DropRequestBody();
-  DropResponseBody();
   const std::string_view message = decision_.static_answer->message;
   const std::array<char, 5> prefix = MessagePrefix(static_cast<uint32_t>(message.size()));
-  response_body_.AppendCopy({prefix.data(), prefix.size()});
-  response_body_.AppendStatic(message);  // this request keeps its snapshot
+  own_body_.AppendCopy({prefix.data(), prefix.size()});
+  own_body_.AppendStatic(message);  // this request keeps its snapshot
   SubmitOwnHeaders();
   return true;
 }

@@ -123,9 +123,7 @@ void Request::OnRemoteCells() {
   context_.context.remote_cells = remote_cells_->cells();
   // The time that was waited is the platform's, not the proxy's.
   ready_ = worker_.ReadClock();
-  absl::Status status = Choose();
-  if (status.ok()) status = Dispatch();
-  if (!status.ok()) Fail(status);
+  if (absl::Status status = Handle(); !status.ok()) Fail(status);
 }
 
 }  // namespace signalbox::proxy

@@ -12,7 +12,6 @@
 #include "decide/enrichment.h"
 #include "proxy/client_connection.h"
 #include "proxy/host.h"
-#include "proxy/host_connection.h"
 #include "proxy/routes.h"
 #include "proxy/worker.h"
 
@@ -24,8 +23,6 @@ namespace {
 constexpr size_t kObjectiveSearchBytesMax = 128 << 10;
 // Of `sb-experiments`; clients in several languages take 8 KiB of headers in all. What does not fit is in the log.
 constexpr size_t kExperimentsBytesMax = 1024;
-// Of one model. Three that cannot be reached are no accident any more, and the fallback waits.
-constexpr size_t kHostsPerModelMax = 3;
 
 absl::Status CheckGrpc(const HeaderList& headers) {
   const std::string_view content_type = headers.Find("content-type");
@@ -51,16 +48,11 @@ std::string_view ModelAndVersionFields(const decide::Answer& answer) {
   return suffix.substr(0, end);
 }
 
-// Whether the ensemble's members are tried one after the other, as if each further one were the fallback of the one
-// before. That is what this proxy makes of `first`; it runs no other mode.
-bool GoesToMembers(const decide::Answer& answer) {
-  return answer.ensemble != nullptr && answer.ensemble->mode() == v1::Ensemble::FIRST && !answer.members.empty();
-}
-
-std::string ModeName(v1::Ensemble::Mode mode) {
-  std::string name = v1::Ensemble::Mode_Name(mode);
-  for (char& c : name) c = absl::ascii_tolower(static_cast<unsigned char>(c));
-  return name;
+// What clients get of a host's headers or trailers: all but what only signalbox says.
+void AddPassedOn(const HeaderList& headers, HeaderFields& fields) {
+  for (const Header& header : headers.headers()) {
+    if (!header.name.starts_with(headers::kPrefix)) fields.Add(header.name, header.value);
+  }
 }
 
 bool MayBeCompressed(const HeaderList& headers) {
@@ -71,12 +63,7 @@ bool MayBeCompressed(const HeaderList& headers) {
 }  // namespace
 
 Request::Request(Worker& worker)
-    : worker_(worker),
-      request_headers_(worker.memory()),
-      request_body_(worker.memory()),
-      enriched_body_(worker.memory()),
-      response_headers_(worker.memory()),
-      response_body_(worker.memory()) {}
+    : worker_(worker), request_headers_(worker.memory()), body_(worker.memory()), own_body_(worker.memory()) {}
 
 // --- 1. The client opens a stream.
 
@@ -135,10 +122,13 @@ absl::Status Request::ReadDeadline() {
 
 void Request::Advance() {
   if (body_kind_ >= BodyKind::kServerLive) {
-    if (request_ended_) AnswerForServer();
+    if (body_.ended) AnswerForServer();
     return;
   }
-  if (answer_ != nullptr) return WakeHost();
+  if (answer_ != nullptr) {
+    if (attempt_ != nullptr) attempt_->OnBodyGrew();
+    return;
+  }
   if (waits_for_cells()) return;  // what comes of the body stays here until then, as far as flow control lets it come
   absl::Status status = [&] {
     RETURN_IF_ERROR(FindObjective());
@@ -146,10 +136,14 @@ void Request::Advance() {
     ready_ = worker_.ReadClock();
     RETURN_IF_ERROR(TakeSnapshot());
     if (AskPlatforms()) return absl::OkStatus();
-    RETURN_IF_ERROR(Choose());
-    return Dispatch();
+    return Handle();
   }();
   if (!status.ok()) Fail(status);
+}
+
+absl::Status Request::Handle() {
+  RETURN_IF_ERROR(Choose());
+  return Dispatch();
 }
 
 absl::Status Request::FindObjective() {
@@ -165,12 +159,12 @@ absl::Status Request::FindObjective() {
     return absl::InvalidArgumentError(
         "the message is compressed, so its Objective cannot be read: set the header sb-objective");
   }
-  if (request_ended_ || walk_.messages() > 0) {
+  if (body_.ended || walk_.messages() > 0) {
     return absl::InvalidArgumentError(fmt::format(
         "the request names no Objective: put it into field {} of the message ({}), or set the header sb-objective",
         field, body_kind_ == BodyKind::kServe ? "objective" : "model_name"));
   }
-  if (request_body_.bytes() > kObjectiveSearchBytesMax) {
+  if (body_.queue.bytes() > kObjectiveSearchBytesMax) {
     return absl::InvalidArgumentError(fmt::format(
         "the message names no Objective in its first {} bytes: put it first, or set the header sb-objective",
         kObjectiveSearchBytesMax));
@@ -216,105 +210,18 @@ absl::Status Request::UnknownObjective() const {
                   nearest.empty() ? std::string() : fmt::format("; did you mean \"{}\"?", nearest)));
 }
 
-// --- 4. It goes to the first host that can be reached: of the chosen model, else of its fallbacks. Where there is
-// none, the client gets the answer that the rules declare, or is told.
+// --- 5. The host gets headers with the decision, then the body, enriched while it passes.
 
-absl::Status Request::Dispatch() {
-  for (;;) {
-    absl::Status status = TryNextHost();
-    if (!absl::IsUnavailable(status)) return status;
-    if (TakeUpNext()) continue;
-    if (GiveStaticAnswer()) return absl::OkStatus();
-    asked_ = answer_ = decision_.answer;
-    return NothingReachable();
-  }
+std::string_view Request::SuffixFor(const Attempt& attempt, std::string& buffer) {
+  const decide::Answer& answer = attempt.answer();
+  if (body_kind_ == BodyKind::kInfer) return decide::OpenInferenceSuffix(decision_, answer, buffer);
+  if (body_kind_ == BodyKind::kModel) return ModelAndVersionFields(answer);
+  if (body_kind_ == BodyKind::kServe) return decide::ServeSuffix(decision_, answer, buffer);
+  return {};
 }
 
-void Request::TakeUp(const decide::Answer& answer) {
-  asked_ = answer_ = &answer;
-  members_tried_ = hosts_tried_ = 0;
-  if (GoesToMembers(answer)) answer_ = answer.members.front().answer;
-}
-
-bool Request::TakeUpNext() {
-  const bool has_member = GoesToMembers(*asked_) && members_tried_ + 1 < asked_->members.size();
-  if (!has_member && fallbacks_tried_ == decision_.fallbacks.size()) return false;
-  ++tried_in_vain_;
-  if (has_member) {
-    answer_ = asked_->members[++members_tried_].answer;
-    hosts_tried_ = 0;
-  } else {
-    TakeUp(*decision_.fallbacks[fallbacks_tried_++]);
-  }
-  return true;
-}
-
-absl::Status Request::TryNextHost() {
-  Routes::Turn turn = routes_->TurnOf(*answer_);
-  if (turn.hosts.empty()) {
-    last_failure_ = absl::UnavailableError(
-        answer_->ensemble == nullptr ? "the placement has no host for it that is ready (where the fleet is managed, "
-                                       "`signalbox placement explain` says why)"
-                                     : "this proxy cannot run it");
-    return last_failure_;
-  }
-  // The same host again is only better than none: its connection may be new by then.
-  const bool has_others = turn.hosts.size() > 1 || fallbacks_tried_ < decision_.fallbacks.size() || answer_ != asked_;
-  const size_t tries_max = has_others ? std::min(kHostsPerModelMax, turn.hosts.size()) : kHostsPerModelMax;
-  for (size_t passed = 0; passed < turn.hosts.size() && hosts_tried_ < tries_max; ++passed) {
-    Host& host = *routes_->hosts[turn.hosts[turn.next++ % turn.hosts.size()]];
-    if (!host.Available(worker_.now())) {
-      if (last_failure_.ok())
-        last_failure_ = absl::UnavailableError(fmt::format("host {} cannot be reached", host.name()));
-      continue;
-    }
-    ++hosts_tried_;
-    host_ = waiting_for_ = &host;
-    last_failure_ = host.Submit(*this);
-    if (last_failure_.ok()) return absl::OkStatus();
-    waiting_for_ = nullptr;
-  }
-  return last_failure_;
-}
-
-absl::Status Request::NothingReachable() const {
-  const decide::Answer& answer = *decision_.answer;
-  const std::string_view nor_fallbacks = decision_.fallbacks.empty() ? "" : ", nor its fallbacks";
-  if (answer.ensemble != nullptr && !GoesToMembers(answer)) {
-    return absl::UnimplementedError(fmt::format(
-        "ensemble {} of Objective {} has the mode `{}`, which this proxy cannot run: it runs `first` alone{}",
-        answer.ensemble->name(), answer.objective, ModeName(answer.ensemble->mode()),
-        decision_.fallbacks.empty() ? "" : "; and no fallback can be reached"));
-  }
-  if (answer.ensemble != nullptr) {
-    return absl::UnavailableError(fmt::format("no member of ensemble {} of Objective {} can be reached{}: {}",
-                                              answer.ensemble->name(), answer.objective, nor_fallbacks,
-                                              Message(last_failure_)));
-  }
-  return absl::UnavailableError(fmt::format("model {} of Objective {} cannot be reached{}: {}", answer.model->id,
-                                            answer.objective, nor_fallbacks, Message(last_failure_)));
-}
-
-// --- 5. The host's stream is open: headers with the decision, then the body, enriched while it passes.
-
-void Request::OnHostStream(HostConnection& connection, int32_t stream_id) {
-  waiting_for_ = nullptr;
-  host_connection_ = &connection;
-  host_stream_ = stream_id;
-  // What an earlier host was to get has been dropped, so the buffer is free.
-  std::string_view suffix;
-  if (body_kind_ == BodyKind::kInfer) suffix = decide::OpenInferenceSuffix(decision_, *answer_, suffix_buffer_);
-  if (body_kind_ == BodyKind::kModel) suffix = ModelAndVersionFields(*answer_);
-  if (body_kind_ == BodyKind::kServe) suffix = decide::ServeSuffix(decision_, *answer_, suffix_buffer_);
-  enricher_ = MessageEnricher(suffix);
-}
-
-void Request::OnHeadersSentToHost() {
-  host_has_headers_ = true;
-  dispatched_ = worker_.ReadClock();
-}
-
-void Request::AddHostHeaders(HeaderFields& fields) {
+void Request::AddHostHeaders(const Attempt& attempt, HeaderFields& fields) {
+  const decide::Answer& answer = attempt.answer();
   for (const Header& header : request_headers_.headers()) {
     // What clients may not set ends here. The body's length changes; the deadline comes anew.
     const bool dropped =
@@ -328,23 +235,23 @@ void Request::AddHostHeaders(HeaderFields& fields) {
   if (has_deadline_) {
     fields.AddUnique("grpc-timeout", FormatGrpcTimeout(deadline.at - worker_.now(), timeout_text_.data()));
   }
-  add(headers::kObjective, answer_->objective);
+  add(headers::kObjective, answer.objective);
   if (!context.user.empty()) fields.AddUnique(headers::kUser, context.user);
   add(headers::kContext, request_headers_.Find(headers::kContext));
   add(headers::kTenant, context.tenant);
   add(headers::kTraffic, decide::Name(context.traffic_type));
-  add(headers::kRoutingKey, answer_->model->routing_key);
-  add(headers::kModel, answer_->model->id);
+  add(headers::kRoutingKey, answer.model->routing_key);
+  add(headers::kModel, answer.model->id);
   fields.AddUnique(headers::kDecision, {decision_text_.data(), decision_text_.size()});
   if (body_kind_ == BodyKind::kOpaque || MayBeCompressed(request_headers_)) {
     // The header is copied when it is submitted, before another request can want the buffer.
-    add(headers::kObjectiveConfig, decide::ObjectiveConfigBase64(decision_, *answer_, worker_.text_buffer()));
+    add(headers::kObjectiveConfig, decide::ObjectiveConfigBase64(decision_, answer, worker_.text_buffer()));
   }
 }
 
 void Request::OnRequestData(std::string_view data, const BlockRef& block) {
   request_bytes_ += data.size();
-  request_body_.Append(data, block);
+  body_.queue.Append(data, block);
   if (response_ended_ || body_kind_ >= BodyKind::kServerLive) return DropRequestBody();
   if (absl::Status status = WalkBody(data); !status.ok()) return Fail(status);
   Advance();
@@ -358,7 +265,7 @@ absl::Status Request::WalkBody(std::string_view data) {
 }
 
 void Request::OnRequestEnd() {
-  request_ended_ = true;
+  body_.ended = true;
   if (response_ended_) return;
   if (body_kind_ != BodyKind::kOpaque && body_kind_ < BodyKind::kServerLive) {
     if (absl::Status status = walk_.End(); !status.ok()) return Fail(status);
@@ -366,88 +273,21 @@ void Request::OnRequestEnd() {
   Advance();
 }
 
-Request::Available Request::RequestAvailable(size_t bytes_max) {
-  bool overflow = false;
-  const size_t taken = enricher_.Move(request_body_, enriched_body_, bytes_max, overflow);
-  body_was_taken_ |= taken > 0;
-  ReleaseRequestBytes(taken);
-  if (overflow) {
-    Fail(absl::ResourceExhaustedError(
-        "a message of the request is too long for the ObjectiveConfig to be appended: 4 GiB are the limit of gRPC"));
-    return {};
-  }
-  const size_t bytes = std::min(bytes_max, enriched_body_.bytes());
-  return {.bytes = bytes,
-          .ended = request_ended_ && request_body_.empty() && bytes == enriched_body_.bytes(),
-          .trailers = false};
-}
+// --- 6. The host answers. (When it does not: dispatch.cc.)
 
-// --- 6. The host could not be reached, or failed: another one, as long as nothing of the body or of the response has
-// passed.
-
-void Request::OnHostGone(const absl::Status& why, Processed processed) {
-  waiting_for_ = nullptr;
-  host_stream_ = 0;
-  if (host_connection_ != nullptr && host_connection_->closed()) {
-    host_connection_->Forget(*this);
-    host_connection_ = nullptr;
-  }
-  if (response_ended_ || client_ == nullptr) return;
-  last_failure_ = why;
-  // A host that has seen the request may have worked on it. What it refused it has not; but then the body must still be
-  // here.
-  const bool try_again = !body_was_taken_ && !response_begun_ && (!host_has_headers_ || processed == Processed::kNo);
-  if (!try_again) {
-    const bool too_late = has_deadline_ && absl::IsCancelled(why) && worker_.ReadClock() >= deadline.at;
-    if (too_late) return OnDeadline();
-    // Another model must not do again what this one may have done. Nothing is done by the rules' own answer.
-    if (absl::IsUnavailable(why) && GiveStaticAnswer()) return;
-    return Fail(why);
-  }
-  host_has_headers_ = false;
-  LetGoOfHost();
-  response_headers_.Clear();
-  response_too_large_ = false;
-  if (absl::Status status = Dispatch(); !status.ok()) Fail(status);
-}
-
-// --- 7. The host answers.
-
-void Request::OnResponseHeader(std::string_view name, std::string_view value) {
-  if (!response_headers_.Add(name, value)) response_too_large_ = true;
-}
-
-void Request::OnResponseHeadersEnd(bool end_stream) {
-  if (response_too_large_) {
-    return Fail(
-        absl::InternalError(fmt::format("host {}: headers of the response are more than {} bytes or {} in number",
-                                        host_->name(), kHeaderBytesMax, kHeadersMax)));
-  }
-  if (response_begun_) {
-    response_trailers_ = true;
-    return OnResponseEnd();
-  }
-  const std::string_view http_status = response_headers_.Find(":status");
-  if (http_status.starts_with('1')) return response_headers_.Clear();
-  answered_ = worker_.ReadClock();
-  if (response_headers_.Find("grpc-status").empty()) {
-    grpc_status_ =
-        end_stream || http_status != "200" ? GrpcStatusOfHttp(std::atoi(std::string(http_status).c_str())) : 2;
-  } else {
-    grpc_status_ = ParseGrpcStatus(response_headers_.Find("grpc-status"));
-  }
+void Request::OnResponseHeaders(Attempt& attempt, bool ended) {
+  answered_ = attempt.answered_at();
+  grpc_status_ = attempt.grpc_status();
   HeaderFields fields;
-  for (const Header& header : response_headers_.headers()) {
-    if (!header.name.starts_with(headers::kPrefix)) fields.Add(header.name, header.value);
-  }
+  AddPassedOn(attempt.response_headers(), fields);
   AddDecisionHeaders(fields);
   response_begun_ = true;
-  if (end_stream) {
+  if (ended) {
     client_->SubmitHeadersOnly(client_stream_, fields);
-    return OnResponseEnd();
+    return OnResponseEnd(attempt);
   }
   client_->SubmitHeaders(client_stream_, fields);
-  response_headers_.Clear();
+  attempt.response_headers().Clear();
 }
 
 void Request::AddDecisionHeaders(HeaderFields& fields) const {
@@ -461,58 +301,47 @@ void Request::AddDecisionHeaders(HeaderFields& fields) const {
   if (!answer_->model->routing_key.empty()) fields.Add(headers::kRoutingKey, answer_->model->routing_key);
 }
 
-void Request::OnResponseData(std::string_view data, const BlockRef& block) {
-  response_body_.Append(data, block);
-  if (!response_begun_ || response_ended_) return DropResponseBody();  // DATA without HEADERS is what nghttp2 refuses
-  WakeClient();
-}
+void Request::OnResponseData(Attempt&) { WakeClient(); }
 
-void Request::OnResponseEnd() {
+void Request::OnResponseEnd(Attempt& attempt) {
   response_ended_ = true;
-  if (response_trailers_) grpc_status_ = ParseGrpcStatus(response_headers_.Find("grpc-status"));
+  grpc_status_ = attempt.grpc_status();
   // The host has said all it will: what the client still sends is for nobody.
-  if (!request_ended_ || !request_body_.empty() || !enriched_body_.empty()) {
-    if (host_stream_ != 0) host_connection_->Cancel(std::exchange(host_stream_, 0));
-    DropRequestBody();
-  }
+  attempt.StopSending();
+  DropRequestBody();
   WakeClient();
 }
 
-Request::Available Request::ResponseAvailable(size_t bytes_max) {
-  const size_t bytes = std::min(bytes_max, response_body_.bytes());
+Available Request::ResponseAvailable(size_t bytes_max) {
+  const BodyQueue& body = response_body();
+  const size_t bytes = std::min(bytes_max, body.bytes());
   response_announced_ = bytes;
   return {.bytes = bytes,
-          .ended = response_ended_ && bytes == response_body_.bytes(),
-          .trailers = own_trailers_ || response_trailers_};
+          .ended = response_ended_ && bytes == body.bytes(),
+          .trailers = own_trailers_ || (attempt_ != nullptr && attempt_->trailers())};
 }
 
 void Request::OnResponseSent(size_t bytes) {
   response_bytes_ += bytes;
   response_announced_ = 0;
-  if (host_connection_ != nullptr) host_connection_->Release(host_stream_, bytes);
+  if (attempt_ != nullptr) attempt_->Release(bytes);
 }
 
 void Request::AddTrailers(HeaderFields& fields) const {
-  if (own_trailers_) {
-    fields.Add("grpc-status", status_text_);
-    if (!message_text_.empty()) fields.Add("grpc-message", message_text_);
-    return;
-  }
-  for (const Header& header : response_headers_.headers()) {
-    if (!header.name.starts_with(headers::kPrefix)) fields.Add(header.name, header.value);
-  }
+  if (!own_trailers_) return AddPassedOn(attempt_->response_headers(), fields);
+  fields.Add("grpc-status", status_text_);
+  if (!message_text_.empty()) fields.Add("grpc-message", message_text_);
 }
 
-// --- 8. The client's stream is closed. (How a request ends without a host's answer: own_answer.cc.)
+// --- 7. The client's stream is closed. (How a request ends without a host's answer: own_answer.cc.)
 
 void Request::OnClientGone() {
   client_->Forget(*this);
   if (!response_ended_) grpc_status_ = static_cast<int>(absl::StatusCode::kCancelled);
-  Record();
   response_announced_ = 0;  // the stream that it was announced to is closed
-  LetGoOfHost();
+  LetGoOfAttempt();
+  Record();
   DropRequestBody();
-  DropResponseBody();
   client_ = nullptr;
   Reset();
   worker_.Free(*this);
@@ -520,30 +349,20 @@ void Request::OnClientGone() {
 
 // --- What the stages use.
 
-void Request::LetGoOfHost() {
-  if (waiting_for_ != nullptr) std::exchange(waiting_for_, nullptr)->Forget(*this);
-  enriched_body_.Clear();
-  if (host_connection_ == nullptr) return;
-  DropResponseBody();
-  // What stays to be sent is not waited for by the host.
-  host_connection_->Release(host_stream_, response_body_.bytes());
-  if (host_stream_ != 0) host_connection_->Cancel(std::exchange(host_stream_, 0));
-  host_connection_->Forget(*this);
-  host_connection_ = nullptr;
+void Request::LetGoOfAttempt() {
+  if (attempt_ == nullptr) return;
+  if (attempt_->sent()) dispatched_ = attempt_->sent_at();
+  // A frame that was announced to nghttp2, and found the socket full, is still going to be sent. It is not waited for
+  // by the host.
+  attempt_->Release(response_announced_);
+  attempt_->response_body().MoveTo(own_body_, response_announced_);
+  std::exchange(attempt_, nullptr)->LetGo();
 }
 
 void Request::DropRequestBody() {
-  enriched_body_.Clear();
-  const size_t bytes = request_body_.bytes();
-  request_body_.Clear();
+  const size_t bytes = body_.queue.bytes();
+  body_.queue.Clear();
   ReleaseRequestBytes(bytes);
-}
-
-void Request::DropResponseBody() {
-  // A frame that was announced to nghttp2, and found the socket full, is still going to be sent.
-  const size_t dropped = response_body_.bytes() - response_announced_;
-  response_body_.KeepFront(response_announced_);
-  if (host_connection_ != nullptr) host_connection_->Release(host_stream_, dropped);
 }
 
 void Request::ReleaseRequestBytes(size_t bytes) {
@@ -554,10 +373,6 @@ void Request::WakeClient() {
   if (client_ != nullptr) client_->Resume(client_stream_);
 }
 
-void Request::WakeHost() {
-  if (host_stream_ != 0) host_connection_->Resume(host_stream_);
-}
-
 Time Request::ReadClockOnce(Time time) const { return time == Time() ? worker_.ReadClock() : time; }
 
 void Request::Reset() {
@@ -565,12 +380,11 @@ void Request::Reset() {
   if (remote_cells_ != nullptr) remote_cells_->Clear();
   if (routes_ != nullptr) worker_.ReleaseRoutes(*std::exchange(routes_, nullptr));
   request_headers_.Clear();
-  response_headers_.Clear();
+  own_body_.Clear();
   context_.context = {};
   walk_.Start(0);
-  enricher_ = MessageEnricher();
   body_kind_ = BodyKind::kOpaque;
-  headers_too_large_ = request_ended_ = body_was_taken_ = host_has_headers_ = has_deadline_ = false;
+  headers_too_large_ = body_.ended = has_deadline_ = false;
   decision_ = {};
   asked_ = answer_ = nullptr;
   fallbacks_tried_ = members_tried_ = hosts_tried_ = tried_in_vain_ = 0;
@@ -578,7 +392,7 @@ void Request::Reset() {
   experiments_text_.clear();
   host_ = nullptr;
   last_failure_ = absl::OkStatus();
-  response_begun_ = response_ended_ = response_trailers_ = own_trailers_ = response_too_large_ = false;
+  response_begun_ = response_ended_ = own_trailers_ = false;
   grpc_status_ = -1;
   response_announced_ = 0;
   ready_ = dispatched_ = answered_ = headers_sent_ = Time();

@@ -1,7 +1,8 @@
-// One request on its way: from a client's stream to a host's stream and back.
+// One request on its way: from a client's stream to hosts, and back.
 //
-// request.cc reads from top to bottom as what happens to it. A request lives until neither stream knows it any more; it
-// belongs to one worker and is reused, memory and all, for later requests.
+// request.cc reads from top to bottom as what happens to it; dispatch.cc says which hosts are tried. A request lives
+// until the client's stream knows it no more; it belongs to one worker and is reused, memory and all, for later
+// requests.
 #pragma once
 
 #include <array>
@@ -13,25 +14,25 @@
 
 #include "absl/status/status.h"
 #include "decide/decide.h"
+#include "proxy/attempt.h"
 #include "proxy/body_queue.h"
 #include "proxy/context_headers.h"
 #include "proxy/deadline_queue.h"
-#include "proxy/enrich.h"
 #include "proxy/grpc_protocol.h"
 #include "proxy/header_list.h"
 #include "proxy/intrusive_list.h"
 #include "proxy/message_walk.h"
 #include "proxy/remote_cells.h"
+#include "proxy/request_body.h"
 
 namespace signalbox::proxy {
 
 class ClientConnection;
 class Host;
-class HostConnection;
 class Worker;
 struct Routes;
 
-class Request {
+class Request final : private AttemptOwner {
  public:
   explicit Request(Worker& worker);
   Request(const Request&) = delete;
@@ -47,39 +48,15 @@ class Request {
   // The stream is closed; by the client's reset, with its connection, or because the answer is complete. Ends the
   // request.
   void OnClientGone();
-  bool request_ended() const { return request_ended_; }
+  bool request_ended() const { return body_.ended; }
 
-  // What can be sent to the client now: the number of bytes (0: see `ended`), whether nothing follows them, and whether
-  // trailers do.
-  struct Available {
-    size_t bytes = 0;
-    bool ended = false;
-    bool trailers = false;
-  };
+  // What can be sent to the client now.
   Available ResponseAvailable(size_t bytes_max);
   // The bytes announced by ResponseAvailable leave with Connection::SendData from this queue; OnResponseSent follows.
-  BodyQueue& response_body() { return response_body_; }
+  BodyQueue& response_body() { return attempt_ == nullptr ? own_body_ : attempt_->response_body(); }
   void OnResponseSent(size_t bytes);
   void OnResponseHeadersSent() { headers_sent_ = ReadClockOnce(headers_sent_); }
   void AddTrailers(HeaderFields& fields) const;
-
-  // --- What the host and its connection report.
-  void OnHostStream(HostConnection& connection, int32_t stream_id);
-  Available RequestAvailable(size_t bytes_max);
-  BodyQueue& enriched_body() { return enriched_body_; }
-  void OnHeadersSentToHost();
-  // Name, value and content of the request that the host gets.
-  void AddHostHeaders(HeaderFields& fields);
-  bool has_request_body() const { return !(request_ended_ && request_body_.empty()); }
-  void OnResponseHeader(std::string_view name, std::string_view value);
-  void OnResponseHeadersEnd(bool end_stream);
-  void OnResponseData(std::string_view data, const BlockRef& block);
-  void OnResponseEnd();
-  // There is no stream to the host any more, or there will be none. `why` matters when the response is not complete.
-  // `processed`: whether the host may have worked on the request.
-  enum class Processed { kMaybe, kNo };
-  void OnHostGone(const absl::Status& why, Processed processed);
-  bool response_ended() const { return response_ended_; }
 
   // --- What experimentation platforms report: all that will come has come (remote_cells.cc).
   void OnRemoteCells();
@@ -89,8 +66,6 @@ class Request {
 
   Deadline deadline;
   ListHook<Request> client_hook;
-  ListHook<Request> host_hook;
-  ListHook<Request> waiting_hook;
 
  private:
   // The stages of a request, in order.
@@ -101,6 +76,8 @@ class Request {
   // True when answers have to come before the request can be decided: OnRemoteCells goes on.
   bool AskPlatforms();
   bool waits_for_cells() const;
+  // What is left when nothing has to be asked any more.
+  absl::Status Handle();
   absl::Status Choose();
   absl::Status Dispatch();
   absl::Status WalkBody(std::string_view data);
@@ -113,9 +90,18 @@ class Request {
   absl::Status NothingReachable() const;
   absl::Status UnknownObjective() const;
 
+  // --- What attempts ask and report (attempt.h).
+  void AddHostHeaders(const Attempt& attempt, HeaderFields& fields) override;
+  std::string_view SuffixFor(const Attempt& attempt, std::string& buffer) override;
+  void OnBodyTaken(size_t bytes) override { ReleaseRequestBytes(bytes); }
+  void OnResponseHeaders(Attempt& attempt, bool ended) override;
+  void OnResponseData(Attempt& attempt) override;
+  void OnResponseEnd(Attempt& attempt) override;
+  void OnAttemptFailed(Attempt& attempt, const absl::Status& why, Processed processed) override;
+
   // Goes on after more of the request is known.
   void Advance();
-  // Answers with a status instead of a host's response, and lets go of the host.
+  // Answers with a status instead of a host's response, and lets go of the attempt.
   void Fail(const absl::Status& status);
   void RefuseProtocol(std::string_view http_status, const absl::Status& status);
   void AnswerForServer();
@@ -127,12 +113,10 @@ class Request {
   void SendTrailersOnly(std::string_view http_status);
   void SubmitOwnHeaders();
   void AddDecisionHeaders(HeaderFields& fields) const;
-  void LetGoOfHost();
+  void LetGoOfAttempt();
   void DropRequestBody();
-  void DropResponseBody();
   void ReleaseRequestBytes(size_t bytes);
   void WakeClient();
-  void WakeHost();
   // `time`, or now when it is not set.
   Time ReadClockOnce(Time time) const;
   // What the client, metrics and the log are told: why the model that is tried now.
@@ -144,22 +128,15 @@ class Request {
   Worker& worker_;
   ClientConnection* client_ = nullptr;
   int32_t client_stream_ = 0;
-  HostConnection* host_connection_ = nullptr;  // also while only bytes from it wait here
-  int32_t host_stream_ = 0;                    // 0: no open stream
-  Host* waiting_for_ = nullptr;
+  Attempt* attempt_ = nullptr;  // the one that is under way, or answered
 
   // Of the request.
   HeaderList request_headers_;
   ContextHeaders context_;
   BodyKind body_kind_ = BodyKind::kOpaque;
   MessageWalk walk_;
-  BodyQueue request_body_;   // as the client sent it
-  BodyQueue enriched_body_;  // what goes to the host next
-  MessageEnricher enricher_;
+  RequestBody body_;
   bool headers_too_large_ = false;
-  bool request_ended_ = false;
-  bool body_was_taken_ = false;
-  bool host_has_headers_ = false;
   bool has_deadline_ = false;
   std::array<char, 16> timeout_text_;
 
@@ -174,23 +151,18 @@ class Request {
   size_t hosts_tried_ = 0;
   size_t tried_in_vain_ = 0;  // answers
   bool static_answer_ = false;
-  // Their memory is kept for later requests.
-  std::string suffix_buffer_;     // what is appended to messages, where that is not the snapshot's
-  std::string experiments_text_;  // for `sb-experiments`
+  std::string experiments_text_;  // for `sb-experiments`; its memory is kept for later requests
   uint64_t decision_id_ = 0;
   std::array<char, 16> decision_text_;
-  Host* host_ = nullptr;  // the one that is tried now, or answered
+  const Host* host_ = nullptr;  // the one that is tried now, or answered
   absl::Status last_failure_;
 
   // Of the response.
-  HeaderList response_headers_;  // headers, later trailers
-  BodyQueue response_body_;
-  size_t response_announced_ = 0;   // bytes of response_body_ that a frame waits for
-  bool response_begun_ = false;     // headers were submitted to the client
-  bool response_ended_ = false;     // nothing more will be put into response_body_
-  bool response_trailers_ = false;  // response_headers_ are trailers
-  bool response_too_large_ = false;
-  bool own_trailers_ = false;  // they are status_text_ and message_text_
+  BodyQueue own_body_;             // what is sent where no attempt answers
+  size_t response_announced_ = 0;  // bytes of response_body() that a frame waits for
+  bool response_begun_ = false;    // headers were submitted to the client
+  bool response_ended_ = false;    // nothing more will be put into response_body()
+  bool own_trailers_ = false;      // they are status_text_ and message_text_
   int grpc_status_ = -1;
   std::string status_text_;
   std::string message_text_;

@@ -49,6 +49,7 @@ Worker::Worker(uint32_t index, int listener, telemetry::WorkerTelemetry& telemet
       receive_buffer_(memory_),
       decision_seed_(RandomSeed()) {
   free_requests_.reserve(kFreeRequestsMax);
+  free_attempts_.reserve(kFreeRequestsMax);
 }
 
 Worker::~Worker() {
@@ -256,6 +257,18 @@ void Worker::Free(Request& request) {
   requests_open_.fetch_sub(1, std::memory_order_relaxed);
   std::unique_ptr<Request> owned(&request);
   if (free_requests_.size() < kFreeRequestsMax) free_requests_.push_back(std::move(owned));
+}
+
+Attempt& Worker::NewAttempt() {
+  if (free_attempts_.empty()) return *new Attempt(*this);
+  Attempt* attempt = free_attempts_.back().release();
+  free_attempts_.pop_back();
+  return *attempt;
+}
+
+void Worker::Free(Attempt& attempt) {
+  std::unique_ptr<Attempt> owned(&attempt);
+  if (free_attempts_.size() < kFreeRequestsMax) free_attempts_.push_back(std::move(owned));
 }
 
 Routes* Worker::UseRoutes() {

@@ -15,6 +15,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "allocate/worker_cells.h"
+#include "proxy/attempt.h"
 #include "proxy/connection.h"
 #include "proxy/deadline_queue.h"
 #include "proxy/grpc_protocol.h"
@@ -78,6 +79,8 @@ class Worker {
 
   Request& NewRequest();
   void Free(Request& request);
+  Attempt& NewAttempt();
+  void Free(Attempt& attempt);
   // nullptr before the first snapshot. To be given back with ReleaseRoutes.
   Routes* UseRoutes();
   void ReleaseRoutes(Routes& routes);
@@ -133,6 +136,7 @@ class Worker {
 
   // Those that are open belong to their client's connection.
   std::vector<std::unique_ptr<Request>> free_requests_;
+  std::vector<std::unique_ptr<Attempt>> free_attempts_;  // those that are under way belong to their owners
   absl::flat_hash_map<std::string, std::unique_ptr<Host>> hosts_;
   std::vector<std::unique_ptr<Routes>> routes_;
   Routes* current_routes_ = nullptr;

@@ -1,0 +1,164 @@
+#include "proxy/attempt.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "proxy/grpc_protocol.h"
+#include "proxy/host.h"
+#include "proxy/host_connection.h"
+#include "proxy/worker.h"
+
+namespace signalbox::proxy {
+
+Attempt::Attempt(Worker& worker)
+    : worker_(worker),
+      enriched_body_(worker.memory()),
+      response_headers_(worker.memory()),
+      response_body_(worker.memory()) {}
+
+// --- 1. A host is asked.
+
+void Attempt::Begin(AttemptOwner& owner, const decide::Answer& answer, RequestBody& body) {
+  owner_ = &owner;
+  answer_ = &answer;
+  body_ = &body;
+}
+
+absl::Status Attempt::Submit(Host& host) {
+  host_ = &host;
+  waits_ = true;
+  absl::Status status = host.Submit(*this);
+  if (!status.ok()) waits_ = false;
+  return status;
+}
+
+// --- 2. Its stream is open: headers with the decision, then the body, enriched while it passes.
+
+void Attempt::OnStream(HostConnection& connection, int32_t stream_id) {
+  waits_ = false;
+  connection_ = &connection;
+  stream_ = stream_id;
+  enricher_ = MessageEnricher(owner_->SuffixFor(*this, suffix_buffer_));
+}
+
+void Attempt::OnHeadersSent() { sent_at_ = worker_.ReadClock(); }
+
+void Attempt::OnBodyGrew() {
+  if (stream_ != 0) connection_->Resume(stream_);
+}
+
+Available Attempt::RequestAvailable(size_t bytes_max) {
+  bool overflow = false;
+  const size_t taken = enricher_.Move(body_->queue, enriched_body_, bytes_max, overflow);
+  body_was_taken_ |= taken > 0;
+  owner_->OnBodyTaken(taken);
+  if (overflow) {
+    const absl::Status why = absl::ResourceExhaustedError(
+        "a message of the request is too long for the ObjectiveConfig to be appended: 4 GiB are the limit of gRPC");
+    owner_->OnAttemptFailed(*this, why, Processed::kMaybe);
+    return {};
+  }
+  const size_t bytes = std::min(bytes_max, enriched_body_.bytes());
+  return {.bytes = bytes, .ended = body_->exhausted() && bytes == enriched_body_.bytes(), .trailers = false};
+}
+
+// --- 3. The host answers.
+
+void Attempt::OnResponseHeader(std::string_view name, std::string_view value) {
+  if (!response_headers_.Add(name, value)) response_too_large_ = true;
+}
+
+void Attempt::OnResponseHeadersEnd(bool end_stream) {
+  if (response_too_large_) {
+    const absl::Status why =
+        absl::InternalError(fmt::format("host {}: headers of the response are more than {} bytes or {} in number",
+                                        host_->name(), kHeaderBytesMax, kHeadersMax));
+    return owner_->OnAttemptFailed(*this, why, Processed::kMaybe);
+  }
+  if (response_begun_) {
+    trailers_ = true;
+    return OnResponseEnd();
+  }
+  const std::string_view http_status = response_headers_.Find(":status");
+  if (http_status.starts_with('1')) return response_headers_.Clear();
+  answered_at_ = worker_.ReadClock();
+  const std::string_view grpc_status = response_headers_.Find("grpc-status");
+  if (!grpc_status.empty()) {
+    grpc_status_ = ParseGrpcStatus(grpc_status);
+  } else {
+    grpc_status_ =
+        end_stream || http_status != "200" ? GrpcStatusOfHttp(std::atoi(std::string(http_status).c_str())) : 2;
+  }
+  response_begun_ = true;
+  response_ended_ = end_stream;
+  owner_->OnResponseHeaders(*this, end_stream);
+}
+
+void Attempt::OnResponseData(std::string_view data, const BlockRef& block) {
+  // DATA without HEADERS is what nghttp2 refuses.
+  if (!response_begun_ || response_ended_) return connection_->Release(stream_, data.size());
+  response_body_.Append(data, block);
+  owner_->OnResponseData(*this);
+}
+
+void Attempt::OnResponseEnd() {
+  response_ended_ = true;
+  if (trailers_) grpc_status_ = ParseGrpcStatus(response_headers_.Find("grpc-status"));
+  owner_->OnResponseEnd(*this);
+}
+
+void Attempt::StopSending() {
+  const bool all_sent = body_->exhausted() && enriched_body_.empty();
+  if (all_sent) return;
+  if (stream_ != 0) connection_->Cancel(std::exchange(stream_, 0));
+  enriched_body_.Clear();
+}
+
+// --- 4. It ends.
+
+void Attempt::OnHostGone(const absl::Status& why, Processed processed) {
+  waits_ = false;
+  stream_ = 0;
+  if (connection_ != nullptr && connection_->closed()) {
+    connection_->Forget(*this);
+    connection_ = nullptr;
+  }
+  if (!response_ended_) owner_->OnAttemptFailed(*this, why, processed);
+}
+
+void Attempt::Release(size_t bytes) {
+  if (connection_ != nullptr) connection_->Release(stream_, bytes);
+}
+
+void Attempt::LetGo() {
+  if (waits_) host_->Forget(*this);
+  Release(response_body_.bytes());
+  if (connection_ != nullptr) {
+    if (stream_ != 0) connection_->Cancel(stream_);
+    connection_->Forget(*this);
+  }
+  Reset();
+  worker_.Free(*this);
+}
+
+void Attempt::Reset() {
+  owner_ = nullptr;
+  answer_ = nullptr;
+  host_ = nullptr;
+  waits_ = false;
+  connection_ = nullptr;
+  stream_ = 0;
+  body_ = nullptr;
+  enricher_ = MessageEnricher();
+  enriched_body_.Clear();
+  body_was_taken_ = false;
+  sent_at_ = answered_at_ = Time();
+  response_headers_.Clear();
+  response_body_.Clear();
+  response_begun_ = response_ended_ = trailers_ = response_too_large_ = false;
+  grpc_status_ = -1;
+}
+
+}  // namespace signalbox::proxy

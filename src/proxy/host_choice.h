@@ -1,0 +1,18 @@
+// Which of a model's hosts is asked.
+#pragma once
+
+#include "proxy/deadline_queue.h"
+
+namespace signalbox::decide {
+struct Answer;
+}
+
+namespace signalbox::proxy {
+
+class Host;
+struct Routes;
+
+// A host that serves `answer` and is not known to be unreachable; nullptr when there is none. For its worker's thread.
+Host* ChooseHost(Routes& routes, const decide::Answer& answer, Time now);
+
+}  // namespace signalbox::proxy
