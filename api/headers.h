@@ -31,6 +31,10 @@ inline constexpr std::string_view kReason = "sb-reason";
 inline constexpr std::string_view kExperiments = "sb-experiments";
 // First 16 hex digits of the hash of the snapshot that decided. Towards clients only.
 inline constexpr std::string_view kSnapshot = "sb-snapshot";
+// How many hosts were given the request, where it was more than one: `2`. Towards clients only.
+inline constexpr std::string_view kAttempts = "sb-attempts";
+// Of an ensemble whose answers were combined: how many of its members made the answer, `2/3`. Towards clients only.
+inline constexpr std::string_view kMembers = "sb-members";
 // A serialised signalbox.v1.ObjectiveConfig in base64. Towards hosts only.
 inline constexpr std::string_view kObjectiveConfig = "sb-objective-config-bin";
 

@@ -23,11 +23,12 @@ Attempt::Attempt(Worker& worker)
 void Attempt::Begin(AttemptOwner& owner, const decide::Answer& answer, RequestBody& body) {
   owner_ = &owner;
   answer_ = &answer;
-  body_ = &body;
+  body_.Begin(body);
 }
 
 absl::Status Attempt::Submit(Host& host) {
   host_ = &host;
+  asked_at_ = worker_.ReadClock();
   waits_ = true;
   absl::Status status = host.Submit(*this);
   if (!status.ok()) waits_ = false;
@@ -51,9 +52,8 @@ void Attempt::OnBodyGrew() {
 
 Available Attempt::RequestAvailable(size_t bytes_max) {
   bool overflow = false;
-  const size_t taken = enricher_.Move(body_->queue, enriched_body_, bytes_max, overflow);
-  body_was_taken_ |= taken > 0;
-  owner_->OnBodyTaken(taken);
+  enricher_.Move(body_, enriched_body_, bytes_max, overflow);
+  owner_->OnBodyTaken();
   if (overflow) {
     const absl::Status why = absl::ResourceExhaustedError(
         "a message of the request is too long for the ObjectiveConfig to be appended: 4 GiB are the limit of gRPC");
@@ -61,7 +61,7 @@ Available Attempt::RequestAvailable(size_t bytes_max) {
     return {};
   }
   const size_t bytes = std::min(bytes_max, enriched_body_.bytes());
-  return {.bytes = bytes, .ended = body_->exhausted() && bytes == enriched_body_.bytes(), .trailers = false};
+  return {.bytes = bytes, .ended = body_.exhausted() && bytes == enriched_body_.bytes(), .trailers = false};
 }
 
 // --- 3. The host answers.
@@ -85,6 +85,11 @@ void Attempt::OnResponseHeadersEnd(bool end_stream) {
   if (http_status.starts_with('1')) return response_headers_.Clear();
   answered_at_ = worker_.ReadClock();
   const std::string_view grpc_status = response_headers_.Find("grpc-status");
+  if (end_stream && http_status == "200" && grpc_status.empty()) {
+    const absl::Status why =
+        absl::UnknownError(fmt::format("host {} ended its answer without a gRPC status", host_->name()));
+    return owner_->OnAttemptFailed(*this, why, Processed::kMaybe);
+  }
   if (!grpc_status.empty()) {
     grpc_status_ = ParseGrpcStatus(grpc_status);
   } else {
@@ -110,7 +115,7 @@ void Attempt::OnResponseEnd() {
 }
 
 void Attempt::StopSending() {
-  const bool all_sent = body_->exhausted() && enriched_body_.empty();
+  const bool all_sent = body_.exhausted() && enriched_body_.empty();
   if (all_sent) return;
   if (stream_ != 0) connection_->Cancel(std::exchange(stream_, 0));
   enriched_body_.Clear();
@@ -126,6 +131,21 @@ void Attempt::OnHostGone(const absl::Status& why, Processed processed) {
     connection_ = nullptr;
   }
   if (!response_ended_) owner_->OnAttemptFailed(*this, why, processed);
+}
+
+void Attempt::SetTimeout(std::chrono::milliseconds timeout) {
+  timeout_ = timeout;
+  deadline.at = worker_.now() + timeout;
+  worker_.attempt_deadlines().Add(*this);
+}
+
+void Attempt::StopTimeout() { worker_.attempt_deadlines().Remove(*this); }
+
+void Attempt::OnDeadline() {
+  timed_out_ = true;
+  const absl::Status why = absl::DeadlineExceededError(
+      fmt::format("host {} did not begin to answer within {} ms", host_->name(), timeout_.count()));
+  owner_->OnAttemptFailed(*this, why, sent() ? Processed::kMaybe : Processed::kNo);
 }
 
 void Attempt::Release(size_t bytes) {
@@ -150,11 +170,12 @@ void Attempt::Reset() {
   waits_ = false;
   connection_ = nullptr;
   stream_ = 0;
-  body_ = nullptr;
+  body_.End();
   enricher_ = MessageEnricher();
   enriched_body_.Clear();
-  body_was_taken_ = false;
-  sent_at_ = answered_at_ = Time();
+  worker_.attempt_deadlines().Remove(*this);
+  timed_out_ = false;
+  asked_at_ = sent_at_ = answered_at_ = Time();
   response_headers_.Clear();
   response_body_.Clear();
   response_begun_ = response_ended_ = trailers_ = response_too_large_ = false;

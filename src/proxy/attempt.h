@@ -4,6 +4,7 @@
 // belongs to one worker and is reused, memory and all, for later attempts.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -45,8 +46,8 @@ class AttemptOwner {
   virtual std::string_view SuffixFor(const Attempt& attempt, std::string& buffer) = 0;
 
   // --- What it reports.
-  // So many bytes of the body will not be needed again.
-  virtual void OnBodyTaken(size_t bytes) = 0;
+  // Of the body more was read: window may be there to be given back.
+  virtual void OnBodyTaken() = 0;
   // The headers of the host's answer are complete; they are in response_headers(), which its owner clears when it has
   // read them. Where `ended`, they are all there is.
   virtual void OnResponseHeaders(Attempt& attempt, bool ended) = 0;
@@ -69,10 +70,13 @@ class Attempt {
   Attempt& operator=(const Attempt&) = delete;
 
   // --- What its owner does.
-  // `body` is what is read from, until the end.
+  // `body` is what is read, from its first byte.
   void Begin(AttemptOwner& owner, const decide::Answer& answer, RequestBody& body);
   // Asks `host`: now, or as soon as it has room. On an error nothing has happened.
   absl::Status Submit(Host& host);
+  // It fails when the host has not begun to answer in this time from now on.
+  void SetTimeout(std::chrono::milliseconds timeout);
+  void StopTimeout();
   // There is more in the body, or its end.
   void OnBodyGrew();
   // The host has said all it will: what it was still to get is for nobody.
@@ -85,10 +89,13 @@ class Attempt {
   const Host* host() const { return host_; }
   // Whether the host knows of the request, and since when.
   bool sent() const { return sent_at_ != Time(); }
+  Time asked_at() const { return asked_at_; }
   Time sent_at() const { return sent_at_; }
   // The headers of the answer were there.
   Time answered_at() const { return answered_at_; }
-  bool body_was_taken() const { return body_was_taken_; }
+  bool timed_out() const { return timed_out_; }
+  bool body_was_taken() const { return body_.began(); }
+  bool body_exhausted() const { return body_.exhausted(); }
   bool response_ended() const { return response_ended_; }
   bool trailers() const { return trailers_; }
   // Of gRPC; from the headers, until trailers say what it was. -1 before that.
@@ -101,7 +108,7 @@ class Attempt {
   // --- What the host and its connection report.
   void OnStream(HostConnection& connection, int32_t stream_id);
   void AddHostHeaders(HeaderFields& fields) { owner_->AddHostHeaders(*this, fields); }
-  bool has_body() const { return !body_->exhausted(); }
+  bool has_body() const { return !body_.exhausted(); }
   // What the host can be sent now; it leaves with Connection::SendData from enriched_body().
   Available RequestAvailable(size_t bytes_max);
   BodyQueue& enriched_body() { return enriched_body_; }
@@ -112,6 +119,10 @@ class Attempt {
   void OnResponseEnd();
   // There is no stream any more, or there will be none. `why` matters when the response is not complete.
   void OnHostGone(const absl::Status& why, Processed processed);
+
+  // --- What time reports.
+  void OnDeadline();
+  Deadline deadline;
 
   ListHook<Attempt> host_hook;
   ListHook<Attempt> waiting_hook;
@@ -128,12 +139,14 @@ class Attempt {
   int32_t stream_ = 0;                    // 0: no open stream
 
   // What it sends.
-  RequestBody* body_ = nullptr;
+  BodyReader body_;
   MessageEnricher enricher_;
   BodyQueue enriched_body_;    // what goes to the host next
   std::string suffix_buffer_;  // what is appended to messages, where that is not the snapshot's
-  bool body_was_taken_ = false;
+  Time asked_at_;
   Time sent_at_;
+  std::chrono::milliseconds timeout_{};
+  bool timed_out_ = false;
 
   // What it gets.
   HeaderList response_headers_;  // headers, later trailers

@@ -90,6 +90,46 @@ void BodyQueue::Clear() {
   while (first_ != nullptr) FreeFirst();
 }
 
+std::string_view BodyQueue::At(Place& place) const {
+  if (place.node == nullptr) {
+    if (first_ == nullptr) return {};
+    place = {.node = first_, .offset = 0};
+  }
+  // The last piece can still grow: its end is no place to leave.
+  while (place.offset == place.node->piece.size && place.node->next != nullptr) {
+    place = {.node = place.node->next, .offset = 0};
+  }
+  const Piece& piece = place.node->piece;
+  return {piece.data + place.offset, piece.size - place.offset};
+}
+
+void BodyQueue::Skip(Place& place, size_t bytes) const {
+  while (bytes > 0) {
+    const size_t skipped = std::min(bytes, At(place).size());
+    place.offset += skipped;
+    bytes -= skipped;
+  }
+}
+
+void BodyQueue::CopyTo(Place& place, BodyQueue& to, size_t bytes) const {
+  while (bytes > 0) {
+    const std::string_view part = At(place).substr(0, bytes);
+    to.AddNode({.data = part.data(), .size = part.size(), .block = place.node->piece.block}, 0);
+    place.offset += part.size();
+    bytes -= part.size();
+  }
+}
+
+size_t BodyQueue::DropBefore(const Place& place) {
+  const size_t before = bytes_;
+  while (place.node != nullptr && first_ != place.node) {
+    bytes_ -= first_->piece.size;
+    memory_->queued_bytes -= first_->piece.size;
+    FreeFirst();
+  }
+  return before - bytes_;
+}
+
 void BodyQueue::AddNode(Piece piece, size_t room) {
   void* place = memory_->Allocate(sizeof(Node));
   if (place == nullptr) throw std::bad_alloc();

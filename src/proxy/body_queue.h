@@ -19,7 +19,16 @@ struct Piece {
 
 // For one thread. The number of pieces follows from the bytes in the queue, which flow control limits.
 class BodyQueue {
+  struct Node;
+
  public:
+  // A place from which the queue is read while what is read stays in it. Where nothing is set: the beginning. Valid as
+  // long as nothing but DropBefore removes anything.
+  struct Place {
+    Node* node = nullptr;
+    size_t offset = 0;
+  };
+
   explicit BodyQueue(WorkerMemory& memory) : memory_(&memory) {}
   ~BodyQueue() { Clear(); }
   BodyQueue(const BodyQueue&) = delete;
@@ -46,6 +55,15 @@ class BodyQueue {
   // Removes all but the first `bytes`, which must be there.
   void KeepFront(size_t bytes);
   void Clear();
+
+  // The contiguous bytes at a place; empty at the end of the queue.
+  std::string_view At(Place& place) const;
+  // Moves the place behind the next `bytes`, which must be there.
+  void Skip(Place& place, size_t bytes) const;
+  // The same, and appends them to `to`, by reference.
+  void CopyTo(Place& place, BodyQueue& to, size_t bytes) const;
+  // Removes pieces of which all bytes lie before the place. Returns how many bytes they were.
+  size_t DropBefore(const Place& place);
 
  private:
   struct Node {

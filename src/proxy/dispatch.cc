@@ -1,12 +1,15 @@
-// Which hosts a request is given to, one after the other, until one answers.
+// What is asked for a request: the chosen model or ensemble, else its fallbacks; and what the client is told when none
+// of them answers.
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <string>
 
 #include "absl/strings/ascii.h"
 #include "base/status.h"
+#include "proxy/client_connection.h"
 #include "proxy/host.h"
-#include "proxy/host_choice.h"
 #include "proxy/request.h"
 #include "proxy/routes.h"
 #include "proxy/worker.h"
@@ -14,14 +17,10 @@
 namespace signalbox::proxy {
 namespace {
 
-// Of one model. Three that cannot be reached are no accident any more, and the fallback waits.
-constexpr size_t kHostsPerModelMax = 3;
-
-// Whether the ensemble's members are tried one after the other, as if each further one were the fallback of the one
-// before. That is what this proxy makes of `first`; it runs no other mode.
-bool GoesToMembers(const decide::Answer& answer) {
-  return answer.ensemble != nullptr && answer.ensemble->mode() == v1::Ensemble::FIRST && !answer.members.empty();
-}
+// Of a request that may have to be sent again; longer ones are sent once.
+constexpr size_t kKeptBodyBytesMax = 1 << 20;
+// Of all such requests of one Objective at a time, where its policy does not say.
+constexpr uint64_t kKeptBytesDefault = 64 << 20;
 
 std::string ModeName(v1::Ensemble::Mode mode) {
   std::string name = v1::Ensemble::Mode_Name(mode);
@@ -31,83 +30,85 @@ std::string ModeName(v1::Ensemble::Mode mode) {
 
 }  // namespace
 
-// --- It goes to the first host that can be reached: of the chosen model, else of its fallbacks. Where there is
-// none, the client gets the answer that the rules declare, or is told.
+// --- What the policy says.
+
+void Request::Prepare() {
+  const decide::Policy* policy = decision_.policy;
+  if (policy != nullptr && policy->total_ms > 0) {
+    const Time ends_at = start_ + std::chrono::milliseconds(policy->total_ms);
+    if (!has_deadline_ || ends_at < deadline.at) {
+      worker_.deadlines().Remove(*this);
+      deadline.at = ends_at;
+      has_deadline_ = deadline_is_policys_ = true;
+      worker_.deadlines().Add(*this);
+    }
+  }
+  ObjectiveHandling& objective = routes_->plan->handling.Of(*decision_.answer);
+  objective.retries.CountRequest(worker_.now());
+  setting_ = {.routes = routes_,
+              .body = &body_,
+              .policy = policy,
+              .objective = &objective,
+              .ends_at = has_deadline_ ? std::optional<Time>(deadline.at) : std::nullopt,
+              .counts = &tries_};
+  const bool runs_ensemble = decision_.answer->ensemble != nullptr && CanRun(*decision_.answer);
+  if (!idempotent() && !runs_ensemble) return;
+  const uint64_t declared = policy == nullptr ? 0 : policy->bulkhead.buffered_bytes;
+  body_.Keep(kKeptBodyBytesMax, objective.kept, declared == 0 ? kKeptBytesDefault : declared);
+}
+
+// --- 4. The chosen model is asked, else its fallbacks, until one can be. Where there is none, the client gets the
+// answer that the rules declare, or is told.
 
 absl::Status Request::Dispatch() {
   for (;;) {
-    absl::Status status = TryNextHost();
+    absl::Status status = Ask();
     if (!absl::IsUnavailable(status)) return status;
+    last_failure_ = std::move(status);
     if (TakeUpNext()) continue;
     if (GiveStaticAnswer()) return absl::OkStatus();
-    asked_ = answer_ = decision_.answer;
     return NothingReachable();
   }
 }
 
-void Request::TakeUp(const decide::Answer& answer) {
-  asked_ = answer_ = &answer;
-  members_tried_ = hosts_tried_ = 0;
-  if (GoesToMembers(answer)) answer_ = answer.members.front().answer;
+absl::Status Request::Ask() {
+  if (asked_->ensemble == nullptr) {
+    return call_.Start(setting_, *asked_, fallbacks_tried_ < decision_.fallbacks.size());
+  }
+  if (!CanRun(*asked_)) return absl::UnavailableError("this proxy cannot run it");
+  // Its members read the body side by side.
+  if (!body_.kept()) return absl::UnavailableError("the request is too long to be sent to several models");
+  EnsembleOwner& self = *this;
+  if (ensemble_ == nullptr) ensemble_ = std::make_unique<EnsembleCall>(worker_, self);
+  return ensemble_->Start(setting_, *asked_);
+}
+
+// Any method has a first answer; what is combined must be one message of a schema that is known.
+bool Request::CanRun(const decide::Answer& ensemble) const {
+  if (ensemble.ensemble->mode() == v1::Ensemble::FIRST) return true;
+  return body_kind_ == BodyKind::kInfer && !IsInferenceStream(request_headers_.Find(":path"));
 }
 
 bool Request::TakeUpNext() {
-  const bool has_member = GoesToMembers(*asked_) && members_tried_ + 1 < asked_->members.size();
-  if (!has_member && fallbacks_tried_ == decision_.fallbacks.size()) return false;
+  if (fallbacks_tried_ == decision_.fallbacks.size()) return false;
   ++tried_in_vain_;
-  if (has_member) {
-    answer_ = asked_->members[++members_tried_].answer;
-    hosts_tried_ = 0;
-  } else {
-    TakeUp(*decision_.fallbacks[fallbacks_tried_++]);
-  }
+  asked_ = answer_ = decision_.fallbacks[fallbacks_tried_++];
   return true;
 }
 
-absl::Status Request::TryNextHost() {
-  const std::span<const uint32_t> hosts = routes_->TurnOf(*answer_).hosts;
-  if (hosts.empty()) {
-    last_failure_ = absl::UnavailableError(
-        answer_->ensemble == nullptr ? "the placement has no host for it that is ready (where the fleet is managed, "
-                                       "`signalbox placement explain` says why)"
-                                     : "this proxy cannot run it");
-    return last_failure_;
-  }
-  // The same host again is only better than none: its connection may be new by then.
-  const bool has_others = hosts.size() > 1 || fallbacks_tried_ < decision_.fallbacks.size() || answer_ != asked_;
-  const size_t tries_max = has_others ? std::min(kHostsPerModelMax, hosts.size()) : kHostsPerModelMax;
-  while (hosts_tried_ < tries_max) {
-    Host* host = ChooseHost(*routes_, *answer_, worker_.now());
-    if (host == nullptr) {
-      if (last_failure_.ok()) {
-        last_failure_ =
-            absl::UnavailableError(fmt::format("host {} cannot be reached", routes_->hosts[hosts.front()]->name()));
-      }
-      break;
-    }
-    ++hosts_tried_;
-    host_ = host;
-    Attempt& attempt = worker_.NewAttempt();
-    attempt.Begin(*this, *answer_, body_);
-    attempt_ = &attempt;
-    last_failure_ = attempt.Submit(*host);
-    if (last_failure_.ok()) return absl::OkStatus();
-    LetGoOfAttempt();
-  }
-  return last_failure_;
-}
-
-absl::Status Request::NothingReachable() const {
+absl::Status Request::NothingReachable() {
+  asked_ = answer_ = decision_.answer;
   const decide::Answer& answer = *decision_.answer;
   const std::string_view nor_fallbacks = decision_.fallbacks.empty() ? "" : ", nor its fallbacks";
-  if (answer.ensemble != nullptr && !GoesToMembers(answer)) {
-    return absl::UnimplementedError(fmt::format(
-        "ensemble {} of Objective {} has the mode `{}`, which this proxy cannot run: it runs `first` alone{}",
-        answer.ensemble->name(), answer.objective, ModeName(answer.ensemble->mode()),
-        decision_.fallbacks.empty() ? "" : "; and no fallback can be reached"));
+  if (answer.ensemble != nullptr && !CanRun(answer)) {
+    return absl::UnimplementedError(
+        fmt::format("ensemble {} of Objective {} has the mode `{}`, which combines answers of "
+                    "inference.GRPCInferenceService/ModelInfer alone{}",
+                    answer.ensemble->name(), answer.objective, ModeName(answer.ensemble->mode()),
+                    decision_.fallbacks.empty() ? "" : "; and no fallback can be reached"));
   }
   if (answer.ensemble != nullptr) {
-    return absl::UnavailableError(fmt::format("no member of ensemble {} of Objective {} can be reached{}: {}",
+    return absl::UnavailableError(fmt::format("ensemble {} of Objective {} does not answer{}: {}",
                                               answer.ensemble->name(), answer.objective, nor_fallbacks,
                                               Message(last_failure_)));
   }
@@ -115,24 +116,42 @@ absl::Status Request::NothingReachable() const {
                                             answer.objective, nor_fallbacks, Message(last_failure_)));
 }
 
-// --- The host could not be reached, or failed: another one, as long as nothing of the body or of the response has
-// passed.
+// --- What was asked has failed: what comes next, as long as nothing of an answer has passed.
 
-void Request::OnAttemptFailed(Attempt& attempt, const absl::Status& why, Processed processed) {
+void Request::OnCallFailed(ModelCall& call, const absl::Status& why) {
+  if (response_begun_) return FailOrTooLate(why);
+  // Another model must not do again what this one may have done.
+  GoOn(why, !call.may_have_worked() || idempotent());
+}
+
+// Whoever has several models do the same has nothing against one more.
+void Request::OnEnsembleFailed(const absl::Status& why) { GoOn(why, true); }
+
+void Request::GoOn(const absl::Status& why, bool safe) {
   last_failure_ = why;
-  // A host that has seen the request may have worked on it. What it refused it has not; but then the body must still be
-  // here.
-  const bool try_again =
-      !attempt.body_was_taken() && !response_begun_ && (!attempt.sent() || processed == Processed::kNo);
-  if (!try_again) {
-    const bool too_late = has_deadline_ && absl::IsCancelled(why) && worker_.ReadClock() >= deadline.at;
-    if (too_late) return OnDeadline();
-    // Another model must not do again what this one may have done. Nothing is done by the rules' own answer.
-    if (absl::IsUnavailable(why) && GiveStaticAnswer()) return;
-    return Fail(why);
+  const bool may_ask = safe && body_.whole() && fallbacks_tried_ < decision_.fallbacks.size();
+  if (may_ask && !TooLate()) {
+    LetGo();
+    TakeUpNext();
+    if (absl::Status status = Dispatch(); !status.ok()) Fail(status);
+    return;
   }
-  LetGoOfAttempt();
-  if (absl::Status status = Dispatch(); !status.ok()) Fail(status);
+  // Nothing is done by the rules' own answer.
+  const bool has_failed = asked_->ensemble != nullptr || absl::IsUnavailable(why) || absl::IsDeadlineExceeded(why);
+  if (has_failed && GiveStaticAnswer()) return;
+  // It said itself that it is not available.
+  const bool has_hosts_answer = asked_->ensemble == nullptr && call_.answer_attempt() != nullptr;
+  if (has_hosts_answer) return OnCallAnswered(call_, true);
+  if (safe && absl::IsUnavailable(why) && !TooLate()) return Fail(NothingReachable());
+  FailOrTooLate(why);
+}
+
+bool Request::TooLate() const { return has_deadline_ && worker_.ReadClock() >= deadline.at; }
+
+void Request::FailOrTooLate(const absl::Status& why) {
+  // The host knows the deadline too, and may be the first to say so.
+  if (absl::IsCancelled(why) && TooLate()) return OnDeadline();
+  Fail(why);
 }
 
 }  // namespace signalbox::proxy

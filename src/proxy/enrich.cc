@@ -10,7 +10,7 @@ constexpr uint64_t kMessageBytesMax = 0xFFFFFFFF;
 
 }  // namespace
 
-size_t MessageEnricher::Move(BodyQueue& from, BodyQueue& to, size_t bytes_wanted, bool& overflow) {
+size_t MessageEnricher::Move(BodyReader& from, BodyQueue& to, size_t bytes_wanted, bool& overflow) {
   const size_t before = from.bytes();
   if (suffix_.empty()) {
     if (to.bytes() < bytes_wanted) from.MoveTo(to, std::min(from.bytes(), bytes_wanted - to.bytes()));

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "proxy/body_queue.h"
+#include "proxy/request_body.h"
 
 namespace signalbox::proxy {
 
@@ -22,7 +23,7 @@ class MessageEnricher {
 
   // Moves bytes from `from` to `to`, until `to` holds `bytes_wanted` or `from` is empty. Returns how many were taken
   // from `from`. Sets `overflow` when a message would become longer than gRPC's prefix can say.
-  size_t Move(BodyQueue& from, BodyQueue& to, size_t bytes_wanted, bool& overflow);
+  size_t Move(BodyReader& from, BodyQueue& to, size_t bytes_wanted, bool& overflow);
 
  private:
   bool OnPrefix(BodyQueue& to);

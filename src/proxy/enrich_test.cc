@@ -41,7 +41,9 @@ std::string Drain(BodyQueue& queue) {
 // Feeds `body` in random parts and takes it out in random parts.
 std::string Enrich(const std::string& body, std::string_view suffix, std::mt19937_64& random) {
   WorkerMemory memory;
-  BodyQueue from(memory);
+  RequestBody sent(memory);
+  BodyReader from;
+  from.Begin(sent);
   BodyQueue to(memory);
   MessageEnricher enricher(suffix);
   std::string out;
@@ -49,7 +51,7 @@ std::string Enrich(const std::string& body, std::string_view suffix, std::mt1993
   size_t moved = 0;
   for (size_t at = 0; at < body.size();) {
     const size_t part = std::min<size_t>(1 + random() % 40, body.size() - at);
-    from.AppendCopy(std::string_view(body).substr(at, part));
+    sent.Append(std::string_view(body).substr(at, part), {});
     at += part;
     moved += enricher.Move(from, to, 1 + random() % 60, overflow);
     if (random() % 2 == 0) out += Drain(to);
@@ -122,9 +124,11 @@ TEST(Enrich, CompressedMessagesPassUntouched) {
 
 TEST(Enrich, AMessageThatWouldBecomeTooLongIsAnOverflow) {
   WorkerMemory memory;
-  BodyQueue from(memory);
+  RequestBody sent(memory);
+  sent.Append(std::string("\0\xff\xff\xff\xff", 5), {});
+  BodyReader from;
+  from.Begin(sent);
   BodyQueue to(memory);
-  from.AppendCopy(std::string("\0\xff\xff\xff\xff", 5));
   MessageEnricher enricher("x");
   bool overflow = false;
   enricher.Move(from, to, 100, overflow);

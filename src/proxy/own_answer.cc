@@ -13,8 +13,16 @@
 namespace signalbox::proxy {
 
 void Request::OnDeadline() {
-  if (host_ != nullptr) {
-    return Fail(absl::DeadlineExceededError(fmt::format("the deadline passed before host {} answered", host_->name())));
+  // What has come of an ensemble by now may be enough.
+  if (ensemble_ != nullptr && ensemble_->active() && ensemble_->CombineNow()) return;
+  // The client still waits when it is the policy's time that is over.
+  if (deadline_is_policys_ && GiveStaticAnswer()) return;
+  const Host* host = call_.active() ? call_.host() : host_;
+  if (host != nullptr) {
+    return Fail(absl::DeadlineExceededError(fmt::format("the deadline passed before host {} answered", host->name())));
+  }
+  if (asked_ != nullptr) {
+    return Fail(absl::DeadlineExceededError(fmt::format("the deadline passed before {} answered", asked_->model->id)));
   }
   Fail(absl::DeadlineExceededError(waits_for_cells() ? "the deadline passed before an experimentation platform answered"
                                                      : "the deadline passed before the request named its Objective"));
@@ -23,7 +31,7 @@ void Request::OnDeadline() {
 void Request::Fail(const absl::Status& status) {
   if (response_ended_) return;
   EndWith(status);
-  LetGoOfAttempt();
+  LetGo();
   DropRequestBody();
   if (response_begun_) return WakeClient();
   SendTrailersOnly("200");
@@ -49,7 +57,7 @@ bool Request::GiveStaticAnswer() {
   if (response_begun_ || !has_place || decision_.static_answer == nullptr) return false;
   ++tried_in_vain_;
   static_answer_ = true;
-  LetGoOfAttempt();
+  LetGo();
   host_ = nullptr;
   EndWith(absl::OkStatus());
   DropRequestBody();
@@ -59,6 +67,19 @@ bool Request::GiveStaticAnswer() {
   own_body_.AppendStatic(message);  // this request keeps its snapshot
   SubmitOwnHeaders();
   return true;
+}
+
+void Request::OnCombined(std::string message) {
+  answer_ = asked_;
+  members_text_ = fmt::format("{}/{}", ensemble_->answered(), asked_->members.size());
+  EndWith(absl::OkStatus());
+  LetGo();
+  host_ = nullptr;
+  DropRequestBody();
+  const std::array<char, 5> prefix = MessagePrefix(static_cast<uint32_t>(message.size()));
+  own_body_.AppendCopy({prefix.data(), prefix.size()});
+  own_body_.AppendCopy(message);
+  SubmitOwnHeaders();
 }
 
 void Request::EndWith(const absl::Status& status) {

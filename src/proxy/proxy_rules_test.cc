@@ -375,42 +375,7 @@ TEST_F(ProxyRulesTest, TheDeclaredAnswerIsNotGivenAfterPartOfTheModels) {
   EXPECT_FALSE(stream->Finish().status.ok());
 }
 
-// --- Ensembles and shadows.
-
-std::string Ensemble(const std::string& mode, const std::string& first) {
-  return "ensembles { name: 'mix' mode: " + mode + " members { model { name: '" + first +
-         "' } weight: 0.5 } members { model { name: 'two' } weight: 0.5 } }";
-}
-
-TEST_F(ProxyRulesTest, OfAnEnsembleTheFirstMemberThatCanBeReachedAnswers) {
-  Route(Ensemble("FIRST", "one"), "default_model { ensemble: 'mix' }");
-  Reply reply = Call({});
-  EXPECT_EQ(reply.header("sb-model"), "one");
-  EXPECT_EQ(reply.header("sb-reason"), "default");
-  v1::ObjectiveConfig config;
-  ASSERT_TRUE(config.ParseFromString(reply.trailer("got-sb-objective-config-bin")));
-  EXPECT_EQ(config.model_name(), "one");
-
-  Route(Ensemble("FIRST", "away"), "default_model { ensemble: 'mix' }");
-  reply = Call({});
-  EXPECT_EQ(reply.header("sb-model"), "two");
-  EXPECT_EQ(reply.header("sb-reason"), "default");
-  EXPECT_EQ(Count("signalbox_fallbacks_total", {{"model", "two"}}), 1) << "the first member was tried in vain";
-}
-
-TEST_F(ProxyRulesTest, AnEnsembleOfAnotherModeGoesToTheFallbackOrIsRefusedByName) {
-  for (const std::string mode : {"MEAN", "WEIGHTED", "ALL"}) {
-    Route(Ensemble(mode, "one"), "default_model { ensemble: 'mix' } fallback_models { name: 'three' }");
-    Reply reply = Call({});
-    EXPECT_EQ(reply.header("sb-model"), "three");
-    EXPECT_EQ(reply.header("sb-reason"), "fallback");
-
-    Route(Ensemble(mode, "one"), "default_model { ensemble: 'mix' }");
-    reply = Call({});
-    EXPECT_EQ(reply.status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
-    EXPECT_THAT(reply.status.error_message(), HasSubstr("ensemble mix of Objective Home has the mode `"));
-  }
-}
+// --- Shadows.
 
 TEST_F(ProxyRulesTest, ShadowsThatAreNotSentAreCounted) {
   Route("shadows { id: 's' objectives: 'Home' model { name: 'two' } share_ppm: 1000000 }");

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 
 #include "absl/strings/ascii.h"
 #include "api/headers.h"
@@ -63,7 +64,11 @@ bool MayBeCompressed(const HeaderList& headers) {
 }  // namespace
 
 Request::Request(Worker& worker)
-    : worker_(worker), request_headers_(worker.memory()), body_(worker.memory()), own_body_(worker.memory()) {}
+    : worker_(worker),
+      request_headers_(worker.memory()),
+      body_(worker.memory()),
+      call_(worker, *this),
+      own_body_(worker.memory()) {}
 
 // --- 1. The client opens a stream.
 
@@ -122,11 +127,12 @@ absl::Status Request::ReadDeadline() {
 
 void Request::Advance() {
   if (body_kind_ >= BodyKind::kServerLive) {
-    if (body_.ended) AnswerForServer();
+    if (body_.ended()) AnswerForServer();
     return;
   }
   if (answer_ != nullptr) {
-    if (attempt_ != nullptr) attempt_->OnBodyGrew();
+    call_.OnBodyGrew();
+    if (ensemble_ != nullptr) ensemble_->OnBodyGrew();
     return;
   }
   if (waits_for_cells()) return;  // what comes of the body stays here until then, as far as flow control lets it come
@@ -143,6 +149,7 @@ void Request::Advance() {
 
 absl::Status Request::Handle() {
   RETURN_IF_ERROR(Choose());
+  Prepare();
   return Dispatch();
 }
 
@@ -159,12 +166,12 @@ absl::Status Request::FindObjective() {
     return absl::InvalidArgumentError(
         "the message is compressed, so its Objective cannot be read: set the header sb-objective");
   }
-  if (body_.ended || walk_.messages() > 0) {
+  if (body_.ended() || walk_.messages() > 0) {
     return absl::InvalidArgumentError(fmt::format(
         "the request names no Objective: put it into field {} of the message ({}), or set the header sb-objective",
         field, body_kind_ == BodyKind::kServe ? "objective" : "model_name"));
   }
-  if (body_.queue.bytes() > kObjectiveSearchBytesMax) {
+  if (body_.bytes() > kObjectiveSearchBytesMax) {
     return absl::InvalidArgumentError(fmt::format(
         "the message names no Objective in its first {} bytes: put it first, or set the header sb-objective",
         kObjectiveSearchBytesMax));
@@ -183,7 +190,7 @@ absl::Status Request::Choose() {
   decision_ = decide::Decide(routes_->snapshot(), context_.context);
   if (decision_.answer == nullptr) return UnknownObjective();
   WriteExperiments();
-  TakeUp(*decision_.answer);
+  asked_ = answer_ = decision_.answer;
   return absl::OkStatus();
 }
 
@@ -222,11 +229,14 @@ std::string_view Request::SuffixFor(const Attempt& attempt, std::string& buffer)
 
 void Request::AddHostHeaders(const Attempt& attempt, HeaderFields& fields) {
   const decide::Answer& answer = attempt.answer();
+  const bool collects = asked_->ensemble != nullptr && asked_->ensemble->mode() != v1::Ensemble::FIRST;
   for (const Header& header : request_headers_.headers()) {
     // What clients may not set ends here. The body's length changes; the deadline comes anew.
     const bool dropped =
         header.name.starts_with(headers::kPrefix) || header.name == "content-length" || header.name == "grpc-timeout";
-    if (!dropped) fields.Add(header.name, header.value);
+    // What is combined has to be read.
+    const bool unwanted = collects && header.name == "grpc-accept-encoding";
+    if (!dropped && !unwanted) fields.Add(header.name, header.value);
   }
   const decide::RequestContext& context = context_.context;
   auto add = [&](std::string_view name, std::string_view value) {
@@ -251,7 +261,7 @@ void Request::AddHostHeaders(const Attempt& attempt, HeaderFields& fields) {
 
 void Request::OnRequestData(std::string_view data, const BlockRef& block) {
   request_bytes_ += data.size();
-  body_.queue.Append(data, block);
+  body_.Append(data, block);
   if (response_ended_ || body_kind_ >= BodyKind::kServerLive) return DropRequestBody();
   if (absl::Status status = WalkBody(data); !status.ok()) return Fail(status);
   Advance();
@@ -265,7 +275,7 @@ absl::Status Request::WalkBody(std::string_view data) {
 }
 
 void Request::OnRequestEnd() {
-  body_.ended = true;
+  body_.End();
   if (response_ended_) return;
   if (body_kind_ != BodyKind::kOpaque && body_kind_ < BodyKind::kServerLive) {
     if (absl::Status status = walk_.End(); !status.ok()) return Fail(status);
@@ -273,41 +283,59 @@ void Request::OnRequestEnd() {
   Advance();
 }
 
-// --- 6. The host answers. (When it does not: dispatch.cc.)
+// --- 6. A host answers. (When none does: dispatch.cc.)
 
-void Request::OnResponseHeaders(Attempt& attempt, bool ended) {
-  answered_ = attempt.answered_at();
-  grpc_status_ = attempt.grpc_status();
+void Request::OnCallAnswered(ModelCall& call, bool ended) {
+  // A host that knows the policy's deadline may be the first to say that it has passed.
+  const bool is_late =
+      ended && call.answer_attempt()->grpc_status() == static_cast<int>(absl::StatusCode::kDeadlineExceeded);
+  if (is_late && deadline_is_policys_ && GiveStaticAnswer()) return;
+  attempt_ = call.answer_attempt();
+  answer_ = &call.answer();
+  host_ = call.host();
+  dispatched_ = attempt_->sent_at();
+  answered_ = attempt_->answered_at();
+  grpc_status_ = attempt_->grpc_status();
+  // Nobody is going to read it again from the beginning.
+  body_.StopKeeping();
+  OnBodyTaken();
   HeaderFields fields;
-  AddPassedOn(attempt.response_headers(), fields);
+  AddPassedOn(attempt_->response_headers(), fields);
   AddDecisionHeaders(fields);
   response_begun_ = true;
   if (ended) {
     client_->SubmitHeadersOnly(client_stream_, fields);
-    return OnResponseEnd(attempt);
+    return OnCallEnd(call);
   }
   client_->SubmitHeaders(client_stream_, fields);
-  attempt.response_headers().Clear();
+  attempt_->response_headers().Clear();
 }
 
-void Request::AddDecisionHeaders(HeaderFields& fields) const {
+void Request::AddDecisionHeaders(HeaderFields& fields) {
   fields.AddUnique(headers::kDecision, {decision_text_.data(), decision_text_.size()});
   if (routes_ != nullptr) fields.Add(headers::kSnapshot, routes_->plan->hash_text);
   if (answer_ == nullptr) return;
   if (!experiments_text_.empty()) fields.Add(headers::kExperiments, experiments_text_);
   fields.Add(headers::kReason, decide::Name(reason()));
+  if (tries_.attempts > 1) fields.Add(headers::kAttempts, AttemptsText());
+  if (!members_text_.empty()) fields.Add(headers::kMembers, members_text_);
   if (static_answer_) return;
   fields.Add(headers::kModel, answer_->model->id);
   if (!answer_->model->routing_key.empty()) fields.Add(headers::kRoutingKey, answer_->model->routing_key);
 }
 
-void Request::OnResponseData(Attempt&) { WakeClient(); }
+std::string_view Request::AttemptsText() {
+  const auto end = std::to_chars(attempts_text_.begin(), attempts_text_.end(), tries_.attempts);
+  return {attempts_text_.data(), static_cast<size_t>(end.ptr - attempts_text_.data())};
+}
 
-void Request::OnResponseEnd(Attempt& attempt) {
+void Request::OnCallData(ModelCall&) { WakeClient(); }
+
+void Request::OnCallEnd(ModelCall&) {
   response_ended_ = true;
-  grpc_status_ = attempt.grpc_status();
+  grpc_status_ = attempt_->grpc_status();
   // The host has said all it will: what the client still sends is for nobody.
-  attempt.StopSending();
+  attempt_->StopSending();
   DropRequestBody();
   WakeClient();
 }
@@ -339,7 +367,7 @@ void Request::OnClientGone() {
   client_->Forget(*this);
   if (!response_ended_) grpc_status_ = static_cast<int>(absl::StatusCode::kCancelled);
   response_announced_ = 0;  // the stream that it was announced to is closed
-  LetGoOfAttempt();
+  LetGo();
   Record();
   DropRequestBody();
   client_ = nullptr;
@@ -349,20 +377,25 @@ void Request::OnClientGone() {
 
 // --- What the stages use.
 
-void Request::LetGoOfAttempt() {
-  if (attempt_ == nullptr) return;
-  if (attempt_->sent()) dispatched_ = attempt_->sent_at();
-  // A frame that was announced to nghttp2, and found the socket full, is still going to be sent. It is not waited for
-  // by the host.
-  attempt_->Release(response_announced_);
-  attempt_->response_body().MoveTo(own_body_, response_announced_);
-  std::exchange(attempt_, nullptr)->LetGo();
+void Request::LetGo() {
+  if (asked_ == nullptr) return;
+  if (attempt_ != nullptr) {
+    // A frame that was announced to nghttp2, and found the socket full, is still going to be sent. It is not waited for
+    // by the host.
+    attempt_->Release(response_announced_);
+    attempt_->response_body().MoveTo(own_body_, response_announced_);
+    attempt_ = nullptr;
+  } else if (call_.active()) {
+    host_ = call_.host();
+    dispatched_ = call_.sent_at();
+  }
+  call_.LetGo();
+  if (ensemble_ != nullptr) ensemble_->LetGo();
 }
 
 void Request::DropRequestBody() {
-  const size_t bytes = body_.queue.bytes();
-  body_.queue.Clear();
-  ReleaseRequestBytes(bytes);
+  body_.Clear();
+  OnBodyTaken();
 }
 
 void Request::ReleaseRequestBytes(size_t bytes) {
@@ -380,14 +413,17 @@ void Request::Reset() {
   if (remote_cells_ != nullptr) remote_cells_->Clear();
   if (routes_ != nullptr) worker_.ReleaseRoutes(*std::exchange(routes_, nullptr));
   request_headers_.Clear();
+  body_.Reset();
   own_body_.Clear();
   context_.context = {};
   walk_.Start(0);
   body_kind_ = BodyKind::kOpaque;
-  headers_too_large_ = body_.ended = has_deadline_ = false;
+  headers_too_large_ = has_deadline_ = deadline_is_policys_ = false;
   decision_ = {};
   asked_ = answer_ = nullptr;
-  fallbacks_tried_ = members_tried_ = hosts_tried_ = tried_in_vain_ = 0;
+  fallbacks_tried_ = tried_in_vain_ = 0;
+  tries_ = {};
+  members_text_.clear();
   static_answer_ = false;
   experiments_text_.clear();
   host_ = nullptr;

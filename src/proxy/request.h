@@ -18,10 +18,12 @@
 #include "proxy/body_queue.h"
 #include "proxy/context_headers.h"
 #include "proxy/deadline_queue.h"
+#include "proxy/ensemble_call.h"
 #include "proxy/grpc_protocol.h"
 #include "proxy/header_list.h"
 #include "proxy/intrusive_list.h"
 #include "proxy/message_walk.h"
+#include "proxy/model_call.h"
 #include "proxy/remote_cells.h"
 #include "proxy/request_body.h"
 
@@ -32,7 +34,7 @@ class Host;
 class Worker;
 struct Routes;
 
-class Request final : private AttemptOwner {
+class Request final : private EnsembleOwner {
  public:
   explicit Request(Worker& worker);
   Request(const Request&) = delete;
@@ -48,7 +50,7 @@ class Request final : private AttemptOwner {
   // The stream is closed; by the client's reset, with its connection, or because the answer is complete. Ends the
   // request.
   void OnClientGone();
-  bool request_ended() const { return body_.ended; }
+  bool request_ended() const { return body_.ended(); }
 
   // What can be sent to the client now.
   Available ResponseAvailable(size_t bytes_max);
@@ -79,29 +81,38 @@ class Request final : private AttemptOwner {
   // What is left when nothing has to be asked any more.
   absl::Status Handle();
   absl::Status Choose();
+  // Takes from the policy what it says of deadlines and further tries.
+  void Prepare();
   absl::Status Dispatch();
   absl::Status WalkBody(std::string_view data);
 
-  // Makes `answer` the one that is tried now: itself, or the first member of its ensemble.
-  void TakeUp(const decide::Answer& answer);
-  // The same with what comes next: a further member, else the next fallback. False when there is none.
+  // Asks what is asked_ now, a model or an ensemble.
+  absl::Status Ask();
+  bool CanRun(const decide::Answer& ensemble) const;
+  // Takes up the next fallback. False when there is none.
   bool TakeUpNext();
-  absl::Status TryNextHost();
-  absl::Status NothingReachable() const;
+  // After what was asked has failed: what comes next. `safe`: another model may be asked.
+  void GoOn(const absl::Status& why, bool safe);
+  bool idempotent() const { return decision_.policy != nullptr && decision_.policy->retries.idempotent; }
+  absl::Status NothingReachable();
+  bool TooLate() const;
+  void FailOrTooLate(const absl::Status& why);
   absl::Status UnknownObjective() const;
 
-  // --- What attempts ask and report (attempt.h).
+  // --- What calls ask and report (model_call.h, ensemble_call.h).
   void AddHostHeaders(const Attempt& attempt, HeaderFields& fields) override;
   std::string_view SuffixFor(const Attempt& attempt, std::string& buffer) override;
-  void OnBodyTaken(size_t bytes) override { ReleaseRequestBytes(bytes); }
-  void OnResponseHeaders(Attempt& attempt, bool ended) override;
-  void OnResponseData(Attempt& attempt) override;
-  void OnResponseEnd(Attempt& attempt) override;
-  void OnAttemptFailed(Attempt& attempt, const absl::Status& why, Processed processed) override;
+  void OnBodyTaken() override { ReleaseRequestBytes(body_.TakeReleasable()); }
+  void OnCallAnswered(ModelCall& call, bool ended) override;
+  void OnCallData(ModelCall& call) override;
+  void OnCallEnd(ModelCall& call) override;
+  void OnCallFailed(ModelCall& call, const absl::Status& why) override;
+  void OnCombined(std::string message) override;
+  void OnEnsembleFailed(const absl::Status& why) override;
 
   // Goes on after more of the request is known.
   void Advance();
-  // Answers with a status instead of a host's response, and lets go of the attempt.
+  // Answers with a status instead of a host's response, and lets go of what was asked.
   void Fail(const absl::Status& status);
   void RefuseProtocol(std::string_view http_status, const absl::Status& status);
   void AnswerForServer();
@@ -111,9 +122,12 @@ class Request final : private AttemptOwner {
   // What these have in common.
   void EndWith(const absl::Status& status);
   void SendTrailersOnly(std::string_view http_status);
+  // A whole gRPC message of our own, with status OK.
   void SubmitOwnHeaders();
-  void AddDecisionHeaders(HeaderFields& fields) const;
-  void LetGoOfAttempt();
+  void AddDecisionHeaders(HeaderFields& fields);
+  std::string_view AttemptsText();
+  // Ends all that was asked of hosts.
+  void LetGo();
   void DropRequestBody();
   void ReleaseRequestBytes(size_t bytes);
   void WakeClient();
@@ -128,7 +142,7 @@ class Request final : private AttemptOwner {
   Worker& worker_;
   ClientConnection* client_ = nullptr;
   int32_t client_stream_ = 0;
-  Attempt* attempt_ = nullptr;  // the one that is under way, or answered
+  Attempt* attempt_ = nullptr;  // the one whose answer the client gets
 
   // Of the request.
   HeaderList request_headers_;
@@ -145,17 +159,24 @@ class Request final : private AttemptOwner {
   std::unique_ptr<RemoteCells> remote_cells_;  // since the first request that needed it
   decide::Decision decision_;
   const decide::Answer* asked_ = nullptr;   // the decision's, or one of its fallbacks
-  const decide::Answer* answer_ = nullptr;  // what is tried now for it: itself, or a member of its ensemble
+  const decide::Answer* answer_ = nullptr;  // the same, or the member of its ensemble that answered
   size_t fallbacks_tried_ = 0;
-  size_t members_tried_ = 0;
-  size_t hosts_tried_ = 0;
   size_t tried_in_vain_ = 0;  // answers
   bool static_answer_ = false;
   std::string experiments_text_;  // for `sb-experiments`; its memory is kept for later requests
   uint64_t decision_id_ = 0;
   std::array<char, 16> decision_text_;
-  const Host* host_ = nullptr;  // the one that is tried now, or answered
   absl::Status last_failure_;
+
+  // Of what is asked of hosts.
+  CallSetting setting_;
+  TryCounts tries_;
+  ModelCall call_;
+  std::unique_ptr<EnsembleCall> ensemble_;  // since the first request that needed it
+  bool deadline_is_policys_ = false;
+  const Host* host_ = nullptr;  // the one that answered, or was asked last
+  std::array<char, 12> attempts_text_;
+  std::string members_text_;  // for `sb-members`
 
   // Of the response.
   BodyQueue own_body_;             // what is sent where no attempt answers

@@ -89,6 +89,9 @@ void Request::Record() {
   record.own_us = Microseconds(own);
   record.request_bytes = request_bytes_;
   record.response_bytes = response_bytes_;
+  record.attempts = tries_.attempts;
+  record.try_events = {tries_.retries,     tries_.hedges,   tries_.hedge_wins,
+                       tries_.over_budget, tries_.timeouts, body_.was_too_long() ? 1U : 0U};
   record.fallbacks = static_cast<uint32_t>(tried_in_vain_);
   record.static_answer = static_answer_;
   record.country = context.country;

@@ -60,7 +60,8 @@ const v1::ModelPlacement* WeightedPlacement(const decide::Snapshot& snapshot, co
 
 }  // namespace
 
-RoutePlan::RoutePlan(std::shared_ptr<const decide::Snapshot> of, const RoutePlan* before) : snapshot(std::move(of)) {
+RoutePlan::RoutePlan(std::shared_ptr<const decide::Snapshot> of, const RoutePlan* before)
+    : snapshot(std::move(of)), handling(*snapshot, before == nullptr ? nullptr : &before->handling) {
   constexpr size_t kHashDigits = 16;
   hash_text = snapshot->hash().substr(0, kHashDigits);
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "decide/snapshot.h"
+#include "proxy/handling.h"
 #include "proxy/host_address.h"
 
 namespace signalbox::proxy {
@@ -36,6 +37,7 @@ struct RoutePlan {
   std::vector<ModelHosts> models;
   std::vector<uint32_t> hosts_of_models;
   std::vector<uint32_t> model_of_answer;  // by Answer::index
+  Handling handling;
 };
 
 // For one worker's thread. Requests that were decided from it keep it alive, also when a newer one is in use.

@@ -151,6 +151,8 @@ void Worker::Run() {
 int Worker::WaitMilliseconds() const {
   Time until = next_check_;
   if (!deadlines_.empty()) until = std::min(until, deadlines_.first().deadline.at);
+  if (!attempt_deadlines_.empty()) until = std::min(until, attempt_deadlines_.first().deadline.at);
+  if (!call_deadlines_.empty()) until = std::min(until, call_deadlines_.first().deadline.at);
   if (!remote_deadlines_.empty()) until = std::min(until, remote_deadlines_.first().deadline.at);
   const auto wait = std::chrono::ceil<std::chrono::milliseconds>(until - ReadClock()).count();
   return static_cast<int>(std::clamp<int64_t>(wait, 0, kCheckInterval.count()));
@@ -193,15 +195,19 @@ void Worker::OnWake() {
 }
 
 void Worker::RunDeadlines() {
-  while (!deadlines_.empty() && deadlines_.first().deadline.at <= now_) {
-    Request& request = deadlines_.first();
-    deadlines_.Remove(request);
-    request.OnDeadline();
-  }
-  while (!remote_deadlines_.empty() && remote_deadlines_.first().deadline.at <= now_) {
-    RemoteCells& cells = remote_deadlines_.first();
-    remote_deadlines_.Remove(cells);
-    cells.OnDeadline();
+  // The whole request's first: what would only be tried again for it need not be.
+  RunDeadlines(deadlines_);
+  RunDeadlines(attempt_deadlines_);
+  RunDeadlines(call_deadlines_);
+  RunDeadlines(remote_deadlines_);
+}
+
+template <typename T>
+void Worker::RunDeadlines(DeadlineQueue<T>& queue) {
+  while (!queue.empty() && queue.first().deadline.at <= now_) {
+    T& element = queue.first();
+    queue.Remove(element);
+    element.OnDeadline();
   }
 }
 
@@ -237,7 +243,7 @@ int64_t Worker::UnixMicroseconds(Time time) const {
   return std::chrono::duration_cast<std::chrono::microseconds>(time.time_since_epoch() + unix_offset_).count();
 }
 
-uint64_t Worker::NextDecisionId() {
+uint64_t Worker::Random() {
   // SplitMix64 (Steele, Lea and Flood, 2014): every 64-bit value once before any repeats.
   uint64_t z = decision_seed_ += 0x9E3779B97F4A7C15;
   z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;

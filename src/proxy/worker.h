@@ -20,6 +20,7 @@
 #include "proxy/deadline_queue.h"
 #include "proxy/grpc_protocol.h"
 #include "proxy/host.h"
+#include "proxy/model_call.h"
 #include "proxy/receive_buffer.h"
 #include "proxy/request.h"
 #include "proxy/retired_routes.h"
@@ -65,6 +66,8 @@ class Worker {
   // For text that is used at once. Its memory is kept.
   std::string& text_buffer() { return text_buffer_; }
   DeadlineQueue<Request>& deadlines() { return deadlines_; }
+  DeadlineQueue<Attempt>& attempt_deadlines() { return attempt_deadlines_; }
+  DeadlineQueue<ModelCall>& call_deadlines() { return call_deadlines_; }
   allocate::WorkerCells* cells() { return cells_; }
   DeadlineQueue<RemoteCells>& remote_deadlines() { return remote_deadlines_; }
   // When this round of the loop began.
@@ -75,7 +78,9 @@ class Worker {
   // The time now; about 20 ns.
   Time ReadClock() const { return std::chrono::steady_clock::now(); }
   int64_t UnixMicroseconds(Time time) const;
-  uint64_t NextDecisionId();
+  // 64 random bits, of which no two are the same for a long time.
+  uint64_t Random();
+  uint64_t NextDecisionId() { return Random(); }
 
   Request& NewRequest();
   void Free(Request& request);
@@ -103,6 +108,8 @@ class Worker {
   void OnListener();
   void OnWake();
   void RunDeadlines();
+  template <typename T>
+  void RunDeadlines(DeadlineQueue<T>& queue);
   void FlushDirty();
   void CheckConnections();
   void FreeTheDead();
@@ -125,6 +132,8 @@ class Worker {
   ReceiveBuffer receive_buffer_;
   std::string text_buffer_;
   DeadlineQueue<Request> deadlines_;
+  DeadlineQueue<Attempt> attempt_deadlines_;
+  DeadlineQueue<ModelCall> call_deadlines_;
   DeadlineQueue<RemoteCells> remote_deadlines_;
   Time now_;
   Time next_check_;

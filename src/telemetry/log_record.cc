@@ -18,6 +18,8 @@ namespace {
 
 constexpr size_t kLengthsBytes = 2 * sizeof(uint16_t);
 
+uint8_t Small(uint32_t count) { return static_cast<uint8_t>(std::min<uint32_t>(count, UINT8_MAX)); }
+
 void AppendKey(std::string_view key, std::string& out) {
   out += ",\"";
   out += key;
@@ -44,6 +46,8 @@ void LogRecord::Assign(const RequestRecord& record) {
   notes_ = static_cast<uint16_t>(record.notes);
   static_answer_ = record.static_answer;
   cut_ = false;
+  attempts_ = Small(record.attempts);
+  for (size_t i = 0; i < try_events_.size(); ++i) try_events_[i] = Small(record.try_events[i]);
 
   const std::array<std::string_view, kLogFieldCount> texts = {
       record.snapshot_hash, record.objective,      record.user,         record.experiment, record.cell,
@@ -117,6 +121,7 @@ void LogRecord::AppendJsonLine(std::string& out) const {
   }
   whole &= AppendContext(out);
   AppendNotes(out);
+  AppendTries(out);
   if (static_answer_) out += ",\"static_answer\":true";
   if (!whole) out += ",\"truncated\":true";
   fmt::format_to(std::back_inserter(out),
@@ -185,6 +190,19 @@ bool LogRecord::AppendListJson(std::string_view key, LogList list, std::string& 
   }
   out += '}';
   return whole;
+}
+
+// Left out of what needed but one host, as nearly all do.
+void LogRecord::AppendTries(std::string& out) const {
+  if (attempts_ > 1) fmt::format_to(std::back_inserter(out), ",\"attempts\":{}", attempts_);
+  char before = '{';
+  for (size_t i = 0; i < try_events_.size(); ++i) {
+    if (try_events_[i] == 0) continue;
+    if (before == '{') AppendKey("tries", out);
+    out += std::exchange(before, ',');
+    fmt::format_to(std::back_inserter(out), "\"{}\":{}", kTryEventNames[i], try_events_[i]);
+  }
+  if (before == ',') out += '}';
 }
 
 void LogRecord::AppendNotes(std::string& out) const {

@@ -95,6 +95,7 @@ class LogRecord {
   bool AppendContext(std::string& out) const;
   bool AppendListJson(std::string_view key, LogList list, std::string& out) const;
   void AppendNotes(std::string& out) const;
+  void AppendTries(std::string& out) const;
   char* text() { return reinterpret_cast<char*>(this + 1); }
   const char* text() const { return reinterpret_cast<const char*>(this + 1); }
 
@@ -110,6 +111,8 @@ class LogRecord {
   uint16_t notes_;
   bool static_answer_;
   bool cut_;
+  uint8_t attempts_;
+  std::array<uint8_t, kTryEventNames.size()> try_events_;
   // Where each field, then each list, ends in the text; it begins where the one before ends. Packed, so that a record
   // of usual size touches few cache lines.
   std::array<uint16_t, size_t{kLogFieldCount} + kLogListCount> ends_;

@@ -52,10 +52,12 @@ struct SeriesSum {
 // What is counted by Objective alone.
 struct ObjectiveSum {
   std::array<uint64_t, kNoteNames.size()> notes = {};
+  std::array<uint64_t, kTryEventNames.size()> try_events = {};
   uint64_t shadows_not_sent = 0;
 
   void Add(const Series& series) {
     for (size_t note = 0; note < notes.size(); ++note) notes[note] += series.notes[note].value();
+    for (size_t i = 0; i < try_events.size(); ++i) try_events[i] += series.try_events[i].value();
     shadows_not_sent += series.shadows_not_sent.value();
   }
 };
@@ -215,6 +217,8 @@ std::vector<MetricFamily> MetricFamilies::Collect(const std::vector<const Worker
   MetricFamily shadows_not_sent =
       Family("signalbox_shadows_not_sent_total", "Copies of requests that rules ask for and that were not sent.",
              MetricType::Counter);
+  MetricFamily try_events =
+      Family("signalbox_try_events_total", "What was done for requests beyond asking one host.", MetricType::Counter);
   for (const auto& [objective, sum] : objective_sums) {
     ClientMetric metric;
     metric.label.push_back({std::string(kLabelNames[kObjectiveLabel]), objective});
@@ -225,12 +229,18 @@ std::vector<MetricFamily> MetricFamilies::Collect(const std::vector<const Worker
       with_note.label.push_back({"note", std::string(kNoteNames[note])});
       AddCounter(notes, std::move(with_note), sum.notes[note]);
     }
+    for (size_t event = 0; event < kTryEventNames.size(); ++event) {
+      if (sum.try_events[event] == 0) continue;
+      ClientMetric with_event = metric;
+      with_event.label.push_back({"event", std::string(kTryEventNames[event])});
+      AddCounter(try_events, std::move(with_event), sum.try_events[event]);
+    }
   }
 
   std::vector<MetricFamily> families;
   for (MetricFamily* family :
        {&requests, &request_duration, &own_duration, &fallbacks, &static_answers, &overrides, &request_bytes,
-        &response_bytes, &request_recent, &own_recent, &notes, &shadows_not_sent}) {
+        &response_bytes, &request_recent, &own_recent, &notes, &try_events, &shadows_not_sent}) {
     families.push_back(std::move(*family));
   }
   return families;

@@ -54,6 +54,9 @@ void Series::Count(const RequestRecord& record) {
   if (record.static_answer) static_answers.Add(1);
   if (!record.override_rule.empty()) overrides.Add(1);
   if (record.shadows_not_sent != 0) shadows_not_sent.Add(record.shadows_not_sent);
+  for (size_t event = 0; event < try_events.size(); ++event) {
+    if (record.try_events[event] != 0) try_events[event].Add(record.try_events[event]);
+  }
   for (size_t note = 0; record.notes >> note != 0 && note < notes.size(); ++note) {
     if ((record.notes >> note & 1) != 0) notes[note].Add(1);
   }

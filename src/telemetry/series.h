@@ -70,6 +70,7 @@ struct Series {
   Counter overrides;
   Counter shadows_not_sent;
   std::array<Counter, kNoteNames.size()> notes;
+  std::array<Counter, kTryEventNames.size()> try_events;
   Counter request_bytes;
   Counter response_bytes;
 };

@@ -27,6 +27,13 @@ struct NamedText {
 inline constexpr std::array<std::string_view, 4> kNoteNames = {"missing_unit", "wrong_type", "override_refused",
                                                                "remote_fallback"};
 
+// What was done for a request beyond asking one host, in the order of RequestRecord::try_events: hosts that were asked
+// because another had failed, or because another took long; of the latter those that answered first; tries that the
+// retry budget did not allow; hosts that did not answer in the time of one try; bodies that were too long to be kept
+// for a further try.
+inline constexpr std::array<std::string_view, 6> kTryEventNames = {"retry",       "hedge",   "hedge_win",
+                                                                   "over_budget", "timeout", "body_too_long"};
+
 // One finished request. Views are read before Record returns.
 struct RequestRecord {
   uint64_t decision_id = 0;
@@ -47,6 +54,8 @@ struct RequestRecord {
   uint64_t own_us = 0;            // the part of it that the proxy itself took
   uint64_t request_bytes = 0;     // payload, without frame headers
   uint64_t response_bytes = 0;
+  uint32_t attempts = 0;  // hosts that were given the request
+  std::array<uint32_t, kTryEventNames.size()> try_events = {};
   uint32_t fallbacks = 0;      // models tried before the one that answered
   bool static_answer = false;  // no model answered, the rules' own answer did
 
@@ -110,6 +119,7 @@ class WorkerTelemetry {
 //   signalbox_request_duration_recent_seconds, signalbox_proxy_duration_recent_seconds
 //       summaries without the tenant: quantiles 0.5, 0.9, 0.99, 0.999 within 1.6 % over the last one to two minutes
 //       (longer when nobody scraped)
+//   signalbox_try_events_total                  with `objective` and `event`, of kTryEventNames
 //   signalbox_decision_notes_total              with `objective` and `note`, of kNoteNames
 //   signalbox_shadows_not_sent_total            with `objective`: copies that rules ask for and that were not sent
 //   signalbox_decision_log_written_total
