@@ -19,8 +19,9 @@ constexpr const char* kTests = "tests";
 std::string FolderOf(const std::string& path) {
   const std::string inside = path.starts_with("src/") ? path.substr(4) : path;
   const std::string folder = inside.substr(0, inside.find('/'));
-  // What protoc makes of api/*.proto.
-  return folder == "signalbox" || folder == "inference" ? "api" : folder;
+  // What protoc makes of api/. Of the Open Inference Protocol it goes by the name of a folder of ours.
+  const bool is_generated = folder == "signalbox" || inside.starts_with("inference/open_inference.");
+  return is_generated ? "api" : folder;
 }
 
 bool IsTest(const std::string& path) {
