@@ -139,6 +139,8 @@ void Attempt::SetTimeout(std::chrono::milliseconds timeout) {
   worker_.attempt_deadlines().Add(*this);
 }
 
+void Attempt::StartClock() { asked_at_ = worker_.ReadClock(); }
+
 void Attempt::StopTimeout() { worker_.attempt_deadlines().Remove(*this); }
 
 void Attempt::OnDeadline() {

@@ -89,7 +89,9 @@ class Attempt {
   const Host* host() const { return host_; }
   // Whether the host knows of the request, and since when.
   bool sent() const { return sent_at_ != Time(); }
+  // When the host got to know of it; or when StartClock was called, if that was later.
   Time asked_at() const { return asked_at_; }
+  void StartClock();
   Time sent_at() const { return sent_at_; }
   // The headers of the answer were there.
   Time answered_at() const { return answered_at_; }

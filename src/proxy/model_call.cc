@@ -44,13 +44,20 @@ absl::Status ModelCall::Start(const CallSetting& setting, const decide::Answer& 
   answer_ = &answer;
   has_others_ = has_others;
   host_ = nullptr;
+  tried_ = {};
   tries_ = unsent_ = 0;
   may_have_worked_ = false;
   sent_at_ = Time();
   last_failure_ = absl::OkStatus();
+  clock_runs_ = false;
   absl::Status status = TryNextHost();
-  if (status.ok()) ScheduleHedge();
+  if (status.ok() && setting.body->ended()) StartClock();
   return status;
+}
+
+Host* ModelCall::Choose() {
+  return ChooseHost(*setting_->routes,
+                    {.answer = *answer_, .tried = {tried_.begin(), tried_.size()}, .now = worker_.now()});
 }
 
 bool ModelCall::HasTryLeft() const {
@@ -72,7 +79,7 @@ absl::Status ModelCall::TryNextHost() {
                                       : "this proxy cannot run it");
   }
   while (HasTryLeft()) {
-    Host* host = ChooseHost(*setting_->routes, *answer_, worker_.now());
+    Host* host = Choose();
     if (host == nullptr) {
       if (last_failure_.ok()) {
         const Host& first = *setting_->routes->hosts[hosts.front()];
@@ -88,6 +95,7 @@ absl::Status ModelCall::TryNextHost() {
 
 Attempt* ModelCall::Begin(Host& host) {
   host_ = &host;
+  tried_.Add(&host);
   Attempt& attempt = worker_.NewAttempt();
   attempt.Begin(*this, *answer_, *setting_->body);
   *std::find(attempts_.begin(), attempts_.end(), nullptr) = &attempt;
@@ -98,8 +106,7 @@ Attempt* ModelCall::Begin(Host& host) {
   }
   ++tries_;
   ++setting_->counts->attempts;
-  const int64_t per_try_ms = setting_->policy == nullptr ? 0 : setting_->policy->per_try_ms;
-  if (per_try_ms > 0) attempt.SetTimeout(milliseconds(per_try_ms));
+  if (clock_runs_) StartTimeout(attempt);
   return &attempt;
 }
 
@@ -107,12 +114,31 @@ void ModelCall::OnBodyGrew() {
   for (Attempt* attempt : attempts_) {
     if (attempt != nullptr) attempt->OnBodyGrew();
   }
+  if (active() && !clock_runs_ && setting_->body->ended()) StartClock();
+}
+
+// As long as the client sends, its hosts cannot be blamed for taking long.
+void ModelCall::StartClock() {
+  clock_runs_ = true;
+  if (answering_ != nullptr) return;
+  for (Attempt* attempt : attempts_) {
+    if (attempt == nullptr) continue;
+    attempt->StartClock();
+    StartTimeout(*attempt);
+  }
+  ScheduleHedge();
+}
+
+void ModelCall::StartTimeout(Attempt& attempt) const {
+  const int64_t per_try_ms = setting_->policy == nullptr ? 0 : setting_->policy->per_try_ms;
+  if (per_try_ms > 0) attempt.SetTimeout(milliseconds(per_try_ms));
 }
 
 // --- 2. It takes long: another one is asked as well.
 
 void ModelCall::ScheduleHedge() {
-  if (!idempotent() || setting_->policy->hedge_percentile_ppm == 0 || !setting_->body->MayBegin()) return;
+  const bool asks_one = attempts_[0] != nullptr && attempts_[1] == nullptr;
+  if (!asks_one || !idempotent() || setting_->policy->hedge_percentile_ppm == 0 || !setting_->body->MayBegin()) return;
   const LatencyEstimate* latency = setting_->routes->plan->handling.LatencyOf(*answer_);
   if (latency == nullptr) return;
   const std::optional<std::chrono::microseconds> usual = latency->Quantile(setting_->policy->hedge_percentile_ppm);
@@ -130,8 +156,8 @@ void ModelCall::OnDeadline() {
 
 void ModelCall::Hedge() {
   if (!HasTryLeft() || !setting_->body->MayBegin()) return;
-  Host* host = ChooseHost(*setting_->routes, *answer_, worker_.now());
-  if (host == nullptr || host == host_) return;
+  Host* host = Choose();
+  if (host == nullptr || std::find(tried_.begin(), tried_.end(), host) != tried_.end()) return;
   if (!setting_->objective->retries.TryTake(worker_.now(), setting_->policy->retries.budget_ppm)) {
     ++setting_->counts->over_budget;
     return;

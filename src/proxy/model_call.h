@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "base/fixed_list.h"
 #include "decide/decide.h"
 #include "proxy/attempt.h"
 #include "proxy/deadline_queue.h"
@@ -109,6 +110,7 @@ class ModelCall final : private AttemptOwner {
 
   absl::Status TryNextHost();
   bool HasTryLeft() const;
+  Host* Choose();
   // Gives the host the request. nullptr when it cannot be: last_failure_ says why.
   Attempt* Begin(Host& host);
   void Refused(Attempt& attempt, bool ended);
@@ -116,6 +118,9 @@ class ModelCall final : private AttemptOwner {
   void GoOn(bool was_sent, std::optional<std::chrono::milliseconds> pushback);
   bool MayTryAgain(bool was_sent);
   std::chrono::nanoseconds Backoff() const;
+  // The whole request is here: from now on it is the hosts' time.
+  void StartClock();
+  void StartTimeout(Attempt& attempt) const;
   void ScheduleHedge();
   void Hedge();
   void Accept(Attempt& attempt);
@@ -133,6 +138,9 @@ class ModelCall final : private AttemptOwner {
   Attempt* hedge_ = nullptr;
   Attempt* answering_ = nullptr;
   const Host* host_ = nullptr;
+  static constexpr size_t kTriedMax = 16;
+  FixedList<const Host*, kTriedMax> tried_;  // what is beyond may be tried again
+  bool clock_runs_ = false;
   uint32_t tries_ = 0;   // hosts that were given the request, or wait for it
   uint32_t unsent_ = 0;  // hosts that could not be given it
   bool may_have_worked_ = false;

@@ -293,6 +293,20 @@ TEST_F(ProxyTries, WhenThePolicysDeadlineHasPassedTheDeclaredAnswerIsGiven) {
   EXPECT_EQ(reply.header("sb-reason"), "fallback");
 }
 
+TEST_F(ProxyTries, ASlowClientIsNotItsHostsFault) {
+  ScriptedHost host(Good);
+  Route("deadlines { per_try_ms: 60 } retries { idempotent: true }", {host.address()});
+  RawHttp2 client(proxy_.port());
+  const int32_t stream = client.Open(GrpcHeaders("/a/b", {{"sb-objective", "Home"}}), GrpcFrame("x"), /*end=*/false);
+  const auto late = std::chrono::steady_clock::now() + milliseconds(150);
+  client.RunUntil([&] { return std::chrono::steady_clock::now() >= late || client.stream(stream).closed; });
+  EXPECT_FALSE(client.stream(stream).closed);
+  client.Send(stream, "", /*end=*/true);
+  ASSERT_TRUE(client.RunUntilClosed(stream));
+  EXPECT_EQ(client.stream(stream).headers["grpc-status"], "0");
+  EXPECT_EQ(Events("timeout"), 0);
+}
+
 // --- Hedging.
 
 TEST_F(ProxyTries, AnUnusuallySlowHostIsHedgedAndTheFirstAnswerCounts) {
