@@ -28,7 +28,7 @@ void Attempt::Begin(AttemptOwner& owner, const decide::Answer& answer, RequestBo
 
 absl::Status Attempt::Submit(Host& host) {
   host_ = &host;
-  asked_at_ = worker_.ReadClock();
+  asked_at_ = worker_.now();
   waits_ = true;
   absl::Status status = host.Submit(*this);
   if (!status.ok()) waits_ = false;
@@ -139,7 +139,7 @@ void Attempt::SetTimeout(std::chrono::milliseconds timeout) {
   worker_.attempt_deadlines().Add(*this);
 }
 
-void Attempt::StartClock() { asked_at_ = worker_.ReadClock(); }
+void Attempt::StartClock() { asked_at_ = worker_.now(); }
 
 void Attempt::StopTimeout() { worker_.attempt_deadlines().Remove(*this); }
 

@@ -189,6 +189,28 @@ TEST(ProxyFlow, SteadyTrafficAsksTheSystemForNoMemory) {
                             {{"sb-context", "country=US"}});
 }
 
+// What is kept for a further try, and watched by timers, is memory that is used again.
+TEST(ProxyFlow, SteadyTrafficThatMayBeTriedAgainAsksTheSystemForNoMemory) {
+  EchoHost host;
+  EchoHost other;
+  v1::Snapshot snapshot =
+      TestProxy::Snapshot({host.address(), other.address()}, {host.address(), other.address()})->proto();
+  snapshot.clear_hash();
+  snapshot.mutable_rule_sets(0)->clear_content_hash();
+  ASSERT_TRUE(google::protobuf::TextFormat::MergeFromString(
+      R"pb(
+        policies {
+          name: "again"
+          deadlines { total_ms: 60000 per_try_ms: 30000 }
+          retries { idempotent: true }
+          hedging { percentile_ppm: 999000 min_delay_ms: 30000 }
+        }
+      )pb",
+      snapshot.mutable_rule_sets(0)->mutable_rule_set()));
+  snapshot.mutable_rule_sets(0)->mutable_rule_set()->mutable_objectives(0)->set_policy("again");
+  ExpectSteadyWithoutMemory(decide::CompileOrDie(std::move(snapshot)), "/a/b", SomeBytes, {});
+}
+
 TEST(ProxyFlow, SteadyTrafficAsksTheSystemForNoMemoryWhateverRulesSay) {
   EchoHost host;
   v1::Snapshot snapshot = TestProxy::Snapshot({host.address()}, {host.address()})->proto();

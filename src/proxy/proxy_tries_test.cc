@@ -169,8 +169,9 @@ TEST_F(ProxyTries, HostsThatBreakOffAreLeftForOthers) {
       {"resets", Frame(3, 0, 1, std::string("\0\0\0\2", 4))},
       {"refuses", Frame(3, 0, 1, std::string("\0\0\0\7", 4))},
       {"garbage", std::string(200, 'x')},
-      {"trailers twice", Frame(1, 5, 1, std::string("\x88\x5f\x10") + "application/grpc") +
-                             Frame(1, 5, 1, std::string("\x88\x5f\x10") + "application/grpc")}};
+      {"never speaks HTTP/2 again", Frame(7, 0, 0, std::string(8, '\0'))},
+      {"no status twice", Frame(1, 5, 1, std::string("\x88\x5f\x10") + "application/grpc") +
+                              Frame(1, 5, 1, std::string("\x88\x5f\x10") + "application/grpc")}};
   for (const auto& [name, end] : ends) {
     DyingHost bad(end);
     ScriptedHost good(Good);
@@ -181,6 +182,42 @@ TEST_F(ProxyTries, HostsThatBreakOffAreLeftForOthers) {
     }
     EXPECT_GT(good.calls(), 0) << name;
   }
+}
+
+TEST_F(ProxyTries, AHostThatAcceptsAndNeverSpeaksIsLeftForOthers) {
+  RawListener bad([](int socket) { testing::ReadToEnd(socket); });
+  ScriptedHost good(Good);
+  Route("deadlines { per_try_ms: 300 }", {bad.address(), good.address()});
+  for (int i = 0; i < 4; ++i) {
+    const Reply reply = Call();
+    EXPECT_TRUE(reply.status.ok()) << reply.status.error_message();
+  }
+  EXPECT_GT(Events("timeout"), 0) << "nothing was sent, so it may be sent elsewhere";
+}
+
+TEST_F(ProxyTries, AnAnswerThatComesTooLateIsNobodys) {
+  ScriptedHost late([](int) { return Answer{.message = "late", .after = milliseconds(700)}; });
+  ScriptedHost good([](int) { return Answer{.message = "good", .after = milliseconds(20)}; });
+  Route("deadlines { per_try_ms: 400 } retries { idempotent: true }", {late.address(), good.address()});
+  int timeouts = 0;
+  for (int i = 0; i < 4; ++i) {
+    const Reply reply = Call();
+    EXPECT_EQ(reply.message, "good") << reply.status.error_message();
+    timeouts += reply.header("sb-attempts") == "2" ? 1 : 0;
+  }
+  EXPECT_GT(timeouts, 0);
+}
+
+TEST_F(ProxyTries, TrailersThatComeTwiceCountOnce) {
+  // `:status: 200`, `content-type`, and `grpc-status: 0` as a literal.
+  const std::string status = std::string("\0\x0b", 2) + "grpc-status\x01" + "0";
+  const std::string headers = std::string("\x88\x5f\x10") + "application/grpc";
+  DyingHost host(Frame(1, 4, 1, headers) + Frame(0, 0, 1, std::string("\0\0\0\0\4good", 9)) + Frame(1, 5, 1, status) +
+                 Frame(1, 5, 1, status));
+  Route(kIdempotent, {host.address()});
+  const Reply reply = Call(std::string(1'000, 'x'));
+  EXPECT_TRUE(reply.status.ok()) << reply.status.error_message();
+  EXPECT_EQ(reply.message, "good");
 }
 
 TEST_F(ProxyTries, AHostWithHugeHeadersIsLeftForOthers) {
@@ -253,7 +290,7 @@ TEST_F(ProxyTries, TheBudgetBoundsWhatAFailingModelGetsMore) {
 TEST_F(ProxyTries, AHostThatTakesTooLongIsLeftForAnother) {
   ScriptedHost slow(Never);
   ScriptedHost good(Good);
-  Route("deadlines { per_try_ms: 50 } retries { idempotent: true }", {slow.address(), good.address()});
+  Route("deadlines { per_try_ms: 300 } retries { idempotent: true }", {slow.address(), good.address()});
   for (int i = 0; i < 4; ++i) {
     const Reply reply = Call();
     EXPECT_TRUE(reply.status.ok()) << reply.status.error_message();
