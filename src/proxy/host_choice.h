@@ -14,16 +14,13 @@ namespace signalbox::proxy {
 class Host;
 struct Routes;
 
-// What a host is wanted for.
-struct HostQuestion {
-  const decide::Answer& answer;
-  // The hosts that this request was given to already, in this order, for the same answer.
-  std::span<const Host* const> tried;
-  Time now;
+// What a request wants of its host.
+struct HostWish {
+  // Not again, as long as there are others.
+  std::span<const Host* const> tried = {};
 };
 
-// A host that serves the answer and is not known to be unreachable; one that was tried only when there is no other.
-// nullptr when there is none. For its worker's thread.
-Host* ChooseHost(Routes& routes, const HostQuestion& question);
+// A host that serves `answer` and is not known to be unreachable; nullptr when there is none. For its worker's thread.
+Host* ChooseHost(Routes& routes, const decide::Answer& answer, Time now, const HostWish& wish = {});
 
 }  // namespace signalbox::proxy

@@ -56,8 +56,7 @@ absl::Status ModelCall::Start(const CallSetting& setting, const decide::Answer& 
 }
 
 Host* ModelCall::Choose() {
-  return ChooseHost(*setting_->routes,
-                    {.answer = *answer_, .tried = {tried_.begin(), tried_.size()}, .now = worker_.now()});
+  return ChooseHost(*setting_->routes, *answer_, worker_.now(), {.tried = {tried_.begin(), tried_.size()}});
 }
 
 bool ModelCall::HasTryLeft() const {

@@ -284,9 +284,12 @@ describe('rules', () => {
     target.close();
   });
 
-  it('name an ensemble, of which the first member that can be reached answers', async () => {
+  it('name an ensemble, of which the first answer counts', async () => {
     const { initial } = await unary('x', metadataOf({ 'sb-objective': 'Mixed' }));
     assert.deepEqual(initial.get('sb-model'), ['echo@2']);
+  });
+
+  it('name an ensemble whose answers cannot be combined', async () => {
     const { error } = await unary('x', metadataOf({ 'sb-objective': 'Averaged' }));
     assert.equal(error.code, status.UNIMPLEMENTED);
     assert.match(error.details, /ensemble average of Objective Averaged has the mode `mean`/);
