@@ -17,6 +17,9 @@ constexpr float kLoadFactorMax = 4;
 constexpr float kCostPerFailure = 4;
 constexpr uint32_t kFailuresThatCost = 16;
 
+// Differences below it are the network's and the scheduler's.
+constexpr float kLatencyNoiseUs = 500;
+
 float LoadFactor(float utilisation) { return 1 / (1 - utilisation * (1 - 1 / kLoadFactorMax)); }
 
 }  // namespace
@@ -70,7 +73,7 @@ float Group::Cost(const HostState& host, Time now) const {
   const float utilisation = host.Utilisation(now, settings_);
   const float load = utilisation < 0 ? mean_load_factor_.load(std::memory_order_relaxed) : LoadFactor(utilisation);
   const uint32_t failures = std::min(host.failures_in_succession(), kFailuresThatCost);
-  return static_cast<float>(std::max(0, host.outstanding()) + 1) * latency * load *
+  return static_cast<float>(std::max(0, host.outstanding()) + 1) * (latency + kLatencyNoiseUs) * load *
          (1 + kCostPerFailure * static_cast<float>(failures));
 }
 

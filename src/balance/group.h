@@ -95,6 +95,9 @@ class Group {
 
   static constexpr uint32_t kNone = ~0U;
   static constexpr int kDraws = 4;
+  // What is less by less than this is chance: latencies of two hosts that are alike differ by as much, and the one that
+  // was lucky would get all of a low load.
+  static constexpr float kClearlyLess = 0.8F;
   // Index of a member in `range` other than `not_this`, at random; kNone when there is none.
   template <typename Usable>
   uint32_t Draw(Range range, uint32_t not_this, Random& random, Time now, const Usable& usable) const;
@@ -133,7 +136,7 @@ std::optional<uint32_t> Group::Choose(Random& random, Time now, const Usable& us
   }
   const uint32_t other = range.size() > 1 ? Draw(range, one, random, now, usable) : kNone;
   if (other == kNone) return members_[one].place;
-  const bool other_is_better = Cost(*members_[other].host, now) < Cost(*members_[one].host, now);
+  const bool other_is_better = Cost(*members_[other].host, now) < kClearlyLess * Cost(*members_[one].host, now);
   return members_[other_is_better ? other : one].place;
 }
 

@@ -5,12 +5,25 @@
 #include <algorithm>
 #include <utility>
 
+#include "balance/load_report.h"
 #include "proxy/grpc_protocol.h"
 #include "proxy/host.h"
 #include "proxy/host_connection.h"
 #include "proxy/worker.h"
 
 namespace signalbox::proxy {
+namespace {
+
+// What a stream that ended before its answer did says of the host.
+balance::Outcome OutcomeOfLoss(const absl::Status& why, Processed processed, bool had_stream) {
+  if (had_stream && processed == Processed::kNo) return balance::Outcome::kRefused;
+  if (absl::IsResourceExhausted(why)) return balance::Outcome::kRefused;  // ENHANCE_YOUR_CALM
+  // What it does when the request's deadline has passed there.
+  if (absl::IsCancelled(why)) return balance::Outcome::kErred;
+  return balance::Outcome::kFailed;
+}
+
+}  // namespace
 
 Attempt::Attempt(Worker& worker)
     : worker_(worker),
@@ -30,8 +43,12 @@ absl::Status Attempt::Submit(Host& host) {
   host_ = &host;
   asked_at_ = worker_.now();
   waits_ = true;
+  use_.Begin(host.state(), worker_.ReadClock());
   absl::Status status = host.Submit(*this);
-  if (!status.ok()) waits_ = false;
+  if (!status.ok()) {
+    waits_ = false;
+    EndUse(balance::Outcome::kFailed);
+  }
   return status;
 }
 
@@ -39,9 +56,21 @@ absl::Status Attempt::Submit(Host& host) {
 
 void Attempt::OnStream(HostConnection& connection, int32_t stream_id) {
   waits_ = false;
+  use_.OnSent(worker_.now());
   connection_ = &connection;
   stream_ = stream_id;
   enricher_ = MessageEnricher(owner_->SuffixFor(*this, suffix_buffer_));
+}
+
+void Attempt::AddHostHeaders(HeaderFields& fields) {
+  owner_->AddHostHeaders(*this, fields);
+  asked_for_load_ = worker_.asks_for_load();
+  for (size_t i = 0; asked_for_load_ && i < fields.size(); ++i) {
+    const nghttp2_nv& field = fields.data()[i];
+    asked_for_load_ =
+        std::string_view(reinterpret_cast<const char*>(field.name), field.namelen) != balance::kLoadFormatHeader;
+  }
+  if (asked_for_load_) fields.Add(balance::kLoadFormatHeader, "text");
 }
 
 void Attempt::OnHeadersSent() { sent_at_ = worker_.ReadClock(); }
@@ -67,11 +96,17 @@ Available Attempt::RequestAvailable(size_t bytes_max) {
 // --- 3. The host answers.
 
 void Attempt::OnResponseHeader(std::string_view name, std::string_view value) {
+  if (balance::IsLoadReport(name)) {
+    if (const auto utilisation = balance::ReadLoadReport(name, value)) use_.OnReport(*utilisation, worker_.now());
+    // Clients hear what they asked for themselves.
+    if (asked_for_load_ && name == balance::kLoadHeader) return;
+  }
   if (!response_headers_.Add(name, value)) response_too_large_ = true;
 }
 
 void Attempt::OnResponseHeadersEnd(bool end_stream) {
   if (response_too_large_) {
+    EndUse(balance::Outcome::kFailed);
     const absl::Status why =
         absl::InternalError(fmt::format("host {}: headers of the response are more than {} bytes or {} in number",
                                         host_->name(), kHeaderBytesMax, kHeadersMax));
@@ -84,6 +119,7 @@ void Attempt::OnResponseHeadersEnd(bool end_stream) {
   const std::string_view http_status = response_headers_.Find(":status");
   if (http_status.starts_with('1')) return response_headers_.Clear();
   answered_at_ = worker_.ReadClock();
+  use_.OnAnswer(answered_at_);
   const std::string_view grpc_status = response_headers_.Find("grpc-status");
   if (end_stream && http_status == "200" && grpc_status.empty()) {
     const absl::Status why =
@@ -98,6 +134,7 @@ void Attempt::OnResponseHeadersEnd(bool end_stream) {
   }
   response_begun_ = true;
   response_ended_ = end_stream;
+  if (end_stream) EndUse(balance::OutcomeOfStatus(grpc_status_));
   owner_->OnResponseHeaders(*this, end_stream);
 }
 
@@ -111,6 +148,7 @@ void Attempt::OnResponseData(std::string_view data, const BlockRef& block) {
 void Attempt::OnResponseEnd() {
   response_ended_ = true;
   if (trailers_) grpc_status_ = ParseGrpcStatus(response_headers_.Find("grpc-status"));
+  EndUse(balance::OutcomeOfStatus(grpc_status_));
   owner_->OnResponseEnd(*this);
 }
 
@@ -125,7 +163,8 @@ void Attempt::StopSending() {
 
 void Attempt::OnHostGone(const absl::Status& why, Processed processed) {
   waits_ = false;
-  stream_ = 0;
+  const bool had_stream = std::exchange(stream_, 0) != 0;
+  EndUse(OutcomeOfLoss(why, processed, had_stream));
   if (connection_ != nullptr && connection_->closed()) {
     connection_->Forget(*this);
     connection_ = nullptr;
@@ -155,6 +194,7 @@ void Attempt::Release(size_t bytes) {
 }
 
 void Attempt::LetGo() {
+  EndUse(balance::Outcome::kAbandoned);
   if (waits_) host_->Forget(*this);
   Release(response_body_.bytes());
   if (connection_ != nullptr) {
@@ -164,6 +204,8 @@ void Attempt::LetGo() {
   Reset();
   worker_.Free(*this);
 }
+
+void Attempt::EndUse(balance::Outcome outcome) { use_.End(outcome, worker_.now(), worker_.balance_settings()); }
 
 void Attempt::Reset() {
   owner_ = nullptr;
@@ -178,6 +220,7 @@ void Attempt::Reset() {
   worker_.attempt_deadlines().Remove(*this);
   timed_out_ = false;
   asked_at_ = sent_at_ = answered_at_ = Time();
+  asked_for_load_ = false;
   response_headers_.Clear();
   response_body_.Clear();
   response_begun_ = response_ended_ = trailers_ = response_too_large_ = false;

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "balance/host_use.h"
 #include "decide/decide.h"
 #include "proxy/body_queue.h"
 #include "proxy/deadline_queue.h"
@@ -109,7 +110,7 @@ class Attempt {
 
   // --- What the host and its connection report.
   void OnStream(HostConnection& connection, int32_t stream_id);
-  void AddHostHeaders(HeaderFields& fields) { owner_->AddHostHeaders(*this, fields); }
+  void AddHostHeaders(HeaderFields& fields);
   bool has_body() const { return !body_.exhausted(); }
   // What the host can be sent now; it leaves with Connection::SendData from enriched_body().
   Available RequestAvailable(size_t bytes_max);
@@ -130,12 +131,15 @@ class Attempt {
   ListHook<Attempt> waiting_hook;
 
  private:
+  // What it says of the host that it ended, the first time.
+  void EndUse(balance::Outcome outcome);
   void Reset();
 
   Worker& worker_;
   AttemptOwner* owner_ = nullptr;
   const decide::Answer* answer_ = nullptr;
   Host* host_ = nullptr;
+  balance::HostUse use_;
   bool waits_ = false;                    // for host_ to give it a stream
   HostConnection* connection_ = nullptr;  // also while only bytes from it wait here
   int32_t stream_ = 0;                    // 0: no open stream
@@ -145,6 +149,7 @@ class Attempt {
   MessageEnricher enricher_;
   BodyQueue enriched_body_;    // what goes to the host next
   std::string suffix_buffer_;  // what is appended to messages, where that is not the snapshot's
+  bool asked_for_load_ = false;  // by us, and not by the client
   Time asked_at_;
   Time sent_at_;
   std::chrono::milliseconds timeout_{};

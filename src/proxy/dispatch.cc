@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include "proxy/client_connection.h"
 #include "proxy/host.h"
+#include "proxy/host_choice.h"
 #include "proxy/request.h"
 #include "proxy/routes.h"
 #include "proxy/worker.h"
@@ -48,6 +49,7 @@ void Request::Prepare() {
   setting_ = {.routes = routes_,
               .body = &body_,
               .policy = policy,
+              .affinity_key = AffinityKey(policy, context_.context),
               .objective = &objective,
               .ends_at = has_deadline_ ? std::optional<Time>(deadline.at) : std::nullopt,
               .counts = &tries_};

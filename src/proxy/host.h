@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "balance/host_state.h"
 #include "proxy/attempt.h"
 #include "proxy/deadline_queue.h"
 #include "proxy/host_address.h"
@@ -28,13 +29,16 @@ inline constexpr std::chrono::milliseconds kBackoffMax{1000};
 // For its worker's thread.
 class Host {
  public:
-  Host(Worker& worker, HostAddress address) : worker_(worker), address_(std::move(address)) {}
+  // `state` is the process's, and the same for all its workers.
+  Host(Worker& worker, HostAddress address, std::shared_ptr<balance::HostState> state)
+      : worker_(worker), address_(std::move(address)), state_(std::move(state)) {}
   ~Host();
   Host(const Host&) = delete;
   Host& operator=(const Host&) = delete;
 
   const std::string& name() const { return address_.text; }
   const HostAddress& address() const { return address_; }
+  balance::HostState& state() { return *state_; }
   // A newer snapshot looked the name up again.
   void SetAddress(HostAddress address);
 
@@ -74,6 +78,7 @@ class Host {
 
   Worker& worker_;
   HostAddress address_;
+  const std::shared_ptr<balance::HostState> state_;
   std::vector<HostConnection*> connections_;
   IntrusiveList<Attempt, &Attempt::waiting_hook> waiting_;
   Time retry_at_{};

@@ -56,7 +56,10 @@ absl::Status ModelCall::Start(const CallSetting& setting, const decide::Answer& 
 }
 
 Host* ModelCall::Choose() {
-  return ChooseHost(*setting_->routes, *answer_, worker_.now(), {.tried = {tried_.begin(), tried_.size()}});
+  return ChooseHost(*setting_->routes, *answer_, worker_.now(),
+                    {.tried = {tried_.begin(), tried_.size()},
+                     .affinity_key = setting_->affinity_key,
+                     .load_bound_percent = setting_->affinity_key == 0 ? 0 : setting_->policy->load_bound_percent});
 }
 
 bool ModelCall::HasTryLeft() const {

