@@ -280,6 +280,7 @@ absl::Status Run(ProxyOptions options) {
   if (allocator != nullptr) metrics.push_back(allocator.get());
   options.proxy.allocator = allocator.get();
   ASSIGN_OR_RETURN(auto proxy, proxy::Proxy::Start(options.proxy, *telemetry));
+  metrics.push_back(proxy.get());
   SnapshotInUse in_use(*proxy);
   FileSource files(options, in_use);
   std::unique_ptr<subscribe::Subscriber> subscriber;  // before the pages, which refer to it

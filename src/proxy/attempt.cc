@@ -33,8 +33,9 @@ Attempt::Attempt(Worker& worker)
 
 // --- 1. A host is asked.
 
-void Attempt::Begin(AttemptOwner& owner, const decide::Answer& answer, RequestBody& body) {
+void Attempt::Begin(AttemptOwner& owner, const decide::Answer& answer, RequestBody& body, const Lane& lane) {
   owner_ = &owner;
+  lane_ = lane;
   answer_ = &answer;
   body_.Begin(body);
 }
@@ -210,6 +211,7 @@ void Attempt::EndUse(balance::Outcome outcome) { use_.End(outcome, worker_.now()
 void Attempt::Reset() {
   owner_ = nullptr;
   answer_ = nullptr;
+  lane_ = {};
   host_ = nullptr;
   waits_ = false;
   connection_ = nullptr;

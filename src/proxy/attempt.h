@@ -19,6 +19,12 @@
 #include "proxy/intrusive_list.h"
 #include "proxy/request_body.h"
 
+namespace signalbox::proxy {}  // namespace signalbox::proxy
+
+namespace signalbox::limit {
+struct Bulkhead;
+}
+
 namespace signalbox::proxy {
 
 class Attempt;
@@ -36,6 +42,12 @@ struct Available {
 
 // Whether a host may have worked on what it was asked.
 enum class Processed { kMaybe, kNo };
+
+// On whose account a host is asked, and how many connections of its own that may have to one host, should it need any.
+struct Lane {
+  const limit::Bulkhead* objective = nullptr;  // nullptr: nobody's
+  uint32_t connections_max = 1;
+};
 
 // Whoever wants what an attempt brings. It may end the attempt in any of these calls.
 class AttemptOwner {
@@ -72,7 +84,7 @@ class Attempt {
 
   // --- What its owner does.
   // `body` is what is read, from its first byte.
-  void Begin(AttemptOwner& owner, const decide::Answer& answer, RequestBody& body);
+  void Begin(AttemptOwner& owner, const decide::Answer& answer, RequestBody& body, const Lane& lane = {});
   // Asks `host`: now, or as soon as it has room. On an error nothing has happened.
   absl::Status Submit(Host& host);
   // It fails when the host has not begun to answer in this time from now on.
@@ -86,6 +98,9 @@ class Attempt {
   void LetGo();
 
   const decide::Answer& answer() const { return *answer_; }
+  const Lane& lane() const { return lane_; }
+  // 0: it has none.
+  int32_t stream() const { return stream_; }
   // The one that was asked last; nullptr when none was.
   const Host* host() const { return host_; }
   // Whether the host knows of the request, and since when.
@@ -138,6 +153,7 @@ class Attempt {
   Worker& worker_;
   AttemptOwner* owner_ = nullptr;
   const decide::Answer* answer_ = nullptr;
+  Lane lane_;
   Host* host_ = nullptr;
   balance::HostUse use_;
   bool waits_ = false;                    // for host_ to give it a stream
@@ -147,8 +163,8 @@ class Attempt {
   // What it sends.
   BodyReader body_;
   MessageEnricher enricher_;
-  BodyQueue enriched_body_;    // what goes to the host next
-  std::string suffix_buffer_;  // what is appended to messages, where that is not the snapshot's
+  BodyQueue enriched_body_;      // what goes to the host next
+  std::string suffix_buffer_;    // what is appended to messages, where that is not the snapshot's
   bool asked_for_load_ = false;  // by us, and not by the client
   Time asked_at_;
   Time sent_at_;

@@ -18,6 +18,10 @@ namespace {
 
 // One connection may not keep the others of its worker waiting: 512 KiB, about 100 us.
 constexpr int kReadsPerRoundMax = 4;
+// Bytes say little of the work they are: 128 KiB can be one message or, packed by HPACK, a hundred thousand headers.
+// What takes longer than this is read in smaller parts, one in each round, until it is cheap again.
+constexpr std::chrono::microseconds kReadTimeMax{1000};
+constexpr size_t kReadBytesMin = 8 << 10;
 // PING and SETTINGS that a peer can make us answer without reading the answers.
 constexpr size_t kOutboundAcksMax = 1000;
 // 16 KiB each: a header block above kHeaderBytesMax is read to its end and refused by itself, one far above ends the
@@ -26,7 +30,8 @@ constexpr size_t kContinuationsMax = 80;
 
 }  // namespace
 
-Connection::Connection(Worker& worker, int socket) : worker_(worker), socket_(socket), batch_(worker.memory()) {
+Connection::Connection(Worker& worker, int socket)
+    : worker_(worker), socket_(socket), batch_(worker.memory()), read_bytes_max_(kLargeBlockBytes) {
   last_received_ms_ = worker.now_ms();
   worker_.Watch(*this, socket_, EPOLLIN);
 }
@@ -74,7 +79,7 @@ void Connection::ReadSocket() {
 // False when the connection has ended.
 bool Connection::ReadOnce(bool& more) {
   ReceiveBuffer& buffer = worker_.receive_buffer();
-  const size_t room = buffer.room();
+  const size_t room = std::min(buffer.room(), read_bytes_max_);
   const ssize_t received = recv(socket_, buffer.data(), room, MSG_DONTWAIT);
   if (received < 0) {
     more = errno == EINTR;
@@ -88,10 +93,20 @@ bool Connection::ReadOnce(bool& more) {
   }
   more = static_cast<size_t>(received) == room;
   last_received_ms_ = worker_.now_ms();
+  const bool is_large = static_cast<size_t>(received) >= kReadBytesMin;
+  const Time began = is_large ? worker_.ReadClock() : Time();
   in_session_ = true;
   const ssize_t read = nghttp2_session_mem_recv(session_, reinterpret_cast<const uint8_t*>(buffer.data()), received);
   in_session_ = false;
   buffer.Used(static_cast<size_t>(received));
+  if (is_large) {
+    if (worker_.ReadClock() - began > kReadTimeMax) {
+      read_bytes_max_ = std::max(kReadBytesMin, static_cast<size_t>(received) / 2);
+      more = false;  // epoll reports it again
+    } else if (read_bytes_max_ < kLargeBlockBytes) {
+      read_bytes_max_ *= 2;
+    }
+  }
   if (close_pending_) {
     FinishClosing(pending_close_);
     return false;

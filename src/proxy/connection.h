@@ -21,8 +21,10 @@ inline constexpr int32_t kStreamWindowBytes = 256 << 10;
 // Of the connection as a whole. It is given back as soon as bytes arrive, so that a stream that stalls does not stall
 // the others ...
 inline constexpr int32_t kConnectionWindowBytes = 8 << 20;
-// ... until so much waits here from one connection, or in one worker; then only as bytes leave.
-inline constexpr size_t kConnectionQueuedBytesMax = 8 << 20;
+// ... until so much waits here from one connection, or in one worker; then only as bytes leave. As much as all streams
+// of a client may have: what one Objective holds up is bounded by its bulkhead (limit/bulkhead.h), and must not hold up
+// others on the same connection.
+inline constexpr size_t kConnectionQueuedBytesMax = 64 << 20;
 inline constexpr size_t kWorkerQueuedBytesMax = 256 << 20;
 // Of the headers of one message when they are unpacked. HPACK makes one byte stand for kilobytes, each of which is
 // looked at; above kHeaderBytesMax they are refused, but above this the connection ends before they are at their end.
@@ -108,6 +110,8 @@ class Connection {
   size_t queued_bytes_ = 0;
   // Received, and not given back to the connection's window yet. Never more than queued_bytes_.
   size_t held_bytes_ = 0;
+  // What one read may bring; less while what comes takes long to handle.
+  size_t read_bytes_max_;
 };
 
 }  // namespace signalbox::proxy

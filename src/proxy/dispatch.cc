@@ -50,6 +50,7 @@ void Request::Prepare() {
               .body = &body_,
               .policy = policy,
               .affinity_key = AffinityKey(policy, context_.context),
+              .lane = lane(),
               .objective = &objective,
               .ends_at = has_deadline_ ? std::optional<Time>(deadline.at) : std::nullopt,
               .counts = &tries_};

@@ -17,8 +17,11 @@ namespace signalbox::proxy {
 class HostConnection;
 class Worker;
 
-// More only help where a host limits what one connection may do: its streams, or its window.
+// Shared by all Objectives, and as many of its own for an Objective that needs them. More only help where a host limits
+// what one connection may do: its streams, or its window.
 inline constexpr size_t kConnectionsPerHostMax = 4;
+// How long an Objective that got in the way of others stays on connections of its own.
+inline constexpr std::chrono::seconds kIsolatedFor{60};
 // Requests that wait for a connection, per worker. Above it the host is taken for overloaded.
 inline constexpr size_t kWaitingRequestsMax = 1024;
 inline constexpr std::chrono::milliseconds kConnectTimeout{1000};
@@ -54,6 +57,9 @@ class Host {
   void OnConnectFailed(HostConnection& connection, const absl::Status& why);
   void OnConnectionClosed(HostConnection& connection, const absl::Status& why);
   void OnConnectionUnusable();
+  // The streams of this Objective keep others from sending: it gets connections of its own for a while.
+  void Isolate(const limit::Bulkhead& objective);
+  bool IsIsolated(const limit::Bulkhead* objective) const;
   // A stream ended, or a window grew.
   void OnRoom() { ServeWaiting(); }
 
@@ -64,11 +70,19 @@ class Host {
   uint32_t routes = 0;
 
  private:
-  HostConnection* BestConnection() const;
-  bool connecting() const;
+  // --- Of a lane: the connections of one Objective, or, nullptr, those that all share.
+  using Objective = const limit::Bulkhead*;
+  HostConnection* BestConnection(Objective lane) const;
+  bool connecting(Objective lane) const;
   // Those that take streams now, may take some later, or are on their way.
-  size_t UsableConnections() const;
-  absl::Status Connect();
+  size_t UsableConnections(Objective lane) const;
+  absl::Status Connect(Objective lane);
+  absl::Status SubmitTo(Objective lane, size_t connections_max, Attempt& attempt);
+  // The connection that a waiting attempt can have now.
+  HostConnection* ConnectionFor(const Attempt& attempt) const;
+  bool HasHope(const Attempt& attempt) const;
+  bool HasNoConnection() const;
+
   // It is passed over for a while.
   void BackOff();
   void ServeWaiting();
@@ -81,6 +95,11 @@ class Host {
   const std::shared_ptr<balance::HostState> state_;
   std::vector<HostConnection*> connections_;
   IntrusiveList<Attempt, &Attempt::waiting_hook> waiting_;
+  struct Isolated {
+    Objective objective;
+    Time until;
+  };
+  std::vector<Isolated> isolated_;
   Time retry_at_{};
   std::chrono::milliseconds backoff_ = kBackoffFirst;
 };

@@ -5,10 +5,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
+#include "absl/container/flat_hash_map.h"
 #include "base/status.h"
+#include "limit/bulkhead.h"
 #include "proxy/host.h"
 #include "proxy/worker.h"
 
@@ -21,6 +24,10 @@ constexpr int64_t kSilenceMsMax = 5000;
 // gRPC servers end a connection at the third PING without data in between: it is not asked more often in one silence.
 // After that, TCP's keepalive and the request's deadline watch.
 constexpr int kPingsInSilenceMax = 2;
+// A window that is used up for so long is not used up by haste.
+constexpr int64_t kBlockedMsMax = 200;
+// An Objective's own connection that nothing was heard on for so long is ended.
+constexpr int64_t kOwnConnectionIdleMs = 10'000;
 
 HostConnection& Self(void* user_data) { return *static_cast<HostConnection*>(user_data); }
 
@@ -40,8 +47,8 @@ absl::StatusOr<int> HostConnection::StartConnecting(const HostAddress& address) 
   return status;
 }
 
-HostConnection::HostConnection(Worker& worker, Host& host, int socket)
-    : Connection(worker, socket), host_(&host), started_ms_(worker.now_ms()) {
+HostConnection::HostConnection(Worker& worker, Host& host, int socket, const limit::Bulkhead* lane)
+    : Connection(worker, socket), host_(&host), lane_(lane), started_ms_(worker.now_ms()) {
   worker_.ChangeWatch(*this, socket_, EPOLLOUT);
   worker_.Adopt(*this);
 }
@@ -132,6 +139,11 @@ void HostConnection::CheckLiveness(int64_t now_ms) {
     return;
   }
   if (open_streams_ == 0 && !Usable()) return Close(absl::UnavailableError("it takes no more streams"));
+  if (lane_ != nullptr && open_streams_ == 0 && now_ms - last_received_ms_ >= kOwnConnectionIdleMs) {
+    return Close(absl::UnavailableError("it is not needed any more"));
+  }
+  OnBlocked(now_ms);
+  if (closed()) return;
   if (open_streams_ == 0 || now_ms - last_received_ms_ < kSilenceMsMax) {
     ping_sent_ms_ = 0;
     return;
@@ -144,6 +156,54 @@ void HostConnection::CheckLiveness(int64_t now_ms) {
     return ScheduleFlush();
   }
   if (now_ms - ping_sent_ms_ >= kSilenceMsMax) Close(absl::UnavailableError("it does not answer PINGs"));
+}
+
+// A host that does not read the streams of one Objective lets no other's payload through either: HTTP/2 has one window
+// for all of a connection. New requests go elsewhere (Host::Submit); those that are on it can only go on when whoever
+// holds the window lets go of it.
+void HostConnection::OnBlocked(int64_t now_ms) {
+  if (open_streams_ == 0 || HasWindow() || host_ == nullptr) {
+    blocked_since_ms_ = 0;
+    return;
+  }
+  if (blocked_since_ms_ == 0) blocked_since_ms_ = now_ms;
+  if (now_ms - blocked_since_ms_ < kBlockedMsMax) return;
+  if (lane_ != nullptr) return host_->Isolate(*lane_);  // it has not changed
+  absl::flat_hash_map<const limit::Bulkhead*, int64_t> unread;
+  for (Attempt* attempt = attempts_.first(); attempt != nullptr; attempt = decltype(attempts_)::Next(*attempt)) {
+    unread[attempt->lane().objective] += UnreadBytes(*attempt);
+  }
+  const auto most =
+      std::max_element(unread.begin(), unread.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  // Alone it holds up nobody but itself.
+  if (unread.size() < 2 || most->first == nullptr) return;
+  const limit::Bulkhead& objective = *most->first;
+  host_->Isolate(objective);
+  EndStreamsOf(objective);
+  blocked_since_ms_ = 0;
+}
+
+void HostConnection::EndStreamsOf(const limit::Bulkhead& objective) {
+  const absl::Status why = absl::ResourceExhaustedError(
+      fmt::format("host {} does not read the requests of Objective {}, which held up those of others on its connection",
+                  host_->name(), objective.objective));
+  for (Attempt* attempt = attempts_.first(); attempt != nullptr;) {
+    if (attempt->lane().objective != &objective || attempt->stream() == 0 || UnreadBytes(*attempt) == 0) {
+      attempt = decltype(attempts_)::Next(*attempt);
+      continue;
+    }
+    Cancel(attempt->stream());
+    attempt->OnHostGone(why, Processed::kMaybe);
+    attempt = attempts_.first();  // whoever was next may be gone; it has no stream any more
+  }
+}
+
+int64_t HostConnection::UnreadBytes(const Attempt& attempt) const {
+  if (attempt.stream() == 0) return 0;
+  const auto initial =
+      static_cast<int64_t>(nghttp2_session_get_remote_settings(session_, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE));
+  const int32_t left = nghttp2_session_get_stream_remote_window_size(session_, attempt.stream());
+  return left < 0 ? 0 : std::max<int64_t>(0, initial - left);
 }
 
 void HostConnection::OnClosed(const absl::Status& why) {

@@ -19,8 +19,9 @@ class HostConnection : public Connection {
   // A socket on its way to the address.
   static absl::StatusOr<int> StartConnecting(const HostAddress& address);
 
-  // `socket` is still connecting.
-  HostConnection(Worker& worker, Host& host, int socket);
+  // `socket` is still connecting. `lane` is the Objective whose own it is; nullptr: all share it.
+  HostConnection(Worker& worker, Host& host, int socket, const limit::Bulkhead* lane);
+  const limit::Bulkhead* lane() const { return lane_; }
 
   // From the socket's opening to the host's first SETTINGS, which say how many streams it takes: what it would refuse
   // is not sent.
@@ -61,14 +62,21 @@ class HostConnection : public Connection {
   absl::Status ResetError(uint32_t error_code) const;
   // nullptr when it has ended for us.
   Attempt* AttemptOf(int32_t stream_id) { return static_cast<Attempt*>(StreamUser(stream_id)); }
+  // Its window has been used up for a while: whose streams hold it?
+  void OnBlocked(int64_t now_ms);
+  void EndStreamsOf(const limit::Bulkhead& objective);
+  // What the host was sent on the stream and did not give back.
+  int64_t UnreadBytes(const Attempt& attempt) const;
   ssize_t ReadRequestBody(int32_t stream_id, size_t bytes_max, uint32_t* flags);
 
   Host* host_;
+  const limit::Bulkhead* const lane_;
   bool connecting_ = true;  // the socket
   bool settings_received_ = false;
   bool draining_ = false;  // GOAWAY came
   int64_t started_ms_;
-  int64_t ping_sent_ms_ = 0;  // 0: none is under way
+  int64_t blocked_since_ms_ = 0;  // 0: the host takes payload
+  int64_t ping_sent_ms_ = 0;      // 0: none is under way
   int pings_in_silence_ = 0;
   size_t open_streams_ = 0;
   // Those with an open stream, and those for which bytes from here still wait.

@@ -99,7 +99,7 @@ Attempt* ModelCall::Begin(Host& host) {
   host_ = &host;
   tried_.Add(&host);
   Attempt& attempt = worker_.NewAttempt();
-  attempt.Begin(*this, *answer_, *setting_->body);
+  attempt.Begin(*this, *answer_, *setting_->body, setting_->lane);
   *std::find(attempts_.begin(), attempts_.end(), nullptr) = &attempt;
   if (absl::Status status = attempt.Submit(host); !status.ok()) {
     last_failure_ = std::move(status);

@@ -40,6 +40,7 @@ struct CallSetting {
   RequestBody* body = nullptr;
   const decide::Policy* policy = nullptr;  // nullptr: none says anything
   uint64_t affinity_key = 0;               // 0: none
+  Lane lane;
   ObjectiveHandling* objective = nullptr;
   std::optional<Time> ends_at;  // no try begins after it
   TryCounts* counts = nullptr;

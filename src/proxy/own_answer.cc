@@ -90,6 +90,7 @@ void Request::EndWith(const absl::Status& status) {
   status_text_ = std::to_string(grpc_status_);
   message_text_ = EncodeGrpcMessage(Message(status));
   if (!response_begun_) answered_ = worker_.ReadClock();
+  ReturnLease();
 }
 
 void Request::SendTrailersOnly(std::string_view http_status) {
@@ -98,6 +99,7 @@ void Request::SendTrailersOnly(std::string_view http_status) {
   fields.Add("content-type", "application/grpc");
   AddDecisionHeaders(fields);
   AddTrailers(fields);
+  AddRefusalHeaders(fields);
   response_begun_ = true;
   client_->SubmitHeadersOnly(client_stream_, fields);
 }

@@ -18,6 +18,8 @@
 #include "balance/balancer.h"
 #include "base/status.h"
 #include "proxy/host_address.h"
+#include "proxy/limit_families.h"
+#include "proxy/process_limits.h"
 #include "proxy/retired_routes.h"
 #include "proxy/routes.h"
 #include "proxy/worker.h"
@@ -99,7 +101,7 @@ class ProxyImpl : public Proxy {
       ASSIGN_OR_RETURN(const int listener, Listen(address));
       port_ = PortOf(listener);
       SetPort(address, port_);
-      workers_.push_back(std::make_unique<Worker>(index, listener, telemetry.AddWorker(), retired_,
+      workers_.push_back(std::make_unique<Worker>(index, listener, telemetry.AddWorker(), retired_, limits_,
                                                   allocator_ == nullptr ? nullptr : &allocator_->AddWorker()));
       workers_.back()->Use(balancer_.settings(), options.asks_for_load);
       RETURN_IF_ERROR(workers_.back()->Start());
@@ -121,6 +123,10 @@ class ProxyImpl : public Proxy {
     if (auto renewed = plan_->Renewed(); renewed != nullptr) Put(std::move(renewed));
     return failures;
   }
+
+  void SetProxies(uint32_t live) override { limits_.table.SetProxies(live); }
+
+  std::vector<prometheus::MetricFamily> Collect() const override { return CollectLimits(limits_, workers_); }
 
   bool Drain(std::chrono::milliseconds timeout) override {
     const auto end = std::chrono::steady_clock::now() + timeout;
@@ -217,6 +223,7 @@ class ProxyImpl : public Proxy {
   std::mutex keeper_mutex_;
   std::condition_variable keeper_stop_;
   bool stopped_ = false;  // guarded by keeper_mutex_
+  ProcessLimits limits_;  // outlives what its workers' requests hold
   std::vector<std::unique_ptr<Worker>> workers_;
   std::thread keeper_;
 };

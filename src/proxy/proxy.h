@@ -1,9 +1,10 @@
 // The in-path data plane: an HTTP/2 proxy that decides for each gRPC request which model answers it, tells the model so
 // in headers and body, and carries it there and back.
 //
-// One thread per core, each with its own listener, connections and memory; they share the snapshot and nothing else. In
-// steady state a request takes no lock and no memory from the system's allocator. Payloads are never parsed or buffered
-// whole: what a client may have under way is what HTTP/2 flow control allows (connection.h).
+// One thread per core, each with its own listener, connections and memory; they share the snapshot and the limits of
+// requests, which are the process's, and nothing else. In steady state a request takes no lock and no memory from the
+// system's allocator. Payloads are never parsed or buffered whole: what a client may have under way is what HTTP/2 flow
+// control allows (connection.h).
 //
 // The way of one request: request.cc.
 #pragma once
@@ -37,14 +38,23 @@ struct Options {
   bool asks_for_load = false;
 };
 
-// Thread-safe.
-class Proxy {
+// Thread-safe. Collect() gives, beside what Telemetry counts:
+//   signalbox_limit_in_flight      requests under way, with objective, tenant, model and policy: of the 256 busiest
+//   keys of
+//                                  the last minute
+//   signalbox_limit_adaptive       the adaptive limit in effect, with the same labels; the policy is empty, as all
+//   share it signalbox_limit_keys           keys that are remembered signalbox_limit_proxies        among how many
+//   proxies declared limits are divided signalbox_bulkhead_requests, signalbox_bulkhead_bytes   what an Objective holds
+//   of this proxy, with objective signalbox_worker_delay_seconds    how long events wait for the worker that is
+//   furthest behind signalbox_overload_admitted_ratio   with priority: the part of a class that the worker that refuses
+//   most lets in
+class Proxy : public prometheus::Collectable {
  public:
   // Listens at once; requests get UNAVAILABLE until the first snapshot. `telemetry` outlives the proxy.
   // INVALID_ARGUMENT for an address that is none or too many workers, UNAVAILABLE when it cannot be listened on.
   static absl::StatusOr<std::unique_ptr<Proxy>> Start(const Options& options, telemetry::Telemetry& telemetry);
   // Ends what is still open.
-  virtual ~Proxy() = default;
+  ~Proxy() override = default;
 
   virtual int port() const = 0;
 
@@ -53,6 +63,10 @@ class Proxy {
   // is in effect. A name that is not found makes its host unreachable, and is among what is returned: one message for
   // each, for a log. So is an experiment that asks a platform which is not known.
   virtual std::vector<std::string> SetSnapshot(std::shared_ptr<const decide::Snapshot> snapshot) = 0;
+
+  // Among how many live proxies (this one included) declared limits are divided; 1 until it is said. In effect from the
+  // next request on; 0 counts as 1.
+  virtual void SetProxies(uint32_t live) = 0;
 
   // Refuses new connections and asks clients to open no more streams (GOAWAY). Returns when all requests have ended,
   // true, or after `timeout`.

@@ -56,6 +56,15 @@ void AddPassedOn(const HeaderList& headers, HeaderFields& fields) {
   }
 }
 
+// Of what the prefix of the first message announces, prefix included; 0 where that did not come in one piece.
+uint64_t FirstMessageBytes(std::string_view data) {
+  constexpr size_t kPrefixBytes = 5;
+  if (data.size() < kPrefixBytes) return 0;
+  uint64_t bytes = 0;
+  for (size_t i = 1; i < kPrefixBytes; ++i) bytes = bytes << 8 | static_cast<unsigned char>(data[i]);
+  return kPrefixBytes + bytes;
+}
+
 bool MayBeCompressed(const HeaderList& headers) {
   const std::string_view encoding = headers.Find("grpc-encoding");
   return !encoding.empty() && encoding != "identity";
@@ -141,6 +150,7 @@ void Request::Advance() {
     if (context_.context.objective.empty()) return absl::OkStatus();  // more of the body must come
     ready_ = worker_.ReadClock();
     RETURN_IF_ERROR(TakeSnapshot());
+    RETURN_IF_ERROR(AdmitToWorker());
     if (AskPlatforms()) return absl::OkStatus();
     return Handle();
   }();
@@ -149,6 +159,7 @@ void Request::Advance() {
 
 absl::Status Request::Handle() {
   RETURN_IF_ERROR(Choose());
+  RETURN_IF_ERROR(Admit());
   Prepare();
   return Dispatch();
 }
@@ -260,10 +271,16 @@ void Request::AddHostHeaders(const Attempt& attempt, HeaderFields& fields) {
 }
 
 void Request::OnRequestData(std::string_view data, const BlockRef& block) {
+  if (request_bytes_ == 0) first_message_bytes_ = FirstMessageBytes(data);
   request_bytes_ += data.size();
   body_.Append(data, block);
   if (response_ended_ || body_kind_ >= BodyKind::kServerLive) return DropRequestBody();
-  if (absl::Status status = WalkBody(data); !status.ok()) return Fail(status);
+  absl::Status status = [&] {
+    RETURN_IF_ERROR(CheckPayload());
+    RETURN_IF_ERROR(AccountBytes());
+    return WalkBody(data);
+  }();
+  if (!status.ok()) return Fail(status);
   Advance();
 }
 
@@ -329,7 +346,10 @@ std::string_view Request::AttemptsText() {
   return {attempts_text_.data(), static_cast<size_t>(end.ptr - attempts_text_.data())};
 }
 
-void Request::OnCallData(ModelCall&) { WakeClient(); }
+void Request::OnCallData(ModelCall&) {
+  if (absl::Status status = AccountBytes(); !status.ok()) return Fail(status);
+  WakeClient();
+}
 
 void Request::OnCallEnd(ModelCall&) {
   response_ended_ = true;
@@ -353,6 +373,7 @@ void Request::OnResponseSent(size_t bytes) {
   response_bytes_ += bytes;
   response_announced_ = 0;
   if (attempt_ != nullptr) attempt_->Release(bytes);
+  admitted_.berth.SetBytes(body_.bytes() + response_body().bytes());
 }
 
 void Request::AddTrailers(HeaderFields& fields) const {
@@ -368,6 +389,7 @@ void Request::OnClientGone() {
   if (!response_ended_) grpc_status_ = static_cast<int>(absl::StatusCode::kCancelled);
   response_announced_ = 0;  // the stream that it was announced to is closed
   LetGo();
+  ReturnLease();
   Record();
   DropRequestBody();
   client_ = nullptr;
@@ -399,6 +421,7 @@ void Request::DropRequestBody() {
 }
 
 void Request::ReleaseRequestBytes(size_t bytes) {
+  admitted_.berth.SetBytes(body_.bytes() + response_body().bytes());
   if (client_ != nullptr) client_->Release(client_stream_, bytes);
 }
 
@@ -427,12 +450,14 @@ void Request::Reset() {
   static_answer_ = false;
   experiments_text_.clear();
   host_ = nullptr;
+  admitted_ = {};
+  refusal_ = {};
   last_failure_ = absl::OkStatus();
   response_begun_ = response_ended_ = own_trailers_ = false;
   grpc_status_ = -1;
   response_announced_ = 0;
   ready_ = dispatched_ = answered_ = headers_sent_ = Time();
-  request_bytes_ = response_bytes_ = 0;
+  request_bytes_ = first_message_bytes_ = response_bytes_ = 0;
   status_text_.clear();
   message_text_.clear();
 }

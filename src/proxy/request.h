@@ -14,6 +14,7 @@
 
 #include "absl/status/status.h"
 #include "decide/decide.h"
+#include "proxy/admission.h"
 #include "proxy/attempt.h"
 #include "proxy/body_queue.h"
 #include "proxy/context_headers.h"
@@ -75,12 +76,14 @@ class Request final : private EnsembleOwner {
   absl::Status ReadDeadline();
   absl::Status FindObjective();
   absl::Status TakeSnapshot();
+  absl::Status AdmitToWorker();
   // True when answers have to come before the request can be decided: OnRemoteCells goes on.
   bool AskPlatforms();
   bool waits_for_cells() const;
   // What is left when nothing has to be asked any more.
   absl::Status Handle();
   absl::Status Choose();
+  absl::Status Admit();
   // Takes from the policy what it says of deadlines and further tries.
   void Prepare();
   absl::Status Dispatch();
@@ -98,6 +101,16 @@ class Request final : private EnsembleOwner {
   bool TooLate() const;
   void FailOrTooLate(const absl::Status& why);
   absl::Status UnknownObjective() const;
+
+  // --- What admission.cc has more of.
+  absl::Status EnterBulkhead();
+  absl::Status CheckPayload();
+  // To be called when what waits here has grown. RESOURCE_EXHAUSTED where the Objective holds too much already.
+  absl::Status AccountBytes();
+  absl::Status Refuse(RefusedBy by, std::chrono::milliseconds retry_after, std::string message);
+  void AddRefusalHeaders(HeaderFields& fields);
+  void ReturnLease();
+  Lane lane() const;
 
   // --- What calls ask and report (model_call.h, ensemble_call.h).
   void AddHostHeaders(const Attempt& attempt, HeaderFields& fields) override;
@@ -166,6 +179,10 @@ class Request final : private EnsembleOwner {
   std::string experiments_text_;  // for `sb-experiments`; its memory is kept for later requests
   uint64_t decision_id_ = 0;
   std::array<char, 16> decision_text_;
+  Admitted admitted_;
+  Refusal refusal_;
+  std::array<char, 24> pushback_text_;
+  std::array<char, 24> retry_after_text_;
   absl::Status last_failure_;
 
   // Of what is asked of hosts.
@@ -196,6 +213,7 @@ class Request final : private EnsembleOwner {
   Time answered_;      // the host's answer, or our own, was there
   Time headers_sent_;  // its headers went to the client
   uint64_t request_bytes_ = 0;
+  uint64_t first_message_bytes_ = 0;  // with its prefix, as that says; 0: not known yet
   uint64_t response_bytes_ = 0;
 };
 

@@ -16,6 +16,8 @@ namespace {
 using telemetry::NamedText;
 
 static_assert(telemetry::kNoteNames == decide::kNoteNames);
+static_assert(telemetry::kRefusalNames.size() == static_cast<size_t>(RefusedBy::kBulkhead) + 1);
+static_assert(telemetry::kPriorityNames.size() == limit::kPriorityClasses);
 
 // Telemetry does not know the decision's types, and takes them as pairs of texts.
 NamedText Named(const decide::Attribute& attribute) { return {attribute.key, attribute.value}; }
@@ -109,6 +111,10 @@ void Request::Record() {
   record.override_cells = override_cells.Fill(context.override_cells);
   record.remote_cells = remote_cells.Fill(context.remote_cells);
   record.cells = cells.Fill(decision_.enrolments);
+  if (refusal_.refused) {
+    record.refusal = 1 + static_cast<uint32_t>(refusal_.by);
+    record.priority = static_cast<uint32_t>(refusal_.priority);
+  }
   worker_.Record(record);
 }
 

@@ -40,12 +40,13 @@ uint64_t RandomSeed() {
 }  // namespace
 
 Worker::Worker(uint32_t index, int listener, telemetry::WorkerTelemetry& telemetry, RetiredRoutes& retired,
-               allocate::WorkerCells* cells)
+               ProcessLimits& limits, allocate::WorkerCells* cells)
     : index_(index),
       listener_(listener),
       telemetry_(telemetry),
       retired_(retired),
       cells_(cells),
+      admission_(limits),
       receive_buffer_(memory_),
       decision_seed_(RandomSeed()) {
   free_requests_.reserve(kFreeRequestsMax);
@@ -138,6 +139,8 @@ void Worker::Run() {
     if (now_ >= next_check_) CheckConnections();
     FlushDirty();
     FreeTheDead();
+    const Time done = ReadClock();
+    admission_.overload.OnRound(done - now_, done);
     system_allocations_.store(memory_.system_allocations(), std::memory_order_relaxed);
     memory_bytes_.store(memory_.bytes(), std::memory_order_relaxed);
   }
@@ -218,6 +221,11 @@ void Worker::FlushDirty() {
 
 void Worker::CheckConnections() {
   next_check_ = now_ + kCheckInterval;
+  delay_ns_.store(admission_.overload.delay().count(), std::memory_order_relaxed);
+  for (size_t i = 0; i < limit::kPriorityClasses; ++i) {
+    const double share = admission_.overload.share(static_cast<limit::PriorityClass>(i));
+    admitted_shares_[i].store(share, std::memory_order_relaxed);
+  }
   unix_offset_ = std::chrono::system_clock::now().time_since_epoch() - ReadClock().time_since_epoch();
   for (Connection* connection = connections_.first(); connection != nullptr;) {
     Connection* next = decltype(connections_)::Next(*connection);

@@ -1,7 +1,8 @@
 // One thread of the proxy: its event loop and everything that its requests share. Workers share nothing with each other
-// but the snapshot.
+// but the snapshot and the limits.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -16,6 +17,7 @@
 #include "absl/status/status.h"
 #include "allocate/worker_cells.h"
 #include "balance/settings.h"
+#include "proxy/admission.h"
 #include "proxy/attempt.h"
 #include "proxy/connection.h"
 #include "proxy/deadline_queue.h"
@@ -39,7 +41,7 @@ class Worker {
   // Listens on `listener`, which it owns. `index` tells workers apart. The others outlive it. `cells` is nullptr where
   // no experimentation platform is known.
   Worker(uint32_t index, int listener, telemetry::WorkerTelemetry& telemetry, RetiredRoutes& retired,
-         allocate::WorkerCells* cells);
+         ProcessLimits& limits, allocate::WorkerCells* cells);
   // Stops as Stop does.
   ~Worker();
   Worker(const Worker&) = delete;
@@ -67,6 +69,12 @@ class Worker {
   // Sequence number of the last snapshot taken into use; counts from 1.
   uint64_t snapshots_taken() const { return snapshots_taken_.load(std::memory_order_acquire); }
 
+  // How long events waited for it of late, and which part of a class it lets in.
+  std::chrono::nanoseconds delay() const { return std::chrono::nanoseconds(delay_ns_.load(std::memory_order_relaxed)); }
+  double admitted_share(limit::PriorityClass priority) const {
+    return admitted_shares_[static_cast<size_t>(priority)].load(std::memory_order_relaxed);
+  }
+
   // --- For connections, hosts and requests of this worker, on its thread.
   WorkerMemory& memory() { return memory_; }
   ReceiveBuffer& receive_buffer() { return receive_buffer_; }
@@ -78,6 +86,7 @@ class Worker {
   allocate::WorkerCells* cells() { return cells_; }
   const balance::Settings& balance_settings() const { return *balance_settings_; }
   bool asks_for_load() const { return asks_for_load_; }
+  Admission& admission() { return admission_; }
   DeadlineQueue<RemoteCells>& remote_deadlines() { return remote_deadlines_; }
   // When this round of the loop began.
   Time now() const { return now_; }
@@ -138,6 +147,7 @@ class Worker {
   allocate::WorkerCells* const cells_;
   const balance::Settings* balance_settings_ = nullptr;
   bool asks_for_load_ = false;
+  Admission admission_;
 
   WorkerMemory memory_;
   ReceiveBuffer receive_buffer_;
@@ -169,6 +179,8 @@ class Worker {
   std::atomic<uint64_t> system_allocations_{0};
   std::atomic<uint64_t> memory_bytes_{0};
   std::atomic<uint64_t> snapshots_taken_{0};
+  std::atomic<int64_t> delay_ns_{0};
+  std::array<std::atomic<double>, limit::kPriorityClasses> admitted_shares_{1.0, 1.0, 1.0, 1.0};
   std::atomic<Time> round_began_{};
 
   // What other threads ask for.

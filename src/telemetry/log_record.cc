@@ -44,6 +44,8 @@ void LogRecord::Assign(const RequestRecord& record) {
   fallbacks_ = record.fallbacks;
   grpc_status_ = record.grpc_status;
   notes_ = static_cast<uint16_t>(record.notes);
+  refusal_ = static_cast<uint8_t>(record.refusal);
+  priority_ = static_cast<uint8_t>(record.priority);
   static_answer_ = record.static_answer;
   cut_ = false;
   attempts_ = Small(record.attempts);
@@ -123,6 +125,10 @@ void LogRecord::AppendJsonLine(std::string& out) const {
   AppendNotes(out);
   AppendTries(out);
   if (static_answer_) out += ",\"static_answer\":true";
+  if (refusal_ != 0) {
+    fmt::format_to(std::back_inserter(out), ",\"refused_by\":\"{}\",\"priority\":\"{}\"", kRefusalNames[refusal_ - 1],
+                   kPriorityNames[priority_]);
+  }
   if (!whole) out += ",\"truncated\":true";
   fmt::format_to(std::back_inserter(out),
                  ",\"outcome\":\"{}\",\"latency_us\":{},\"own_us\":{},\"request_bytes\":{},\"response_bytes\":{},"

@@ -109,6 +109,8 @@ class LogRecord {
   int32_t grpc_status_;
   uint32_t bytes_;
   uint16_t notes_;
+  uint8_t refusal_;
+  uint8_t priority_;
   bool static_answer_;
   bool cut_;
   uint8_t attempts_;

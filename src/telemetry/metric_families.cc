@@ -62,6 +62,33 @@ struct ObjectiveSum {
   }
 };
 
+// By Objective and tenant.
+struct RefusalSum {
+  std::array<std::array<uint64_t, kPriorityNames.size()>, kRefusalNames.size()> refusals = {};
+
+  void Add(const Series& series) {
+    for (size_t limit = 0; limit < refusals.size(); ++limit) {
+      for (size_t priority = 0; priority < kPriorityNames.size(); ++priority) {
+        refusals[limit][priority] += series.refusals[limit][priority].value();
+      }
+    }
+  }
+  void AddTo(MetricFamily& family, const std::string& objective, const std::string& tenant) const {
+    for (size_t limit = 0; limit < refusals.size(); ++limit) {
+      for (size_t priority = 0; priority < kPriorityNames.size(); ++priority) {
+        if (refusals[limit][priority] == 0) continue;
+        ClientMetric metric;
+        metric.label = {{std::string(kLabelNames[kObjectiveLabel]), objective},
+                        {std::string(kLabelNames[kTenantLabel]), tenant},
+                        {"limit", std::string(kRefusalNames[limit])},
+                        {"priority", std::string(kPriorityNames[priority])}};
+        metric.counter.value = static_cast<double>(refusals[limit][priority]);
+        family.metric.push_back(std::move(metric));
+      }
+    }
+  }
+};
+
 struct QuantileSum {
   std::vector<uint64_t> buckets = std::vector<uint64_t>(QuantileHistogram::kBuckets);
   uint64_t sum_us = 0;
@@ -147,6 +174,7 @@ std::vector<MetricFamily> MetricFamilies::Collect(const std::vector<const Worker
   std::map<Labels, SeriesSum> series_sums;
   std::map<Labels, CellLatencySum> cell_sums;
   std::map<std::string, ObjectiveSum> objective_sums;
+  std::map<std::pair<std::string, std::string>, RefusalSum> refusal_sums;
   for (const WorkerSeries* worker : workers) {
     for (size_t i = 0, size = worker->series().size(); i < size; ++i) {
       const Series& series = worker->series()[i];
@@ -155,6 +183,7 @@ std::vector<MetricFamily> MetricFamilies::Collect(const std::vector<const Worker
       const Labels labels = ValidUtf8(series.labels);
       series_sums[labels].Add(series);
       objective_sums[labels[kObjectiveLabel]].Add(series);
+      refusal_sums[{labels[kObjectiveLabel], labels[kTenantLabel]}].Add(series);
     }
     for (size_t i = 0, size = worker->cell_latencies().size(); i < size; ++i) {
       const CellLatency& latency = worker->cell_latencies()[i];
@@ -237,10 +266,14 @@ std::vector<MetricFamily> MetricFamilies::Collect(const std::vector<const Worker
     }
   }
 
+  MetricFamily refusals = Family("signalbox_refusals_total",
+                                 "Requests that a limit, a bulkhead or an overload did not let in.", MetricType::Counter);
+  for (const auto& [key, sum] : refusal_sums) sum.AddTo(refusals, key.first, key.second);
+
   std::vector<MetricFamily> families;
   for (MetricFamily* family :
        {&requests, &request_duration, &own_duration, &fallbacks, &static_answers, &overrides, &request_bytes,
-        &response_bytes, &request_recent, &own_recent, &notes, &try_events, &shadows_not_sent}) {
+         &response_bytes, &request_recent, &own_recent, &notes, &try_events, &shadows_not_sent, &refusals}) {
     families.push_back(std::move(*family));
   }
   return families;

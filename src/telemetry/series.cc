@@ -60,6 +60,7 @@ void Series::Count(const RequestRecord& record) {
   for (size_t note = 0; record.notes >> note != 0 && note < notes.size(); ++note) {
     if ((record.notes >> note & 1) != 0) notes[note].Add(1);
   }
+  if (record.refusal != 0) refusals[record.refusal - 1][record.priority].Add(1);
   request_bytes.Add(record.request_bytes);
   response_bytes.Add(record.response_bytes);
   cell_latency->request.Add(record.latency_us);

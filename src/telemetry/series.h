@@ -71,6 +71,7 @@ struct Series {
   Counter shadows_not_sent;
   std::array<Counter, kNoteNames.size()> notes;
   std::array<Counter, kTryEventNames.size()> try_events;
+  std::array<std::array<Counter, kPriorityNames.size()>, kRefusalNames.size()> refusals;
   Counter request_bytes;
   Counter response_bytes;
 };

@@ -33,6 +33,10 @@ inline constexpr std::array<std::string_view, 4> kNoteNames = {"missing_unit", "
 // for a further try.
 inline constexpr std::array<std::string_view, 6> kTryEventNames = {"retry",       "hedge",   "hedge_win",
                                                                    "over_budget", "timeout", "body_too_long"};
+// What a request was refused for, and the priority classes.
+inline constexpr std::array<std::string_view, 5> kRefusalNames = {"rate", "concurrency", "payload", "overload",
+                                                                  "bulkhead"};
+inline constexpr std::array<std::string_view, 4> kPriorityNames = {"high", "normal", "low", "lowest"};
 
 // One finished request. Views are read before Record returns.
 struct RequestRecord {
@@ -78,6 +82,8 @@ struct RequestRecord {
   std::span<const NamedText> cells;  // every experiment that the request takes part in, and its cell
   uint32_t notes = 0;                // of kNoteNames: 1 << index
   uint32_t shadows_not_sent = 0;
+  uint32_t refusal = 0;   // 1 + index of kRefusalNames; 0: it was not refused
+  uint32_t priority = 0;  // index of kPriorityNames, where it was refused
 };
 
 struct Options {
@@ -122,6 +128,7 @@ class WorkerTelemetry {
 //   signalbox_try_events_total                  with `objective` and `event`, of kTryEventNames
 //   signalbox_decision_notes_total              with `objective` and `note`, of kNoteNames
 //   signalbox_shadows_not_sent_total            with `objective`: copies that rules ask for and that were not sent
+//   signalbox_refusals_total                    with `objective`, `tenant`, `limit` (of kRefusalNames) and `priority`
 //   signalbox_decision_log_written_total
 //   signalbox_decision_log_lost_total           with `cause`: "ring_full" or "write_error"
 //   signalbox_telemetry_series_dropped_total    requests counted under "other" because of series_max
