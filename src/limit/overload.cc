@@ -13,6 +13,7 @@ constexpr double kCutMax = 0.5;
 // ... and added while it is below half of it. Between the two nothing changes: that is what keeps it from swinging.
 constexpr double kRaise = 0.02;
 constexpr double kQuiet = 0.5;
+constexpr int kIntervalsToBegin = 2;
 // The overload is over when more would be let in than comes, by this factor.
 constexpr double kRoomToEnd = 1.5;
 // Of the highest class so much is let in always: else nothing would show that the overload is over.
@@ -21,11 +22,12 @@ constexpr double kSmoothing = 0.3;
 
 }  // namespace
 
-void Overload::OnRound(Duration busy, Time now) {
+bool Overload::OnRound(Duration busy, Time now) {
   if (interval_began_ == Time()) interval_began_ = now;
   const auto ns = static_cast<double>(busy.count());
   squares_ns2_ += ns * ns;
-  if (now - interval_began_ >= kAdjustInterval) Adjust(now);
+  busy_ns_ += ns;
+  return now - interval_began_ >= kAdjustInterval;
 }
 
 bool Overload::Admit(PriorityClass priority, uint64_t random) {
@@ -37,11 +39,12 @@ bool Overload::Admit(PriorityClass priority, uint64_t random) {
   return admitted;
 }
 
-void Overload::Adjust(Time now) {
+void Overload::EndInterval(Duration starved, Time now) {
   const auto interval = static_cast<double>(Duration(now - interval_began_).count());
   interval_began_ = now;
-  delay_ = Duration(static_cast<int64_t>(squares_ns2_ / interval));
-  squares_ns2_ = 0;
+  const double own = busy_ns_ > 0 ? std::clamp(1 - static_cast<double>(starved.count()) / busy_ns_, 0.0, 1.0) : 0;
+  delay_ = Duration(static_cast<int64_t>(squares_ns2_ * own * own / interval));
+  squares_ns2_ = busy_ns_ = 0;
   // A round can take longer than an interval; counts are of an interval's length.
   const double scale = static_cast<double>(kAdjustInterval.count()) / interval;
   for (size_t i = 0; i < kPriorityClasses; ++i) {
@@ -52,7 +55,10 @@ void Overload::Adjust(Time now) {
   const double admitted = static_cast<double>(std::exchange(admitted_now_, 0)) * scale;
   const double all = std::accumulate(offered_.begin(), offered_.end(), 0.0);
   const double above = static_cast<double>((delay_ - kDelayTarget).count()) / static_cast<double>(kDelayTarget.count());
+  intervals_above_ = above > 0 ? intervals_above_ + 1 : 0;
   if (above > 0) {
+    // A single one is a burst.
+    if (!sheds_ && intervals_above_ < kIntervalsToBegin) return;
     if (!sheds_) budget_ = admitted;
     sheds_ = true;
     budget_ = std::min(budget_, std::max(admitted, 1.0)) * (1 - std::clamp(kCutMin * above, kCutMin, kCutMax));

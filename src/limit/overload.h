@@ -25,8 +25,12 @@ class Overload {
  public:
   // The loop came round once, and was `busy` with events for so long. An event that comes at any time meets this round
   // with a probability that grows with `busy`, and waits for half of it, then for half of the next: the mean wait is
-  // the sum of squares over the time, and an idle loop thins out what a burst did.
-  void OnRound(Duration busy, Time now);
+  // the sum of squares over the time, and an idle loop thins out what a burst did. True when an interval is over: then
+  // EndInterval is due.
+  bool OnRound(Duration busy, Time now);
+  // `starved` is how long the thread had no core in the interval, though it could have run. That is no work of its own,
+  // and taking in less would not make it less.
+  void EndInterval(Duration starved, Time now);
 
   // Whether any request may be refused now. Where not, Count stands for Admit, which has to know the class.
   bool sheds() const { return sheds_; }
@@ -41,11 +45,12 @@ class Overload {
   double share(PriorityClass priority) const { return shares_[static_cast<size_t>(priority)]; }
 
  private:
-  void Adjust(Time now);
   void Distribute();
 
   Time interval_began_{};
   double squares_ns2_ = 0;
+  double busy_ns_ = 0;
+  int intervals_above_ = 0;  // in a row
   Duration delay_{0};
   bool sheds_ = false;
   bool knows_classes_ = false;  // what was offered of each

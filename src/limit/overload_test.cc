@@ -72,7 +72,7 @@ class Simulation {
         ++result.done[index];
         result.waits[index].push_back(now_ - request.came);
       }
-      overload.OnRound(now_ - began, now_);
+      if (overload.OnRound(now_ - began, now_)) overload.EndInterval(Duration(0), now_);
       shares.push_back(overload.share(PriorityClass::kLow));
     }
     return result;
@@ -168,7 +168,19 @@ TEST(Overload, OneLongRoundIsNone) {
   Time now{seconds(1)};
   for (int i = 0; i < 1'000; ++i) {
     now += milliseconds(1);
-    overload.OnRound(i == 500 ? milliseconds(20) : microseconds(200), now);
+    const Duration busy = i == 500 ? milliseconds(40) : microseconds(200);
+    if (overload.OnRound(busy, now)) overload.EndInterval(Duration(0), now);
+    ASSERT_FALSE(overload.sheds());
+  }
+}
+
+TEST(Overload, AThreadThatHasNoCoreIsNotOverloaded) {
+  Overload overload;
+  Time now{seconds(1)};
+  for (int i = 0; i < 1'000; ++i) {
+    // A fifth of the time it works, the rest it waits for a core in the middle of a round.
+    now += milliseconds(25);
+    if (overload.OnRound(milliseconds(25), now)) overload.EndInterval(milliseconds(80), now);
     ASSERT_FALSE(overload.sheds());
   }
 }
@@ -184,7 +196,7 @@ TEST(Overload, WithOneClassAloneSomeOfItAlwaysComesThrough) {
       if (!overload.sheds()) overload.Count();
       admitted += !overload.sheds() || overload.Admit(PriorityClass::kHigh, random()) ? 1 : 0;
     }
-    overload.OnRound(milliseconds(50), now);
+    if (overload.OnRound(milliseconds(50), now)) overload.EndInterval(Duration(0), now);
   }
   EXPECT_GE(admitted, 1'000);
   EXPECT_LE(admitted, 20'000);

@@ -108,6 +108,8 @@ void Attempt::OnResponseHeader(std::string_view name, std::string_view value) {
 void Attempt::OnResponseHeadersEnd(bool end_stream) {
   if (response_too_large_) {
     EndUse(balance::Outcome::kFailed);
+    // What it does to the host's memory, and to that of the connection, shall not be others' trouble.
+    if (lane_.objective != nullptr) host_->Isolate(*lane_.objective);
     const absl::Status why =
         absl::InternalError(fmt::format("host {}: headers of the response are more than {} bytes or {} in number",
                                         host_->name(), kHeaderBytesMax, kHeadersMax));

@@ -4,6 +4,7 @@
 
 #include <nghttp2/nghttp2.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -95,7 +96,7 @@ class Connection {
 
  private:
   void ReadSocket();
-  bool ReadOnce(bool& more);
+  bool ReadOnce(bool& more, std::chrono::nanoseconds& spent);
   void FillBatch();
   void WatchForWriting(bool wanted);
   void FinishClosing(const absl::Status& why);

@@ -57,7 +57,7 @@ class Host {
   void OnConnectFailed(HostConnection& connection, const absl::Status& why);
   void OnConnectionClosed(HostConnection& connection, const absl::Status& why);
   void OnConnectionUnusable();
-  // The streams of this Objective keep others from sending: it gets connections of its own for a while.
+  // What this Objective does on a connection is others' trouble: it gets connections of its own for a while.
   void Isolate(const limit::Bulkhead& objective);
   bool IsIsolated(const limit::Bulkhead* objective) const;
   // A stream ended, or a window grew.

@@ -25,7 +25,7 @@ constexpr int64_t kSilenceMsMax = 5000;
 // After that, TCP's keepalive and the request's deadline watch.
 constexpr int kPingsInSilenceMax = 2;
 // A window that is used up for so long is not used up by haste.
-constexpr int64_t kBlockedMsMax = 200;
+constexpr int64_t kBlockedMsMax = 100;
 // An Objective's own connection that nothing was heard on for so long is ended.
 constexpr int64_t kOwnConnectionIdleMs = 10'000;
 
@@ -159,8 +159,9 @@ void HostConnection::CheckLiveness(int64_t now_ms) {
 }
 
 // A host that does not read the streams of one Objective lets no other's payload through either: HTTP/2 has one window
-// for all of a connection. New requests go elsewhere (Host::Submit); those that are on it can only go on when whoever
-// holds the window lets go of it.
+// for all of a connection. New requests go elsewhere (Host::Submit). Of those that are on it, whoever holds the window
+// is ended, in the hope that the host gives it back (not every host does); and those of others that could send nothing
+// yet are asked elsewhere. The connection is not used any more.
 void HostConnection::OnBlocked(int64_t now_ms) {
   if (open_streams_ == 0 || HasWindow() || host_ == nullptr) {
     blocked_since_ms_ = 0;
@@ -179,22 +180,28 @@ void HostConnection::OnBlocked(int64_t now_ms) {
   if (unread.size() < 2 || most->first == nullptr) return;
   const limit::Bulkhead& objective = *most->first;
   host_->Isolate(objective);
-  EndStreamsOf(objective);
-  blocked_since_ms_ = 0;
+  draining_ = true;
+  EndStreams(absl::ResourceExhaustedError(
+                 fmt::format("host {} does not read the requests of Objective {}, which held up those of others on "
+                             "its connection",
+                             host_->name(), objective.objective)),
+             Processed::kMaybe, [&](const Attempt& attempt) {
+               return attempt.lane().objective == &objective && UnreadBytes(attempt) > 0;
+             });
+  EndStreams(absl::UnavailableError(fmt::format("host {} does not read", host_->name())), Processed::kNo,
+             [](const Attempt& attempt) { return !attempt.body_was_taken() && attempt.has_body(); });
 }
 
-void HostConnection::EndStreamsOf(const limit::Bulkhead& objective) {
-  const absl::Status why = absl::ResourceExhaustedError(
-      fmt::format("host {} does not read the requests of Objective {}, which held up those of others on its connection",
-                  host_->name(), objective.objective));
-  for (Attempt* attempt = attempts_.first(); attempt != nullptr;) {
-    if (attempt->lane().objective != &objective || attempt->stream() == 0 || UnreadBytes(*attempt) == 0) {
+template <typename Which>
+void HostConnection::EndStreams(const absl::Status& why, Processed processed, const Which& which) {
+  for (Attempt* attempt = attempts_.first(); attempt != nullptr && !closed();) {
+    if (attempt->stream() == 0 || !which(*attempt)) {
       attempt = decltype(attempts_)::Next(*attempt);
       continue;
     }
     Cancel(attempt->stream());
-    attempt->OnHostGone(why, Processed::kMaybe);
-    attempt = attempts_.first();  // whoever was next may be gone; it has no stream any more
+    attempt->OnHostGone(why, processed);
+    attempt = attempts_.first();  // whoever was next may be gone; this one has no stream any more
   }
 }
 

@@ -64,7 +64,8 @@ class HostConnection : public Connection {
   Attempt* AttemptOf(int32_t stream_id) { return static_cast<Attempt*>(StreamUser(stream_id)); }
   // Its window has been used up for a while: whose streams hold it?
   void OnBlocked(int64_t now_ms);
-  void EndStreamsOf(const limit::Bulkhead& objective);
+  template <typename Which>
+  void EndStreams(const absl::Status& why, Processed processed, const Which& which);
   // What the host was sent on the stream and did not give back.
   int64_t UnreadBytes(const Attempt& attempt) const;
   ssize_t ReadRequestBody(int32_t stream_id, size_t bytes_max, uint32_t* flags);
@@ -73,7 +74,7 @@ class HostConnection : public Connection {
   const limit::Bulkhead* const lane_;
   bool connecting_ = true;  // the socket
   bool settings_received_ = false;
-  bool draining_ = false;  // GOAWAY came
+  bool draining_ = false;  // GOAWAY came, or no more streams are wanted on it
   int64_t started_ms_;
   int64_t blocked_since_ms_ = 0;  // 0: the host takes payload
   int64_t ping_sent_ms_ = 0;      // 0: none is under way

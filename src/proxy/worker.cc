@@ -15,6 +15,7 @@
 #include "base/hash.h"
 #include "proxy/client_connection.h"
 #include "proxy/host_connection.h"
+#include "proxy/run_queue_delay.h"
 
 namespace signalbox::proxy {
 namespace {
@@ -116,6 +117,7 @@ std::chrono::milliseconds Worker::stalled_for() const {
 void Worker::Run() {
   pthread_setname_np(pthread_self(), fmt::format("worker-{}", index_).c_str());
   std::array<epoll_event, kEventsPerRound> events;
+  RunQueueDelay starved;
   bool stop = false;
   while (!stop) {
     const int count = epoll_wait(epoll_, events.data(), kEventsPerRound, WaitMilliseconds());
@@ -140,7 +142,7 @@ void Worker::Run() {
     FlushDirty();
     FreeTheDead();
     const Time done = ReadClock();
-    admission_.overload.OnRound(done - now_, done);
+    if (admission_.overload.OnRound(done - now_, done)) admission_.overload.EndInterval(starved.Take(), done);
     system_allocations_.store(memory_.system_allocations(), std::memory_order_relaxed);
     memory_bytes_.store(memory_.bytes(), std::memory_order_relaxed);
   }
