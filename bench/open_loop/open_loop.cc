@@ -7,6 +7,10 @@
 // Settings beside those of arrivals.h:
 //   "port": 8080              on 127.0.0.1, HTTP/2 with prior knowledge
 //   "connections": 8          requests go to them in turn
+//   "hosts": [{"port": 8081, "places": 4, "factor": 1, "coldRequests": 0, "coldFactor": 10}, ...]
+//                             in place of "port": these, each with so many connections, without a proxy between
+//   "choice": "turns"         of these hosts: in turn, or as an "oracle" that knows all queues and how fast each is
+//                             joins the shortest expected delay
 //   "path": "/inference.GRPCInferenceService/ModelInfer", "bodyFile": "...": a gRPC message with its prefix
 //   "timeoutMs": 1000         grpc-timeout, and the client gives up by itself; 0: never
 //   "classes": [{"name": "high", "share": 0.2, "headers": {"sb-tenant": "a"}, "users": 1000}]
@@ -46,6 +50,24 @@ struct RequestClass {
   uint64_t users = 0;
 };
 
+// One that requests can go to, and what an oracle knows of it.
+struct Target {
+  int port = 0;
+  double places = 1;
+  double factor = 1;
+  uint64_t cold_requests = 0;
+  double cold_factor = 1;
+  uint64_t outstanding = 0;
+  uint64_t sent = 0;
+
+  // Of a request that comes now, in usual times of service.
+  double ExpectedDelay() const {
+    const double service = factor * (sent < cold_requests ? cold_factor : 1);
+    const double waiting = static_cast<double>(outstanding) + 1 - places;
+    return service * (1 + (waiting > 0 ? waiting / places : 0));
+  }
+};
+
 struct Tally {
   std::map<std::string, uint64_t> outcomes;
   std::vector<double> good_us;
@@ -56,17 +78,27 @@ class Generator : public Http2Session::Owner {
  public:
   explicit Generator(const Object& settings)
       : arrivals_(settings),
-        port_(static_cast<int>(Number(settings, "port", 0))),
+        by_oracle_(Text(settings, "choice", "turns") == "oracle"),
         timeout_us_(1000 * Number(settings, "timeoutMs", 0)),
         warmup_s_(Number(settings, "warmupSeconds", 0)),
-        connections_(static_cast<size_t>(Number(settings, "connections", 8))) {
+        connections_per_target_(static_cast<size_t>(Number(settings, "connections", 8))) {
+    for (const Value& value : List(settings, "hosts").values()) {
+      const Object& host = value.struct_value();
+      targets_.push_back({.port = static_cast<int>(Number(host, "port", 0)),
+                          .places = Number(host, "places", 1),
+                          .factor = Number(host, "factor", 1),
+                          .cold_requests = static_cast<uint64_t>(Number(host, "coldRequests", 0)),
+                          .cold_factor = Number(host, "coldFactor", 10)});
+    }
+    if (targets_.empty()) targets_.push_back({.port = static_cast<int>(Number(settings, "port", 0))});
+    connections_.resize(targets_.size() * connections_per_target_);
     std::ifstream file(Text(settings, "bodyFile", ""), std::ios::binary);
     std::stringstream body;
     body << file.rdbuf();
     body_ = file ? body.str() : std::string(5, '\0');  // an empty message
     fields_ = {{":method", "POST"},
                {":scheme", "http"},
-               {":authority", fmt::format("127.0.0.1:{}", port_)},
+               {":authority", fmt::format("127.0.0.1:{}", targets_.front().port)},
                {":path", Text(settings, "path", "/inference.GRPCInferenceService/ModelInfer")},
                {"content-type", "application/grpc"},
                {"te", "trailers"}};
@@ -117,6 +149,7 @@ class Generator : public Http2Session::Owner {
  private:
   struct Call {
     Arrival arrival;
+    size_t connection = 0;
     std::string grpc_status = {};
     std::string http_status = {};
     bool timed_out = false;
@@ -141,8 +174,9 @@ class Generator : public Http2Session::Owner {
   }
 
   void Connect(size_t i) {
+    const int port = TargetOf(i).port;
     connections_[i].session =
-        std::make_unique<Http2Session>(loop_, StartConnecting(port_), Http2Session::Role::kClient, *this);
+        std::make_unique<Http2Session>(loop_, StartConnecting(port), Http2Session::Role::kClient, *this);
     of_session_[connections_[i].session.get()] = i;
   }
 
@@ -161,7 +195,10 @@ class Generator : public Http2Session::Owner {
   }
 
   void Send(const Arrival& arrival) {
-    const size_t i = next_connection_++ % connections_.size();
+    const size_t target = by_oracle_ ? ShortestDelay() : next_target_++ % targets_.size();
+    ++targets_[target].outstanding;
+    ++targets_[target].sent;
+    const size_t i = target * connections_per_target_ + next_connection_++ % connections_per_target_;
     if (connections_[i].session->closed()) Connect(i);
     const RequestClass& of = classes_[arrival.request_class];
     Fields fields = fields_;
@@ -170,8 +207,8 @@ class Generator : public Http2Session::Owner {
     if (arrival.work_us > 0) fields.emplace_back("bench-work-us", fmt::format("{:.0f}", arrival.work_us));
     late_us_.push_back(Since(Due(arrival)));
     const int32_t stream = connections_[i].session->Request(fields, body_);
-    if (stream < 0) return Count({.arrival = arrival}, "connection");
-    connections_[i].calls[stream] = {.arrival = arrival};
+    if (stream < 0) return Count({.arrival = arrival, .connection = i}, "connection");
+    connections_[i].calls[stream] = {.arrival = arrival, .connection = i};
     if (timeout_us_ <= 0) return;
     loop_.At(Due(arrival) + std::chrono::microseconds(static_cast<int64_t>(timeout_us_)),
              [this, i, stream, at = arrival.at_s] {
@@ -189,6 +226,7 @@ class Generator : public Http2Session::Owner {
 
   void Count(const Call& call, const std::string& outcome) {
     --open_;
+    --TargetOf(call.connection).outstanding;
     const double latency_us = Since(Due(call.arrival));
     if (samples_.is_open())
       samples_ << fmt::format("{:.6f}\t{}\t{}\t{:.0f}\n", call.arrival.at_s, classes_[call.arrival.request_class].name,
@@ -213,6 +251,13 @@ class Generator : public Http2Session::Owner {
     });
   }
 
+  Target& TargetOf(size_t connection) { return targets_[connection / connections_per_target_]; }
+  size_t ShortestDelay() const {
+    const auto best = std::min_element(targets_.begin(), targets_.end(), [](const Target& a, const Target& b) {
+      return a.ExpectedDelay() < b.ExpectedDelay();
+    });
+    return static_cast<size_t>(best - targets_.begin());
+  }
   Connection& Of(Http2Session& session) { return connections_[of_session_.at(&session)]; }
 
   void OnField(Http2Session& session, int32_t stream, std::string_view name, std::string_view value) override {
@@ -241,18 +286,21 @@ class Generator : public Http2Session::Owner {
 
   EventLoop loop_;
   Arrivals arrivals_;
-  const int port_;
+  const bool by_oracle_;
+  std::vector<Target> targets_;
   const double timeout_us_;
   const double warmup_s_;
   std::string body_;
   Fields fields_;
   std::vector<RequestClass> classes_;
+  const size_t connections_per_target_;
   std::vector<Connection> connections_;
   std::map<const Http2Session*, size_t> of_session_;
   std::vector<std::vector<Tally>> tallies_;  // by phase and class
   std::vector<double> late_us_;
   std::ofstream samples_;
   Time start_;
+  size_t next_target_ = 0;
   size_t next_connection_ = 0;
   size_t open_ = 0;
   bool sent_all_ = false;

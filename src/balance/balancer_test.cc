@@ -45,6 +45,10 @@ TEST(Ejection, IsAvoidedBeforeItIsDecided) {
   for (uint32_t i = 0; i < 4; ++i) hosts.Answer(i, milliseconds(10));
   Fail(hosts, 1, 2);
   EXPECT_EQ(hosts.Count(1000)[1], 0) << "failing at once it would look idle";
+  hosts.Pass(seconds(1));
+  EXPECT_EQ(hosts.Count(1000)[1], 0);
+  hosts.Pass(seconds(1));
+  EXPECT_GT(hosts.Count(1000)[1], 0) << "it must be tried again some time";
 }
 
 TEST(Ejection, IsNotForWhatRequestsAreToBlameFor) {

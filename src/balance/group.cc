@@ -72,7 +72,7 @@ float Group::Cost(const HostState& host, Time now) const {
   if (latency == 0) latency = std::max(1.0F, mean_latency_us_.load(std::memory_order_relaxed));
   const float utilisation = host.Utilisation(now, settings_);
   const float load = utilisation < 0 ? mean_load_factor_.load(std::memory_order_relaxed) : LoadFactor(utilisation);
-  const uint32_t failures = std::min(host.failures_in_succession(), kFailuresThatCost);
+  const uint32_t failures = std::min(host.FailuresToMind(now), kFailuresThatCost);
   return static_cast<float>(std::max(0, host.outstanding()) + 1) * (latency + kLatencyNoiseUs) * load *
          (1 + kCostPerFailure * static_cast<float>(failures));
 }

@@ -39,8 +39,13 @@ void HostState::OnEnd(Outcome outcome, std::chrono::nanoseconds took, Time now, 
   const bool answered = outcome == Outcome::kAnswered || outcome == Outcome::kErred;
   // One that fails at once is not fast.
   Observe(static_cast<float>(took.count()) / 1000, /*may_lower=*/answered, now, settings);
-  if (outcome == Outcome::kFailed) failures_.fetch_add(1, std::memory_order_relaxed);
-  if (answered && failures_.load(std::memory_order_relaxed) != 0) failures_.store(0, std::memory_order_relaxed);
+  if (outcome == Outcome::kFailed) {
+    Stamped before = failures_.load(std::memory_order_relaxed);
+    while (!failures_.compare_exchange_weak(before, {.value = before.value + 1, .at = Tick(now)},
+                                            std::memory_order_relaxed)) {
+    }
+  }
+  if (answered && failures_in_succession() != 0) ForgetFailures();
   if (outcome == Outcome::kAnswered) good_.fetch_add(1, std::memory_order_relaxed);
   if (outcome == Outcome::kErred || outcome == Outcome::kFailed) bad_.fetch_add(1, std::memory_order_relaxed);
   if (answered && !warm()) answers_since_cold_.fetch_add(1, std::memory_order_relaxed);

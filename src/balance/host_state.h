@@ -53,7 +53,15 @@ class HostState {
   // 0 to 1; negative where no report is young enough.
   float Utilisation(Time now, const Settings& settings) const;
   bool healthy() const { return troubles_.load(std::memory_order_relaxed) == 0; }
-  uint32_t failures_in_succession() const { return failures_.load(std::memory_order_relaxed); }
+  uint32_t failures_in_succession() const {
+    return static_cast<uint32_t>(failures_.load(std::memory_order_relaxed).value);
+  }
+  // How many of them are to be minded now: all, for a second each, so that a host that nobody asks any more is tried
+  // again, more and more seldom, until it answers or is ejected.
+  uint32_t FailuresToMind(Time now) const {
+    const Stamped failures = failures_.load(std::memory_order_relaxed);
+    return SecondsBetween(failures.at, Tick(now)) < failures.value ? static_cast<uint32_t>(failures.value) : 0;
+  }
   // 0.1 to 1: how much of its part it gets.
   float Weight(Time now, const Settings& settings) const;
   bool warm() const { return cold_since_.load(std::memory_order_relaxed) == 0; }
@@ -75,7 +83,7 @@ class HostState {
   Answers TakeAnswers() {
     return {.good = good_.exchange(0, std::memory_order_relaxed), .bad = bad_.exchange(0, std::memory_order_relaxed)};
   }
-  void ForgetFailures() { failures_.store(0, std::memory_order_relaxed); }
+  void ForgetFailures() { failures_.store(Stamped{}, std::memory_order_relaxed); }
 
  private:
   // A number and when it was true, in one word, so that both change at once.
@@ -106,7 +114,7 @@ class HostState {
   std::atomic<Stamped> report_{Stamped{.value = -1, .at = 0}};
   std::atomic<int64_t> cold_since_{0};  // ns; 0: it is warm
   std::atomic<uint32_t> answers_since_cold_{0};
-  std::atomic<uint32_t> failures_{0};
+  std::atomic<Stamped> failures_{Stamped{}};  // in succession, and when the last one was
   std::atomic<uint32_t> good_{0};
   std::atomic<uint32_t> bad_{0};
   alignas(64) const std::string address_;

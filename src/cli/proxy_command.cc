@@ -281,6 +281,7 @@ absl::Status Run(ProxyOptions options) {
   options.proxy.allocator = allocator.get();
   ASSIGN_OR_RETURN(auto proxy, proxy::Proxy::Start(options.proxy, *telemetry));
   metrics.push_back(proxy.get());
+  metrics.push_back(&proxy->host_metrics());
   SnapshotInUse in_use(*proxy);
   FileSource files(options, in_use);
   std::unique_ptr<subscribe::Subscriber> subscriber;  // before the pages, which refer to it
@@ -320,6 +321,10 @@ void AddProxy(CLI::App& app, Outcome& outcome) {
                       "Control plane: HOST:PORT, or several with commas between");
   command->add_option("--state-dir", options->subscriber.state_dir, "Folder for the last good snapshot");
   command->add_option("--node-id", options->subscriber.node_id, "Name of this proxy at the control plane");
+  command->add_option("--zone", options->proxy.balance.zone,
+                      "Where this proxy stands: hosts of the same zone go first, as long as they are enough");
+  command->add_flag("--ask-load-reports", options->proxy.asks_for_load,
+                    "Ask hosts for load reports (ORCA) with every request, and choose hosts by them");
   command->add_option("--scope", options->subscriber.scopes,
                       "KEY=VALUE label of this proxy, for releases to some proxies first; may be given several times");
   command->add_option("--admin", options->admin, "HOST:PORT for /metrics, /healthz, /readyz and /snapshot");

@@ -16,9 +16,13 @@ namespace signalbox::proxy {
 
 class TestProxy {
  public:
-  explicit TestProxy(uint32_t workers = 1, telemetry::Options options = {}, allocate::Allocator* allocator = nullptr) {
+  explicit TestProxy(uint32_t workers = 1, telemetry::Options options = {}, allocate::Allocator* allocator = nullptr)
+      : TestProxy(Options{.listen = "", .workers = workers, .allocator = allocator}, std::move(options)) {}
+  // Listens on a free port, whatever the options say.
+  explicit TestProxy(Options proxy_options, telemetry::Options options = {}) {
     telemetry_ = *telemetry::Telemetry::Create(std::move(options));
-    auto started = Proxy::Start({.listen = "127.0.0.1:0", .workers = workers, .allocator = allocator}, *telemetry_);
+    proxy_options.listen = "127.0.0.1:0";
+    auto started = Proxy::Start(proxy_options, *telemetry_);
     EXPECT_TRUE(started.ok()) << started.status();
     proxy_ = *std::move(started);
   }

@@ -65,7 +65,7 @@ Placed ReadPlacement(const v1::Placement& placement, const ModelIds& ids) {
 }
 
 v1::Placement WritePlacement(const std::map<std::string, PlacedModel>& models,
-                             const std::map<std::string, std::set<std::string>>& hosts) {
+                             const std::map<std::string, std::set<std::string>>& hosts, const v1::Fleet& fleet) {
   v1::Placement placement;
   for (const auto& [id, model] : models) {
     v1::ModelPlacement& entry = (*placement.mutable_models())[id];
@@ -73,7 +73,11 @@ v1::Placement WritePlacement(const std::map<std::string, PlacedModel>& models,
     entry.mutable_weights()->Add(model.weights.begin(), model.weights.end());
   }
   for (const auto& [shard, addresses] : hosts) {
-    (*placement.mutable_shards())[shard].mutable_hosts()->Add(addresses.begin(), addresses.end());
+    v1::Shard& entry = (*placement.mutable_shards())[shard];
+    entry.mutable_hosts()->Add(addresses.begin(), addresses.end());
+    const auto declared = fleet.shards().find(shard);
+    if (declared == fleet.shards().end() || declared->second.zone().empty()) continue;
+    for (size_t i = 0; i < addresses.size(); ++i) entry.add_zones(declared->second.zone());
   }
   return placement;
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "rollout/named_models.h"
+#include "signalbox/v1/fleet.pb.h"
 #include "signalbox/v1/snapshot.pb.h"
 
 namespace signalbox::rollout {
@@ -36,6 +37,6 @@ struct Placed {
 Placed ReadPlacement(const v1::Placement& placement, const ModelIds& ids);
 
 v1::Placement WritePlacement(const std::map<std::string, PlacedModel>& models,
-                             const std::map<std::string, std::set<std::string>>& hosts);
+                             const std::map<std::string, std::set<std::string>>& hosts, const v1::Fleet& fleet);
 
 }  // namespace signalbox::rollout

@@ -196,6 +196,6 @@ bool PlacementDraft::Differs() const {
   return placed_.by_name || models_ != placed_.models || AllHosts() != placed_.hosts;
 }
 
-v1::Placement PlacementDraft::Write() const { return WritePlacement(models_, AllHosts()); }
+v1::Placement PlacementDraft::Write() const { return WritePlacement(models_, AllHosts(), fleet_); }
 
 }  // namespace signalbox::rollout

@@ -35,7 +35,16 @@ class EchoHost::Call : public grpc::ServerGenericBidiReactor {
     const auto left = context.deadline() - std::chrono::system_clock::now();
     context.AddTrailingMetadata("deadline-ms",
                                 std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(left).count()));
-    if (method_.ends_with("Fail")) {
+    {
+      std::lock_guard lock(host_.mutex_);
+      if (!host_.load_report_.empty()) context.AddTrailingMetadata("endpoint-load-metrics", host_.load_report_);
+      const auto format = context.client_metadata().find("endpoint-load-metrics-format");
+      host_.load_format_ =
+          format == context.client_metadata().end() ? "" : std::string(format->second.data(), format->second.size());
+    }
+    if (const int status = host_.fail_with_; status != 0) {
+      Finish({static_cast<grpc::StatusCode>(status), "as it was told"});
+    } else if (method_.ends_with("Fail")) {
       Finish({grpc::StatusCode::INVALID_ARGUMENT, "no such film: 100%"});
     } else if (method_.ends_with("Hang")) {
       StartSendInitialMetadata();
@@ -115,6 +124,16 @@ EchoHost::EchoHost(std::string name, int port) : name_(std::move(name)), service
   builder.SetMaxReceiveMessageSize(-1);
   server_ = builder.BuildAndStart();
   EXPECT_NE(server_, nullptr);
+}
+
+void EchoHost::ReportLoad(const std::string& report) {
+  std::lock_guard lock(mutex_);
+  load_report_ = report;
+}
+
+std::string EchoHost::load_format() const {
+  std::lock_guard lock(mutex_);
+  return load_format_;
 }
 
 EchoHost::~EchoHost() { Shutdown(std::chrono::milliseconds(0)); }

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,12 @@ class EchoHost {
   // Calls that have begun, and those that ended because the client cancelled or its deadline passed.
   int calls() const { return calls_; }
   int cancelled() const { return cancelled_; }
+  // From now on every call is answered with this status and nothing else; 0: as it was.
+  void FailWith(int grpc_status) { fail_with_ = grpc_status; }
+  // From now on every answer has this trailing metadata `endpoint-load-metrics`.
+  void ReportLoad(const std::string& report);
+  // What the last call asked for with `endpoint-load-metrics-format`.
+  std::string load_format() const;
   // GOAWAY, then waits for calls in flight at most so long.
   void Shutdown(std::chrono::milliseconds grace);
 
@@ -54,6 +61,10 @@ class EchoHost {
   const std::string name_;
   std::atomic<int> calls_{0};
   std::atomic<int> cancelled_{0};
+  std::atomic<int> fail_with_{0};
+  mutable std::mutex mutex_;
+  std::string load_report_;  // guarded by mutex_
+  std::string load_format_;  // the same
   int port_ = 0;
   Service service_;
   std::unique_ptr<grpc::Server> server_;
