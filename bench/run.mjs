@@ -65,7 +65,7 @@ const script = (name) => [
 ];
 for (const name of ['allocate_bench', 'assign_bench', 'decide_bench', 'rules_bench', 'resolve_batch_bench']) runBinary(name);
 const SCRIPTS = ['decision_scale', 'experiment_peers', 'rules_check', 'snapshot_swap', 'publish_effect', 'resolve_batch',
-  'proxy_peers'];
+  'proxy_peers', 'balance'];
 for (const name of SCRIPTS) run(name, process.execPath, script(name));
 
 if (failed.length > 0) {

@@ -34,7 +34,9 @@ export async function startTimedHosts(pin, settings) {
   const child = spawn('taskset', ['-c', String(pin), path.join(BUILT, 'timed_hosts'), file], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
-  process.on('exit', () => child.kill('SIGKILL'));
+  const kill = () => child.kill('SIGKILL');
+  process.on('exit', kill);
+  child.on('exit', () => process.off('exit', kill));
   const lines = readline.createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const next = async () => {
     const { value, done } = await lines.next();
