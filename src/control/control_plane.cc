@@ -32,7 +32,8 @@ constexpr milliseconds kScopesWait{100};
 // What an outage of all control planes may take without a host being forgotten.
 constexpr milliseconds kHostRecordKept = std::chrono::minutes(30);
 // Longer than a wait on the store and what is put together after it. Who has read nothing for so long may have missed
-// that a model was unloaded, and would send a new data plane there.
+// that a model was unloaded, and would send a new data plane there; and those that it serves would learn of nothing,
+// although another control plane may have it.
 constexpr milliseconds kUnreadMax{4000};
 constexpr milliseconds kStoreRetryFirst{100};
 constexpr milliseconds kStoreRetryMax{2000};
@@ -51,7 +52,7 @@ class ControlPlaneImpl : public ControlPlane {
     // Listens first: a process that cannot must not have published anything. Subscribers wait for the first snapshot.
     DistributionOptions distribution = options_.distribution;
     distribution.on_report = [this] { SubscriberChanged(); };
-    distribution.why_not_to_begin = [this] { return WhyNotToBegin(); };
+    distribution.why_not_to_serve = [this] { return WhyNotToServe(); };
     distribution.services.push_back(&registry_);
     ASSIGN_OR_RETURN(distribution_, Distribution::Start(std::move(distribution)));
     FilePublisherOptions file = options_.placement.file.empty() ? options_.fleet : options_.placement;
@@ -121,7 +122,7 @@ class ControlPlaneImpl : public ControlPlane {
   }
 
   // Nothing is out before the first reading: then there is nothing to be wrong about.
-  std::string WhyNotToBegin() const {
+  std::string WhyNotToServe() const {
     const Clock::time_point last_read = last_read_;
     const Clock::duration unread = Clock::now() - last_read;
     if (last_read == Clock::time_point() || unread < kUnreadMax) return "";

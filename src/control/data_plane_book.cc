@@ -67,6 +67,10 @@ void DataPlaneBook::Hear(const std::vector<SubscriberInfo>& subscribers, Moment 
   own_changed_ = own_changed_ || forgotten > 0;
 }
 
+void DataPlaneBook::StoreIsAway(Moment now) {
+  for (auto& [node, known] : own_) known.away_since_steady_ms = now.steady_ms;
+}
+
 void DataPlaneBook::Read(const std::vector<store::Record>& records, const std::set<std::string>& living, Moment now) {
   others_.clear();
   abandoned_.clear();

@@ -39,6 +39,9 @@ class DataPlaneBook {
 
   // What this control plane's subscribers say now.
   void Hear(const std::vector<SubscriberInfo>& subscribers, Moment now);
+  // The store could not be read. A control plane serves nobody then, and so that time is not time that its data planes
+  // were away: else all would be forgotten by the end of a long outage, with the models that they still use.
+  void StoreIsAway(Moment now);
   // What the records say: of this control plane too, of an earlier life of it. `living` are the control planes that are
   // there.
   void Read(const std::vector<store::Record>& records, const std::set<std::string>& living, Moment now);

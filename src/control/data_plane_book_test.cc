@@ -46,6 +46,21 @@ TEST(DataPlaneBookTest, ADataPlaneThatLeftIsRememberedWithWhatItSaidLastUntilItI
   EXPECT_THAT(Lines(book), ElementsAre("p2 runs 8, uses 8"));
 }
 
+TEST(DataPlaneBookTest, WhileTheStoreIsAwayNobodyIsForgotten) {
+  DataPlaneBook book("a", 1000ms);
+  book.Hear({Subscriber("p1", 7, 5)}, At(100));
+  book.Hear({}, At(200));
+  for (int64_t ms = 1000; ms <= 9000; ms += 500) {
+    book.StoreIsAway(At(ms));
+    book.Hear({}, At(ms + 100));
+  }
+  EXPECT_THAT(Lines(book), ElementsAre("p1 runs 7, uses 5, away since 200"));
+  book.Hear({}, At(10'000));
+  EXPECT_THAT(Lines(book), ElementsAre("p1 runs 7, uses 5, away since 200"));
+  book.Hear({}, At(10'001));
+  EXPECT_THAT(Lines(book), IsEmpty());
+}
+
 TEST(DataPlaneBookTest, WhatIsToBeWrittenChangesOnlyWhenSomethingIsHeard) {
   DataPlaneBook book("a", 1000ms);
   EXPECT_FALSE(book.ToWrite().has_value());

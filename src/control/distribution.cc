@@ -25,8 +25,6 @@ namespace {
 using grpc::ByteBuffer;
 using Clock = std::chrono::steady_clock;
 
-// How often subscribers that do not answer are looked for.
-constexpr std::chrono::milliseconds kSweepInterval{500};
 constexpr std::chrono::milliseconds kStopGrace{500};
 
 // A snapshot as it goes over the wire. Copies of `bytes` share the memory.
@@ -208,7 +206,7 @@ class DistributionImpl : public Distribution {
 
  private:
   void Run() {
-    Clock::time_point next_sweep = Clock::now() + kSweepInterval;
+    Clock::time_point next_sweep = Clock::now() + options_.sweep_interval;
     // The second stop comes when no new subscription can.
     for (int stops = 0; stops < 2 || !subscriptions_.empty();) {
       Events::Batch batch = events_.Take(next_sweep);
@@ -221,7 +219,8 @@ class DistributionImpl : public Distribution {
       }
       if (Clock::now() < next_sweep) continue;
       EndThoseWhoDoNotAnswer();
-      next_sweep = Clock::now() + kSweepInterval;
+      EndAllUnlessServed();
+      next_sweep = Clock::now() + options_.sweep_interval;
     }
   }
 
@@ -253,7 +252,7 @@ class DistributionImpl : public Distribution {
                  {grpc::StatusCode::RESOURCE_EXHAUSTED,
                   fmt::format("this control plane has {} subscribers, its limit", options_.subscribers_max)});
     }
-    if (const std::string why = options_.why_not_to_begin ? options_.why_not_to_begin() : ""; !why.empty()) {
+    if (const std::string why = WhyNotToServe(); !why.empty()) {
       return End(subscription, {grpc::StatusCode::UNAVAILABLE, why});
     }
     subscription.StartRead(&subscription.received);
@@ -406,6 +405,22 @@ class DistributionImpl : public Distribution {
     }
   }
 
+  std::string WhyNotToServe() const { return options_.why_not_to_serve ? options_.why_not_to_serve() : ""; }
+
+  // At the second sight of the reason: a process that stood still must be allowed to catch up first, or it would send
+  // all of its subscribers away for nothing.
+  void EndAllUnlessServed() {
+    const std::string why = WhyNotToServe();
+    if (!std::exchange(was_not_to_serve_, !why.empty()) || why.empty()) return;
+    size_t ended = 0;
+    for (Subscription* subscription : subscriptions_) {
+      if (subscription->ending) continue;
+      End(*subscription, {grpc::StatusCode::UNAVAILABLE, why});
+      ++ended;
+    }
+    if (ended > 0) spdlog::warn("{} subscriptions are ended: {}", ended, why);
+  }
+
   void EndAsTooSlow(Subscription& subscription, const char* why) {
     {
       std::lock_guard lock(status_mutex_);
@@ -429,6 +444,7 @@ class DistributionImpl : public Distribution {
   Updates newest_;
   uint64_t arrivals_ = 0;
   bool stopping_ = false;
+  bool was_not_to_serve_ = false;  // at the last sweep
 
   mutable std::mutex status_mutex_;
   std::map<uint64_t, SubscriberInfo> infos_;               // guarded by status_mutex_, as are the next two

@@ -36,8 +36,11 @@ struct DistributionOptions {
   std::vector<grpc::Service*> services;
   // A subscriber has come, gone or reported. Called on the Distribution's thread: must return at once, and not call it.
   std::function<void()> on_report;
-  // Why no subscription is to begin now; empty: it may. Those that have begun stay. As on_report.
-  std::function<std::string()> why_not_to_begin;
+  // Why nobody is to be served now, because others may have newer; empty: all are. While there is a reason no
+  // subscription begins, and those that have begun are ended with it (UNAVAILABLE). As on_report.
+  std::function<std::string()> why_not_to_serve;
+  // How often it is asked that, and subscribers that do not answer are looked for.
+  std::chrono::milliseconds sweep_interval{500};
 };
 
 struct ScopedSnapshot {

@@ -220,24 +220,49 @@ TEST_F(DistributionTest, MoreSubscribersThanPermittedAreTurnedAwayAndTheOthersSt
   EXPECT_EQ(first->Read().version(), 2);
 }
 
-TEST_F(DistributionTest, WhatIsNotToBeginIsRefusedAndWhatHasBegunStays) {
+TEST_F(DistributionTest, WhileNobodyIsToBeServedSubscriptionsEndAndNoneBegins) {
   std::atomic<bool> refuses = false;
   DistributionOptions options;
-  options.why_not_to_begin = [&] { return refuses ? "knows nothing new" : ""; };
+  options.sweep_interval = 5ms;
+  options.why_not_to_serve = [&] { return refuses ? "knows nothing new" : ""; };
   Start(options);
   Publish(Snapshot(1));
   auto first = Subscribe();
   first->Acknowledge(first->Read());
   refuses = true;
   auto second = Subscribe();
-  EXPECT_EQ(second->Read().version(), 0);
-  const grpc::Status status = second->Finish();
-  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
-  EXPECT_EQ(status.error_message(), "knows nothing new");
+  for (TestSubscriber* subscriber : {second.get(), first.get()}) {
+    EXPECT_EQ(subscriber->Read().version(), 0);
+    const grpc::Status status = subscriber->Finish();
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
+    EXPECT_EQ(status.error_message(), "knows nothing new");
+  }
+  EXPECT_TRUE(Eventually([](const auto& now) { return now.subscribers.empty(); }));
   Publish(Snapshot(2));
-  EXPECT_EQ(first->Read().version(), 2);
   refuses = false;
   EXPECT_EQ(Subscribe()->Read().version(), 2);
+  distribution_->Stop();
+}
+
+// As after its process was stopped for a while: what it has missed it reads at once.
+TEST_F(DistributionTest, AReasonNotToServeThatIsSeenOnceEndsNothing) {
+  std::atomic<int> asked = 0;
+  std::atomic<bool> stood_still = false;
+  DistributionOptions options;
+  options.sweep_interval = 5ms;
+  options.why_not_to_serve = [&] {
+    ++asked;
+    return stood_still.exchange(false) ? "stood still" : "";
+  };
+  Start(options);
+  Publish(Snapshot(1));
+  auto subscriber = Subscribe();
+  subscriber->Acknowledge(subscriber->Read());
+  stood_still = true;
+  for (const int until = asked + 4; asked < until;) std::this_thread::sleep_for(1ms);
+  EXPECT_FALSE(stood_still);
+  Publish(Snapshot(2));
+  EXPECT_EQ(subscriber->Read().version(), 2);
   distribution_->Stop();
 }
 

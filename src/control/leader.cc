@@ -93,7 +93,10 @@ class LeaderImpl : public Leader {
       milliseconds pause = kPauseMax;
       absl::Status status = Turn(pause);
       NoteStatus(status);
-      if (!status.ok()) pause = kPauseAfterError;
+      if (!status.ok()) {
+        pause = kPauseAfterError;
+        book_.StoreIsAway(Now());
+      }
       const bool keeps_lease = status.ok() && managed_;
       const auto until = std::min(Clock::now() + pause, keeps_lease ? leadership_.next() : Clock::time_point::max());
       std::unique_lock lock(mutex_);

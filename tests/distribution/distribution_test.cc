@@ -141,9 +141,17 @@ class DistributionTest : public testing::Test {
     return json.is_object() ? json.value("sequence", int64_t{0}) : 0;
   }
 
-  std::string Spec() const { return "sqlite:" + folder_.File("store.db"); }
+  std::string Spec() const { return "sqlite:" + folder_.File(store_); }
+  // From now on what is published goes to a copy of the store, and control planes that start work on that.
+  void GoOnWithCopy(const std::string& file) {
+    const std::string from = Spec();
+    store_ = file;
+    const CommandResult result = RunShell(fmt::format("'{}' store copy '{}' '{}'", SignalboxProgram(), from, Spec()));
+    EXPECT_EQ(result.exit_code, 0) << result.output;
+  }
 
   TestFolder folder_;
+  std::string store_ = "store.db";
   int control_port_ = 0;
   std::string control_address_;
   int admin_port_ = 0;
@@ -289,6 +297,39 @@ TEST_F(DistributionTest, AControlPlaneThatHangsIsLeftForAnotherOne) {
   printf("a control plane that hangs is left after %ld ms\n", static_cast<long>((Clock::now() - hung) / 1ms));
   EXPECT_EQ(follower.status().control, control_address_);
   EXPECT_LT(Clock::now() - hung, 10s);
+}
+
+TEST_F(DistributionTest, AControlPlaneThatDoesNotReadItsStoreIsLeftForAnotherOneAndWithoutOneNothingChanges) {
+  ChildProcess first = StartControl();
+  const std::string first_address = control_address_;
+  const int64_t before = Publish("before");
+  auto follower = std::make_unique<Follower>(first_address, folder_.File("state"));
+  ASSERT_TRUE(follower->WaitForVersion(before));
+  GoOnWithCopy("copy.db");
+  ChildProcess second = StartControl();
+  const std::string both = first_address + "," + control_address_;
+  follower = nullptr;
+  follower = std::make_unique<Follower>(both, folder_.File("state"));
+  ASSERT_TRUE(WaitUntil([&] { return follower->status().connected; }));
+  ASSERT_EQ(follower->status().control, first_address);
+
+  std::filesystem::remove(folder_.File("store.db"));
+  const auto cut = Clock::now();
+  const int64_t after = Publish("out of reach of the first");
+  ASSERT_GT(after, before);
+  ASSERT_TRUE(follower->WaitForVersion(after));
+  printf("a control plane without its store is left after %ld ms\n", static_cast<long>((Clock::now() - cut) / 1ms));
+  EXPECT_EQ(follower->status().control, control_address_);
+
+  std::filesystem::remove(folder_.File("copy.db"));
+  ASSERT_TRUE(WaitUntil([&] { return !follower->status().connected; }));
+  ASSERT_TRUE(WaitUntil([&] { return follower->status().connection_error.find(control_address_) == 0; }));
+  EXPECT_THAT(follower->status().connection_error, HasSubstr("this control plane has not read the store for"));
+  EXPECT_EQ(follower->status().version, after);
+  follower = nullptr;
+  follower = std::make_unique<Follower>(both, folder_.File("state"));
+  ASSERT_TRUE(follower->WaitForVersion(after));
+  EXPECT_TRUE(follower->status().from_disk);
 }
 
 TEST_F(DistributionTest, AStopIsCleanAndDataPlanesGoOn) {

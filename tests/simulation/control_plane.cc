@@ -31,8 +31,8 @@ constexpr int64_t kProbeEveryMs = 1500;
 constexpr int64_t kProbeTimeoutMs = 700;
 constexpr int kProbeFailuresMax = 2;
 constexpr std::string_view kControlKeys = "control/";
-// A control plane that has not read the store for so long begins no subscription: what it would send may be of
-// yesterday.
+// A control plane that has not read the store for so long serves nobody: what it would send may be of yesterday, and
+// another one may have what is of today.
 constexpr int64_t kStaleMs = 4000;
 
 }  // namespace
@@ -134,6 +134,7 @@ void ControlPlane::Tick() {
   RenewLead();
   if (leads()) ProbeHosts();
   if (controller_ != nullptr && !leads()) WantStep();
+  if (is_stale()) SendAllAway();
   After(kTickMs, [this] { Tick(); });
 }
 
@@ -420,7 +421,7 @@ void ControlPlane::Subscribe(const std::shared_ptr<Stream>& stream, const v1::Su
   if (!up_) return Break(world_, stream, 5);
   Run(life_, [this, stream, first] {
     if (stream->broken) return;
-    if (read_began_ms_ < 0 || world_.schedule.now_ms() - read_began_ms_ > kStaleMs) return Break(world_, stream, 5);
+    if (is_stale()) return Break(world_, stream, 5);
     world_.trace.Say(name_, "{} subscribes, running {}", first.node_id(), first.running_version());
     Subscriber& subscriber = subscribers_[stream->id];
     subscriber.stream = stream;
@@ -430,6 +431,21 @@ void ControlPlane::Subscribe(const std::shared_ptr<Stream>& stream, const v1::Su
     HearDataPlanes();
     WantStep();
   });
+}
+
+bool ControlPlane::is_stale() const {
+  return read_began_ms_ < 0 || world_.schedule.now_ms() - read_began_ms_ > kStaleMs;
+}
+
+void ControlPlane::SendAllAway() {
+  book_->StoreIsAway({wall_ms(), world_.schedule.now_ms()});
+  for (const auto& [id, subscriber] : subscribers_) {
+    if (subscriber.stream->broken) continue;
+    world_.trace.Say(name_, "sends {} away: it has not read the store", subscriber.stream->data_plane->name());
+    subscriber.stream->data_plane->Heard();
+    Break(world_, subscriber.stream,
+          world_.network.IsCut(name_, subscriber.stream->data_plane->name()) ? kKeepaliveMs : 5);
+  }
 }
 
 void ControlPlane::OnReport(const std::shared_ptr<Stream>& stream, const v1::SubscriberStatus& report) {

@@ -83,6 +83,9 @@ class ControlPlane {
   void SendSnapshot(Subscriber& subscriber);
   void HearDataPlanes();
   void WriteDataPlanes();
+  // Whether it has not read the store for so long that it serves nobody.
+  bool is_stale() const;
+  void SendAllAway();
 
   World& world_;
   const std::string name_;
