@@ -160,6 +160,8 @@ void AddControl(CLI::App& app, Outcome& outcome) {
               "How long a rollout may take from being seen to having loaded and tried its models");
   AddDuration(*command, "--forget-data-plane-after", options->control.leader.controller.forget_data_plane_after,
               "How long a data plane that is away keeps models on their hosts");
+  AddDuration(*command, "--move-hold", options->control.leader.controller.move_hold,
+              "How long each part of the traffic of a model that moves to another shard is held: 10 %, then 50 %");
   command->add_option("--port-file", options->port_file, "Write the bound port here once it is listened on");
   command->add_option("--admin", options->admin, "HOST:PORT for /metrics, /healthz, /readyz and /snapshot");
   command->add_option("--admin-port-file", options->admin_port_file, "Write the bound port of --admin here");

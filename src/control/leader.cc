@@ -36,10 +36,17 @@ constexpr milliseconds kRetentionInterval = std::chrono::hours(1);
 // More than a composition looks back for one that it can read.
 constexpr size_t kContentsKept = 250;
 
+// Hosts know no fence: what would hurt a successor, to unload what it has found loaded, must have ended before there
+// can be one. A command is sent in the first two thirds of the lease (Leadership::fence).
+LeaderOptions WithUnloadsWithinTheLease(LeaderOptions options) {
+  options.controller.unload_timeout = options.lease / 3;
+  return options;
+}
+
 class LeaderImpl : public Leader {
  public:
   LeaderImpl(store::Store& store, std::function<std::vector<SubscriberInfo>()> subscribers, LeaderOptions options)
-      : options_(std::move(options)),
+      : options_(WithUnloadsWithinTheLease(std::move(options))),
         store_(store),
         subscribers_(std::move(subscribers)),
         book_(options_.node_id, options_.controller.forget_data_plane_after),
@@ -177,8 +184,6 @@ class LeaderImpl : public Leader {
     next_hearing_ = Clock::now() + kHearInterval;
   }
 
-  // Hosts know no fence: what would hurt a successor, to unload what it has found loaded, must have ended before there
-  // can be one.
   void Execute(std::vector<rollout::HostCommand> commands) {
     if (commands.empty()) return;
     if (!leadership_.fence()) {
@@ -192,11 +197,6 @@ class LeaderImpl : public Leader {
         result.begun = false;
       }
       return;
-    }
-    const milliseconds lease_kept_back = options_.lease / 3;
-    for (rollout::HostCommand& command : commands) {
-      if (command.kind != rollout::CommandKind::kUnload) continue;
-      command.timeout = command.timeout.count() == 0 ? lease_kept_back : std::min(command.timeout, lease_kept_back);
     }
     fleet_->Execute(std::move(commands));
   }
@@ -245,16 +245,24 @@ class LeaderImpl : public Leader {
     return status.ok();
   }
 
-  // Another one leads: what was found out about hosts is of no use to anybody any more.
+  // Another one leads: what was found out about hosts is of no use to anybody any more, and not to be told either.
   void Follow() {
-    if (controller_ == nullptr) return;
-    spdlog::warn("this control plane, {}, does not lead any more", options_.node_id);
+    if (!std::exchange(looks_, false)) return;
+    if (controller_ != nullptr) {
+      spdlog::warn("this control plane, {}, does not lead any more", options_.node_id);
+    }
     controller_.reset();
     not_begun_.clear();
     fleet_->SetHosts({});
+    host_troubles_.clear();
+    explained_.clear();  // the other one writes that record; when this one leads again it is to write its own
+    std::lock_guard lock(mutex_);
+    now_.hosts = now_.hosts_alive = 0;
+    now_.troubles.clear();
   }
 
   absl::Status Look() {
+    looks_ = true;
     const Clock::time_point now = Clock::now();
     if (view_.observed() == nullptr || view_is_old_) {
       RETURN_IF_ERROR(view_.Refresh());
@@ -338,6 +346,7 @@ class LeaderImpl : public Leader {
   StoreView view_;
   bool managed_ = false;
   bool view_is_old_ = true;
+  bool looks_ = false;  // it has looked for hosts since it leads
   Clock::time_point next_hearing_{};
   Clock::time_point next_poll_{};
   std::unique_ptr<rollout::Controller> controller_;  // while this one leads

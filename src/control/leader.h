@@ -23,16 +23,19 @@ namespace signalbox::control {
 struct LeaderOptions {
   std::string node_id;
   // How long a leader that says nothing is waited for. It renews three times as often.
+  // The same for all control planes of a store: a third of it is how long the commands of a leader before are waited
+  // for.
   std::chrono::milliseconds lease{5000};
   // How often records are read although nobody said that they have changed: that one has expired is told by nobody.
   std::chrono::milliseconds poll_interval{1000};
-  rollout::ControllerOptions controller;
+  rollout::ControllerOptions controller;  // its unload_timeout follows from the lease
 };
 
 struct LeaderStatus {
   bool leads = false;
   std::string leader;  // node id; empty: nobody, or not known
   absl::Status store;
+  // Of the one that leads; empty and 0 where another one does.
   std::vector<std::string> troubles;  // with topics and hosts
   size_t hosts = 0;
   size_t hosts_alive = 0;

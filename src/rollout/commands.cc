@@ -180,7 +180,7 @@ class OfHost {
     command.address = host_.seen->address;
     command.model = candidate.model;
     command.declared = declared;
-    int64_t timeout = kUnloadTimeoutMs;
+    int64_t timeout = step_.options.unload_timeout.count();
     if (candidate.kind == CommandKind::kLoad) timeout = LoadTimeoutMs(declared);
     if (candidate.kind == CommandKind::kDryRun) timeout = DryRunTimeoutMs(declared);
     command.timeout = std::chrono::milliseconds(timeout);

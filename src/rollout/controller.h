@@ -26,6 +26,9 @@ struct ControllerOptions {
   // A model on its way from one shard to another: each step's part of the traffic to the new one, held so long.
   std::vector<uint32_t> move_percentages{10, 50};
   std::chrono::milliseconds move_hold{std::chrono::seconds(10)};
+  // The longest that an unload may take. One that a leader before has asked for can come true for so long after it was
+  // replaced, and one that was not answered for so long after that: nothing is loaded there before.
+  std::chrono::milliseconds unload_timeout{std::chrono::seconds(10)};
   int commands_per_host = 1;
   int load_attempts = 3;
   std::chrono::milliseconds retry_first{1000};

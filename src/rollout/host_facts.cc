@@ -229,7 +229,7 @@ void HostFacts::ObserveModels(HostFact& host, const v1::Fleet& fleet, Wake& wake
       const CommandKind command = fact.command;
       Fail(host.seen->id, model, fact, fmt::format("{}: no answer in time", Name(command)));
       // It may still happen. Until it cannot any more, nothing is built on this model here.
-      if (command == CommandKind::kUnload) fact.not_before_ms = now_ms_ + kUnloadTimeoutMs;
+      if (command == CommandKind::kUnload) fact.not_before_ms = now_ms_ + options_.unload_timeout.count();
     }
     if (state == ModelState::kReady) {
       fact.seen_ready = fact.belief != ModelFact::Belief::kNone;
@@ -353,7 +353,7 @@ ModelFact& HostFacts::Fact(const std::string& host, const std::string& model) {
     fact.left_sequence = routed ? INT64_MAX : placement_sequence_;
     // The leader before may have asked for its unloading. That could still come true after we have loaded and tried it,
     // so not before it cannot any more. What is routed to was never to be unloaded.
-    if (!routed && follows_another_) fact.not_before_ms = began_ms_ + kUnloadTimeoutMs;
+    if (!routed && follows_another_) fact.not_before_ms = began_ms_ + options_.unload_timeout.count();
   }
   return fact;
 }

@@ -57,6 +57,20 @@ TEST(Leader, ANewOneDropsAHostThatIsNotAliveOrWhoseModelIsNotReady) {
   EXPECT_EQ(world.HostsOf("a"), "");
 }
 
+TEST(Leader, ANewOneLoadsNothingNewUntilNoUnloadOfTheOneBeforeCanComeTrue) {
+  for (const int64_t unload_ms : {700, 10'000}) {
+    ControllerOptions options;
+    options.unload_timeout = std::chrono::milliseconds(unload_ms);
+    Serving world(options);
+    world.Elect();
+    world.Publish("home", {"ranker@2"});
+    world.Pass(unload_ms - 100);
+    EXPECT_THAT(world.commands, Not(Contains(HasSubstr("ranker@2"))));
+    world.Pass(200);
+    EXPECT_THAT(world.commands, Contains(HasSubstr("load h1 ranker@2")));
+  }
+}
+
 TEST(Leader, ANewOneWaitsAMomentForHostsThatRegister) {
   Serving world;
   world.Elect();

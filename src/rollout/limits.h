@@ -25,7 +25,6 @@ constexpr int64_t kBlameMs = 10'000;
 constexpr int kHostDeathsMax = 100;
 
 constexpr int64_t kRetryMaxMs = 60'000;
-constexpr int64_t kUnloadTimeoutMs = 10'000;
 constexpr int64_t kAfterUnloadMs = 1'000;
 // From the dry run that was answered to the index that says READY.
 constexpr int64_t kIndexDueMs = 30'000;

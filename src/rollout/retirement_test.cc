@@ -16,7 +16,7 @@ constexpr int64_t kRetentionMs = 1'800'000;
 
 // `home` went from ranker@1 to ranker@2, on one host.
 struct Succeeded : World {
-  Succeeded() {
+  explicit Succeeded(ControllerOptions options = {}) : World(std::move(options)) {
     Fleet(R"pb(shards {
                  key: "a"
                  value {}
@@ -118,18 +118,21 @@ TEST(Retirement, ADataPlaneThatIsAheadOfARestoredStoreSaysNothing) {
 }
 
 TEST(Retirement, AnUnloadThatIsNotAnsweredHoldsUpItsReturn) {
-  Succeeded world;
+  ControllerOptions options;
+  options.unload_timeout = std::chrono::seconds(2);
+  Succeeded world(options);
   world.answers["unload h1 ranker@1"] = std::nullopt;
+  world.before_unload = [](const HostCommand& command) { EXPECT_EQ(command.timeout, std::chrono::seconds(2)); };
   world.Pass(kRetentionMs + 1'000);
   EXPECT_THAT(world.commands, Contains("unload h1 ranker@1"));
   world.commands.clear();
   world.answers.clear();
   world.Publish("home", {"ranker@1"});
-  world.Pass(14'000);  // until it counts as lost
+  world.Pass(5'500);  // until it counts as lost
   EXPECT_THAT(world.commands, IsEmpty());
-  world.Pass(9'000);
+  world.Pass(2'000);
   EXPECT_THAT(world.commands, IsEmpty());
-  world.Pass(5'000);
+  world.Pass(1'500);
   EXPECT_EQ(world.ActiveVersion("home"), 3);
 }
 

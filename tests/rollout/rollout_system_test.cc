@@ -251,8 +251,8 @@ class DrainTest : public testing::Test {
   void TearDown() override { system_->PrintLogsOfAFailure(); }
 
   // Any model may be on any shard.
-  const std::unique_ptr<RolloutSystem> system_ =
-      std::make_unique<RolloutSystem>(RolloutSystemOptions{.models = nlohmann::ordered_json::object()});
+  const std::unique_ptr<RolloutSystem> system_ = std::make_unique<RolloutSystem>(
+      RolloutSystemOptions{.models = nlohmann::ordered_json::object(), .control_arguments = {"--move-hold", "1s"}});
 };
 
 TEST_F(DrainTest, AShardThatIsDrainedGivesItsModelsToTheOtherAndNoRequestFails) {

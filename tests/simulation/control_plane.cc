@@ -324,7 +324,9 @@ void ControlPlane::Step() {
   }
   if (observed_ == nullptr || read_began_ms_ < read_needed_from_ms_ || observed_->fleet.content == nullptr) return;
   if (controller_ == nullptr || controller_token_ != fence_->created_revision) {
-    controller_ = std::make_unique<rollout::Controller>(world_.plan.controller);
+    rollout::ControllerOptions options = world_.plan.controller;
+    options.unload_timeout = milliseconds(kLeaseMs / 3);  // as control::Leader has it
+    controller_ = std::make_unique<rollout::Controller>(options);
     controller_token_ = fence_->created_revision;
     batch_status_ = absl::OkStatus();
     results_.clear();
