@@ -212,10 +212,12 @@ class SubscriberImpl : public Subscriber {
     for (v1::SnapshotUpdate update; stream->Read(&update); update.Clear()) {
       answered = true;
       absl::Status status = Receive(address, update);
-      if (!Send(status.ok() ? nullptr : &update, Message(status))) break;
+      if (Send(status.ok() ? nullptr : &update, Message(status))) continue;
+      context.TryCancel();  // there may be more to read
+      break;
     }
     UseStream(nullptr);
-    context.TryCancel();  // where it was our Write that failed, there may be more to read
+    // Not cancelled where the control plane has ended it: that would hide its reason.
     EndCall(address, stream->Finish());
     return answered && std::chrono::steady_clock::now() - start >= options_.reconnect_max;
   }
