@@ -93,6 +93,22 @@ TEST(HostDeaths, ALoadKillsAsADryRunDoes) {
   EXPECT_THAT(world.commands, Not(Contains("load h2 bad@1")));
 }
 
+TEST(HostDeaths, AModelThatIsAssignedElsewhereSinceIsTriedThere) {
+  DeadlyWorld world;
+  const std::string shards = "shards { key: 'a' value {} } shards { key: 'b' value {} } ";
+  world.Fleet(shards + "models { key: 'bad@1' value { shards: 'a' } }");
+  world.AddHost("h3", "b");
+  world.deadly = {"dry-run bad@1"};
+  world.Publish("other", {"bad@1"});
+  world.Live(5'000);
+  ASSERT_GE(world.deaths["h1"], 1);
+  world.deadly.clear();
+  world.Fleet(shards + "models { key: 'bad@1' value { shards: 'b' } }");
+  world.Live(20'000);
+  EXPECT_EQ(world.ActiveVersion("other"), 1) << world.ReasonOf("other");
+  EXPECT_EQ(world.HostsOf("b"), "h3:8001");
+}
+
 TEST(HostDeaths, OneThatStartsAgainBeforeAnyProbeNoticesHasDiedAllTheSame) {
   DeadlyWorld world;
   world.deadly = {"dry-run bad@1"};

@@ -45,6 +45,13 @@ std::string Trials::Choose(const std::string& model, const std::vector<Host>& of
     const auto fact = host->second.models.find(model);
     if (fact != host->second.models.end() && IsTried(fact->second)) return "";
   }
+  // It may have been assigned to other shards since, and would wait for a host that nobody will try it on.
+  const auto target = step_.target.find(model);
+  std::erase_if(bound, [&](const std::string& id) {
+    const auto host = step_.hosts.hosts().find(id);
+    return host == step_.hosts.hosts().end() || target == step_.target.end() ||
+           std::find(target->second.begin(), target->second.end(), host->second.seen->shard) == target->second.end();
+  });
   const auto rank = [&](const Host& host) {
     const auto fact = host.fact->models.find(model);
     const auto busy = std::count_if(host.fact->models.begin(), host.fact->models.end(),
