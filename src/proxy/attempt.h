@@ -113,6 +113,7 @@ class Attempt {
   Time answered_at() const { return answered_at_; }
   bool timed_out() const { return timed_out_; }
   bool body_was_taken() const { return body_.began(); }
+  uint64_t body_bytes_read() const { return body_.bytes_read(); }
   bool body_exhausted() const { return body_.exhausted(); }
   bool response_ended() const { return response_ended_; }
   bool trailers() const { return trailers_; }

@@ -15,6 +15,8 @@ namespace signalbox::proxy {
 namespace {
 
 constexpr size_t kPrefixBytes = 5;
+// Half of what is kept of a request at most (dispatch.cc).
+constexpr uint64_t kRaceLagBytesMax = 512 << 10;
 
 std::string BytesOf(const BodyQueue& queue) {
   std::string bytes;
@@ -55,6 +57,7 @@ size_t EnsembleCall::needed() const {
 
 absl::Status EnsembleCall::Start(const CallSetting& setting, const decide::Answer& answer) {
   answer_ = &answer;
+  body_ = setting.body;
   count_ = answer.members.size();
   answered_ = failed_ = 0;
   winner_ = nullptr;
@@ -77,6 +80,22 @@ absl::Status EnsembleCall::Start(const CallSetting& setting, const decide::Answe
 
 void EnsembleCall::OnBodyGrew() {
   for (size_t i = 0; i < count_; ++i) members_[i]->call.OnBodyGrew();
+  if (count_ > 0 && is_race() && winner_ == nullptr && body_->was_too_long()) DropLaggards();
+}
+
+// Of what is too long to be kept the fastest can only be ahead by so much, and one that reads nothing would hold up the
+// others for ever. (Where all of them have to answer, it would anyhow.)
+void EnsembleCall::DropLaggards() {
+  uint64_t most = 0;
+  for (size_t i = 0; i < count_; ++i) most = std::max(most, members_[i]->call.body_bytes_read());
+  for (size_t i = 0; i < count_; ++i) {
+    Member& member = *members_[i];
+    const bool is_late = most - std::min(most, member.call.body_bytes_read()) > kRaceLagBytesMax;
+    if (!is_late || member.state != Member::State::kAsked) continue;
+    member.state = Member::State::kFailed;
+    ++failed_;
+    member.call.LetGo();
+  }
 }
 
 EnsembleCall::Member& EnsembleCall::MemberOf(const ModelCall& call) {

@@ -71,6 +71,8 @@ class EnsembleCall final : private CallOwner {
   void OnCallFailed(ModelCall& call, const absl::Status& why) override;
 
   bool is_race() const;
+  // Of a race.
+  void DropLaggards();
   size_t needed() const;
   Member& MemberOf(const ModelCall& call);
   void Fail(Member& member, const absl::Status& why);
@@ -83,6 +85,7 @@ class EnsembleCall final : private CallOwner {
   const decide::Answer* answer_ = nullptr;
   std::vector<std::unique_ptr<Member>> members_;  // as many as were ever needed
   size_t count_ = 0;
+  const RequestBody* body_ = nullptr;
   size_t answered_ = 0;
   size_t failed_ = 0;
   const ModelCall* winner_ = nullptr;

@@ -119,6 +119,14 @@ void ModelCall::OnBodyGrew() {
   if (active() && !clock_runs_ && setting_->body->ended()) StartClock();
 }
 
+uint64_t ModelCall::body_bytes_read() const {
+  uint64_t most = 0;
+  for (const Attempt* attempt : attempts_) {
+    if (attempt != nullptr) most = std::max(most, attempt->body_bytes_read());
+  }
+  return most;
+}
+
 // As long as the client sends, its hosts cannot be blamed for taking long.
 void ModelCall::StartClock() {
   clock_runs_ = true;

@@ -91,6 +91,8 @@ class ModelCall final : private AttemptOwner {
   const Host* host() const { return host_; }
   // When a host last was given the request, and when one answered.
   Time sent_at() const { return answering_ != nullptr ? answering_->sent_at() : sent_at_; }
+  // Of the request's body, by the host that has most of it.
+  uint64_t body_bytes_read() const;
   // A host may have worked on the request, without an answer.
   bool may_have_worked() const { return may_have_worked_; }
 

@@ -128,6 +128,16 @@ TEST_F(ProxyEnsemble, OfARaceAFailureIsNoAnswer) {
               HasSubstr("ensemble mix of Objective Home does not answer"));
 }
 
+TEST_F(ProxyEnsemble, OfARaceOneThatReadsNothingHoldsNobodyUp) {
+  ScriptedHost deaf([](int) { return Answer{.message = "", .deaf = true}; });
+  ScriptedHost good(Says("good"));
+  Route("FIRST", {deaf.address(), good.address()});
+  const Reply reply = client_.Unary("/a/b", std::string(5 << 20, 'x'), {.headers = {{"sb-objective", "Home"}}});
+  EXPECT_EQ(reply.message, "good") << reply.status.error_message();
+  EXPECT_EQ(good.received().at(0).size(), 5U << 20);
+  while (deaf.cancelled() == 0) std::this_thread::yield();
+}
+
 TEST_F(ProxyEnsemble, EachMemberIsAskedForItself) {
   EchoHost a("a");
   EchoHost b("b");

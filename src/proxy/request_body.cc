@@ -102,16 +102,14 @@ void RequestBody::Trim() {
 
 size_t RequestBody::TakeReleasable() {
   uint64_t until = released_;
-  if (kept()) {
-    for (BodyReader* reader = readers_.first(); reader != nullptr; reader = decltype(readers_)::Next(*reader)) {
-      until = std::max(until, reader->position_);
-    }
-  } else if (!readers_.empty()) {
+  if (!readers_.empty()) {
     uint64_t slowest = received_;
+    uint64_t fastest = 0;
     for (BodyReader* reader = readers_.first(); reader != nullptr; reader = decltype(readers_)::Next(*reader)) {
       slowest = std::min(slowest, reader->position_);
+      fastest = std::max(fastest, reader->position_);
     }
-    until = std::max(until, slowest);
+    until = std::max(until, kept() ? fastest : std::min(fastest, slowest + bytes_max_));
   }
   until = std::max(until, dropped_);
   return static_cast<size_t>(until - std::exchange(released_, until));

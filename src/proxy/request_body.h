@@ -36,6 +36,7 @@ class BodyReader {
   // Nothing more will come.
   bool exhausted() const;
   bool began() const { return position_ > 0; }
+  uint64_t bytes_read() const { return position_; }
 
   // The first contiguous bytes; empty when there are none.
   std::string_view Front();
@@ -56,8 +57,8 @@ class BodyReader {
 //
 // While it is kept, window is given back to the client as the fastest reader reads, as if there were no other; what is
 // behind that reader stays here, up to the limit. When it gets longer than the limit, it is kept no more: what all
-// readers have read goes, and window is given back as the slowest reads. So there is never more here than the limit and
-// one window.
+// readers have read goes, and the fastest may be ahead of the slowest by the limit. So there is never more here than
+// the limit and one window.
 class RequestBody {
  public:
   explicit RequestBody(WorkerMemory& memory) : queue_(memory) {}

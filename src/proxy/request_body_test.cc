@@ -136,6 +136,9 @@ TEST(RequestBody, WhatIsTooLongForTwoReadersWaitsForTheSlower) {
     EXPECT_EQ(Read(fast, 4, memory), "efgh");
     EXPECT_EQ(body.TakeReleasable(), 0) << "the slower has read nothing";
     EXPECT_EQ(Read(slow, 6, memory), "abcdef");
+    EXPECT_EQ(body.TakeReleasable(), 4) << "the faster is not ahead by more than the limit";
+    body.Append("ijkl", {});
+    EXPECT_EQ(Read(fast, 4, memory), "ijkl");
     EXPECT_EQ(body.TakeReleasable(), 2);
   }
   EXPECT_EQ(body.TakeReleasable(), 2) << "when the slower is gone, nobody waits for it";

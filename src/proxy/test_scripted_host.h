@@ -29,6 +29,7 @@ class ScriptedHost {
     std::chrono::milliseconds after{0};
     bool never = false;    // until the call is cancelled
     bool at_once = false;  // before anything of the request was read
+    bool deaf = false;     // reads nothing, and never answers
   };
   // `script` is called with the number of the call, from 0; thread-safe.
   explicit ScriptedHost(std::function<Answer(int call)> script) : script_(std::move(script)), service_(*this) {
@@ -68,7 +69,11 @@ class ScriptedHost {
         std::lock_guard lock(host_.mutex_);
         host_.times_.push_back(std::chrono::steady_clock::now());
       }
-      answer_.at_once ? Answer() : StartRead(&message_);
+      if (answer_.at_once) {
+        Answer();
+      } else if (!answer_.deaf) {
+        StartRead(&message_);
+      }
     }
 
    private:
@@ -93,7 +98,7 @@ class ScriptedHost {
     void OnWriteDone(bool) override { End(grpc::Status::OK); }
     void OnCancel() override {
       ++host_.cancelled_;
-      if (answer_.never) End(grpc::Status::CANCELLED);
+      if (answer_.never || answer_.deaf) End(grpc::Status::CANCELLED);
     }
     void OnDone() override { delete this; }
 
