@@ -11,6 +11,7 @@
 #include "proxy/body_queue.h"
 #include "proxy/enrich.h"
 #include "proxy/message_walk.h"
+#include "proxy/request_body.h"
 
 namespace {
 
@@ -34,7 +35,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size > 0xFFFF) return 0;
 
   signalbox::proxy::WorkerMemory memory;
-  signalbox::proxy::BodyQueue queue(memory);
+  signalbox::proxy::RequestBody received(memory);
+  // Read once and gone, or kept for others.
+  signalbox::proxy::KeptBytes kept;
+  if (data[1] % 4 >= 2) received.Keep(SIZE_MAX, kept, UINT64_MAX);
+  signalbox::proxy::BodyReader reader;
+  reader.Begin(received);
   signalbox::proxy::BodyQueue enriched(memory);
   signalbox::proxy::MessageEnricher enricher(kSuffix);
   signalbox::proxy::MessageWalk walk;
@@ -45,8 +51,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const std::string_view part = std::string_view(body).substr(at, part_bytes);
     accepted = walk.Read(part).ok();
     if (!accepted) break;
-    queue.AppendCopy(part);
-    enricher.Move(queue, enriched, SIZE_MAX, overflow);
+    received.Append(part, {});
+    enricher.Move(reader, enriched, SIZE_MAX, overflow);
   }
   if (!accepted || !walk.End().ok() || overflow || walk.messages() != 1 || walk.met_compressed()) return 0;
 

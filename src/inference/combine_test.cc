@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -279,6 +280,30 @@ TEST(Mean, SaysWhatIsNotValid) {
   EXPECT_EQ(ErrorOf({missing}), "the answer of model m1 is not valid: it has 1 outputs and 2 raw contents");
   const std::array<MemberAnswer, 1> garbage = {MemberAnswer{.model = "m1", .response = "\xff\xff"}};
   EXPECT_THAT(std::string(Message(Mean("mix", garbage).status())), HasSubstr("it is no inference.ModelInferResponse"));
+}
+
+// Whatever becomes of an answer on its way, it is combined or refused with words.
+TEST(Mean, BytesThatWereChangedAreCombinedOrRefused) {
+  const uint64_t seed = std::random_device()();
+  std::mt19937_64 random(seed);
+  ModelInferResponse response = Fp32({1, 2, 3});
+  AddRaw(response, "film", "BYTES", {1}, std::string("\5\0\0\0Alien", 9));
+  AddRaw(response, "half", "FP16", {2}, Raw<uint16_t>({1, 2}));
+  const std::string good = response.SerializeAsString();
+  for (int round = 0; round < 20'000; ++round) {
+    std::string bad = good;
+    for (size_t changes = 1 + random() % 3; changes > 0; --changes) {
+      bad[random() % bad.size()] = static_cast<char>(random());
+    }
+    if (random() % 8 == 0) bad.resize(random() % bad.size());
+    const std::array<MemberAnswer, 2> answers = {MemberAnswer{.model = "m1", .response = good},
+                                                 MemberAnswer{.model = "m2", .response = bad}};
+    for (const auto& combined : {Mean("mix", answers), Labelled("mix", answers)}) {
+      ModelInferResponse read;
+      ASSERT_TRUE(combined.ok() ? read.ParseFromString(*combined) : !Message(combined.status()).empty())
+          << "seed " << seed << ", round " << round;
+    }
+  }
 }
 
 TEST(Labelled, AnswersSideBySide) {
