@@ -217,7 +217,7 @@ TEST_F(ProxyEnsemble, AtThePolicysDeadlineThoseWhoAnsweredAreEnough) {
   ScriptedHost a(Says(Scores({1})));
   ScriptedHost b(Says(Scores({3})));
   ScriptedHost c(Never());
-  Route("MEAN min_members: 2", {a.address(), b.address(), c.address()}, "", "deadlines { total_ms: 300 }");
+  Route("MEAN min_members: 2", {a.address(), b.address(), c.address()}, "", "deadlines { total_ms: 1500 }");
   const Reply reply = Infer();
   EXPECT_THAT(ScoresOf(reply), ElementsAre(2)) << reply.status.error_message();
   EXPECT_EQ(reply.header("sb-members"), "2/3");
