@@ -6,6 +6,7 @@
 
 #include "cli/commands.h"
 #include "cli/published_rules.h"
+#include "cli/top_command.h"
 
 namespace {
 
@@ -35,6 +36,7 @@ int main(int argc, char** argv) {
   signalbox::cli::AddRules(app, outcome);
   signalbox::cli::AddSend(app, outcome);
   signalbox::cli::AddStore(app, outcome);
+  signalbox::cli::AddTop(app, outcome);
   signalbox::cli::AddTraffic(app, outcome);
   signalbox::cli::AddTrain(app, outcome);
 

@@ -30,6 +30,7 @@ AdminPages::AdminPages(const std::vector<std::string>& addresses) {
   for (size_t i = 0; i < addresses.size(); ++i) {
     proxies_[i].address = addresses[i];
     proxies_[i].good_at = Clock::now();
+    proxies_[i].status = absl::UnavailableError("asked for the first time");
     auto exchange = std::make_unique<Exchange>();
     CURL* easy = exchange->easy = curl_easy_init();
     exchange->proxy = &proxies_[i];
