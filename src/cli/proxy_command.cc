@@ -50,6 +50,10 @@ struct ProxyOptions {
   std::vector<std::string> platform_tokens;
   std::vector<std::string> platform_attributes;
   double decision_log_sample = 1;
+  telemetry::ShadowRecordsOptions shadow_records;
+  uint32_t shadow_memory_mib = 64;
+  uint32_t shadow_objective_memory_mib = 16;
+  uint32_t shadow_timeout_ms = 10'000;
   std::vector<std::string> rule_files;
   std::string placement_file;
   std::string namespace_name = "default";
@@ -212,6 +216,7 @@ absl::StatusOr<std::unique_ptr<telemetry::AdminServer>> StartAdmin(
     return absl::UnavailableError(fmt::format("no snapshot yet{}{}", why.empty() ? "" : ": ", why));
   };
   pages.snapshot = [&] { return StatusOf(in_use, subscriber.get()); };
+  pages.shadows = [&options] { return options.proxy.shadow_records->ExamplesJson(); };
   ASSIGN_OR_RETURN(auto server, telemetry::AdminServer::Start(options.admin, std::move(metrics), std::move(pages)));
   if (!options.admin_port_file.empty()) {
     RETURN_IF_ERROR(WriteFileAtomically(options.admin_port_file, fmt::format("{}\n", server->port())));
@@ -255,7 +260,8 @@ absl::Status Announce(const ProxyOptions& options, const proxy::Proxy& proxy, co
 }
 
 void WatchUntilStopped(FileSource& files, const subscribe::Subscriber* subscriber, telemetry::Telemetry& telemetry,
-                       allocate::Allocator* allocator, StopSignal& stop, HangupSignal& hangup) {
+                       telemetry::ShadowRecords& shadow_records, allocate::Allocator* allocator, StopSignal& stop,
+                       HangupSignal& hangup) {
   SubscriptionReport subscription(Report);
   // The workers run by now. What this thread still does, compiling changed files above all, they go before.
   MakeThisABackgroundThread();
@@ -265,6 +271,7 @@ void WatchUntilStopped(FileSource& files, const subscribe::Subscriber* subscribe
     if (!hangup.Came()) continue;
     if (allocator != nullptr) allocator->RereadTokens();
     absl::Status status = telemetry.ReopenDecisionLog();
+    if (status.ok()) status = shadow_records.ReopenLog();
     Report(status.ok() ? "opened the decision log anew" : Message(status));
   }
 }
@@ -275,7 +282,12 @@ absl::Status Run(ProxyOptions options) {
   HangupSignal hangup;
   options.telemetry.decision_log_sample_ppm = static_cast<uint32_t>(std::lround(options.decision_log_sample * kPpm));
   ASSIGN_OR_RETURN(auto telemetry, telemetry::Telemetry::Create(options.telemetry));
-  std::vector<const prometheus::Collectable*> metrics = {telemetry.get()};
+  ASSIGN_OR_RETURN(auto shadow_records, telemetry::ShadowRecords::Create(options.shadow_records));
+  std::vector<const prometheus::Collectable*> metrics = {telemetry.get(), shadow_records.get()};
+  options.proxy.shadow_records = shadow_records.get();
+  options.proxy.shadow_limits.bytes_max = uint64_t{options.shadow_memory_mib} << 20;
+  options.proxy.shadow_limits.objective_bytes_max = uint64_t{options.shadow_objective_memory_mib} << 20;
+  options.proxy.shadow_limits.timeout = std::chrono::milliseconds(options.shadow_timeout_ms);
   ASSIGN_OR_RETURN(const std::unique_ptr<allocate::Allocator> allocator, StartAllocator(options));
   if (allocator != nullptr) metrics.push_back(allocator.get());
   options.proxy.allocator = allocator.get();
@@ -294,7 +306,7 @@ absl::Status Run(ProxyOptions options) {
   if (subscriber == nullptr) RETURN_IF_ERROR(files.Load());
   if (subscriber == nullptr || !StoppedBeforeFirstSnapshot(*subscriber, stop)) {
     RETURN_IF_ERROR(Announce(options, *proxy, admin.get()));
-    WatchUntilStopped(files, subscriber.get(), *telemetry, allocator.get(), stop, hangup);
+    WatchUntilStopped(files, subscriber.get(), *telemetry, *shadow_records, allocator.get(), stop, hangup);
   }
   draining = true;
   fmt::print("stopping: no new requests, waiting for {} in flight\n", proxy->requests_open());
@@ -327,11 +339,31 @@ void AddProxy(CLI::App& app, Outcome& outcome) {
                     "Ask hosts for load reports (ORCA) with every request, and choose hosts by them");
   command->add_option("--scope", options->subscriber.scopes,
                       "KEY=VALUE label of this proxy, for releases to some proxies first; may be given several times");
-  command->add_option("--admin", options->admin, "HOST:PORT for /metrics, /healthz, /readyz and /snapshot");
+  command->add_option("--admin", options->admin, "HOST:PORT for /metrics, /healthz, /readyz, /snapshot and /shadows");
   command->add_option("--decision-log", options->telemetry.decision_log_path,
                       "Append a JSON line for each request; SIGHUP reopens");
   command->add_option("--decision-log-sample", options->decision_log_sample, "Share of requests in the decision log")
       ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  command->add_option("--shadow-log", options->shadow_records.log_path,
+                      "Append a JSON line for each shadow that disagrees, fails or cannot be compared; SIGHUP reopens");
+  command
+      ->add_option("--shadow-copies", options->proxy.shadow_limits.copies_max,
+                   "Copies of requests to shadows that may be under way, in each worker; 0: none is sent")
+      ->capture_default_str();
+  command
+      ->add_option("--shadow-copies-per-objective", options->proxy.shadow_limits.objective_copies_max,
+                   "The same, for one Objective")
+      ->capture_default_str();
+  command
+      ->add_option("--shadow-memory", options->shadow_memory_mib,
+                   "MiB that bodies and answers of these copies may take, in each worker")
+      ->capture_default_str();
+  command
+      ->add_option("--shadow-memory-per-objective", options->shadow_objective_memory_mib, "The same, for one Objective")
+      ->capture_default_str();
+  command->add_option("--shadow-timeout", options->shadow_timeout_ms, "Milliseconds that a shadow has to answer")
+      ->check(CLI::Range(1, 600'000))
       ->capture_default_str();
   command->add_option("--platform", options->platforms,
                       "Experimentation platform that rules may ask: NAME=ofrep:http://HOST:PORT[/BASE] or "

@@ -97,12 +97,19 @@ class ProxyImpl : public Proxy {
     ASSIGN_OR_RETURN(HostAddress address, ParseListenAddress(options.listen));
     RETURN_IF_ERROR(CheckNobodyListens(address));
     allocator_ = options.allocator;
+    telemetry::ShadowRecords* records = options.shadow_records;
+    if (records == nullptr) {
+      ASSIGN_OR_RETURN(unread_records_, telemetry::ShadowRecords::Create({}));
+      records = unread_records_.get();
+    }
+    comparer_ = std::make_unique<ShadowComparer>(*records);
     for (uint32_t index = 0; index < count; ++index) {
       ASSIGN_OR_RETURN(const int listener, Listen(address));
       port_ = PortOf(listener);
       SetPort(address, port_);
       workers_.push_back(std::make_unique<Worker>(index, listener, telemetry.AddWorker(), retired_, limits_,
-                                                  allocator_ == nullptr ? nullptr : &allocator_->AddWorker()));
+                                                  allocator_ == nullptr ? nullptr : &allocator_->AddWorker(),
+                                                  options.shadow_limits, *records, *comparer_));
       workers_.back()->Use(balancer_.settings(), options.asks_for_load);
       RETURN_IF_ERROR(workers_.back()->Start());
     }
@@ -224,6 +231,8 @@ class ProxyImpl : public Proxy {
   std::condition_variable keeper_stop_;
   bool stopped_ = false;  // guarded by keeper_mutex_
   ProcessLimits limits_;  // outlives what its workers' requests hold
+  std::unique_ptr<telemetry::ShadowRecords> unread_records_;
+  std::unique_ptr<ShadowComparer> comparer_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::thread keeper_;
 };

@@ -21,6 +21,8 @@
 #include "balance/settings.h"
 #include "decide/snapshot.h"
 #include "prometheus/collectable.h"
+#include "proxy/shadow_limits.h"
+#include "telemetry/shadow_records.h"
 #include "telemetry/telemetry.h"
 
 namespace signalbox::proxy {
@@ -36,6 +38,9 @@ struct Options {
   balance::Settings balance = {};
   // Hosts are asked for load reports (ORCA) with every request.
   bool asks_for_load = false;
+  ShadowLimits shadow_limits = {};
+  // Where it is kept what becomes of shadow copies. Outlives the proxy. nullptr: nobody looks at it.
+  telemetry::ShadowRecords* shadow_records = nullptr;
 };
 
 // Thread-safe. Collect() gives, beside what Telemetry counts:

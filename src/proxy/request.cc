@@ -161,6 +161,7 @@ absl::Status Request::Handle() {
   RETURN_IF_ERROR(Choose());
   RETURN_IF_ERROR(Admit());
   Prepare();
+  StartShadows();
   return Dispatch();
 }
 
@@ -231,15 +232,19 @@ absl::Status Request::UnknownObjective() const {
 // --- 5. The host gets headers with the decision, then the body, enriched while it passes.
 
 std::string_view Request::SuffixFor(const Attempt& attempt, std::string& buffer) {
-  const decide::Answer& answer = attempt.answer();
+  return SuffixOf(attempt.answer(), buffer);
+}
+
+std::string_view Request::SuffixOf(const decide::Answer& answer, std::string& buffer) {
   if (body_kind_ == BodyKind::kInfer) return decide::OpenInferenceSuffix(decision_, answer, buffer);
   if (body_kind_ == BodyKind::kModel) return ModelAndVersionFields(answer);
   if (body_kind_ == BodyKind::kServe) return decide::ServeSuffix(decision_, answer, buffer);
   return {};
 }
 
-void Request::AddHostHeaders(const Attempt& attempt, HeaderFields& fields) {
-  const decide::Answer& answer = attempt.answer();
+void Request::AddHostHeaders(const Attempt& attempt, HeaderFields& fields) { AddHeadersFor(attempt.answer(), fields); }
+
+void Request::AddHeadersFor(const decide::Answer& answer, HeaderFields& fields) {
   const bool collects = asked_->ensemble != nullptr && asked_->ensemble->mode() != v1::Ensemble::FIRST;
   for (const Header& header : request_headers_.headers()) {
     // What clients may not set ends here. The body's length changes; the deadline comes anew.
@@ -281,6 +286,7 @@ void Request::OnRequestData(std::string_view data, const BlockRef& block) {
     return WalkBody(data);
   }();
   if (!status.ok()) return Fail(status);
+  shadows_.Append(data, block);
   Advance();
 }
 
@@ -297,6 +303,7 @@ void Request::OnRequestEnd() {
   if (body_kind_ != BodyKind::kOpaque && body_kind_ < BodyKind::kServerLive) {
     if (absl::Status status = walk_.End(); !status.ok()) return Fail(status);
   }
+  shadows_.OnBodyComplete();
   Advance();
 }
 
@@ -363,6 +370,7 @@ void Request::OnCallEnd(ModelCall&) {
 Available Request::ResponseAvailable(size_t bytes_max) {
   const BodyQueue& body = response_body();
   const size_t bytes = std::min(bytes_max, body.bytes());
+  shadows_.OnAnswer(body, bytes);
   response_announced_ = bytes;
   return {.bytes = bytes,
           .ended = response_ended_ && bytes == body.bytes(),
@@ -388,6 +396,7 @@ void Request::OnClientGone() {
   client_->Forget(*this);
   if (!response_ended_) grpc_status_ = static_cast<int>(absl::StatusCode::kCancelled);
   response_announced_ = 0;  // the stream that it was announced to is closed
+  EndShadows();
   LetGo();
   ReturnLease();
   Record();
@@ -446,6 +455,7 @@ void Request::Reset() {
   asked_ = answer_ = nullptr;
   fallbacks_tried_ = tried_in_vain_ = 0;
   tries_ = {};
+  shadows_not_sent_ = 0;
   members_text_.clear();
   static_answer_ = false;
   experiments_text_.clear();

@@ -27,6 +27,7 @@
 #include "proxy/model_call.h"
 #include "proxy/remote_cells.h"
 #include "proxy/request_body.h"
+#include "proxy/shadow_copy.h"
 
 namespace signalbox::proxy {
 
@@ -89,6 +90,13 @@ class Request final : private EnsembleOwner {
   absl::Status Dispatch();
   absl::Status WalkBody(std::string_view data);
 
+  // --- Copies for shadows (request_shadows.cc).
+  void StartShadows();
+  // What its host is to get.
+  void WriteShadow(const decide::Answer& answer, ShadowCopy& copy);
+  bool IsComparable() const;
+  void EndShadows();
+
   // Asks what is asked_ now, a model or an ensemble.
   absl::Status Ask();
   bool CanRun(const decide::Answer& ensemble) const;
@@ -115,6 +123,8 @@ class Request final : private EnsembleOwner {
   // --- What calls ask and report (model_call.h, ensemble_call.h).
   void AddHostHeaders(const Attempt& attempt, HeaderFields& fields) override;
   std::string_view SuffixFor(const Attempt& attempt, std::string& buffer) override;
+  void AddHeadersFor(const decide::Answer& answer, HeaderFields& fields);
+  std::string_view SuffixOf(const decide::Answer& answer, std::string& buffer);
   void OnBodyTaken() override { ReleaseRequestBytes(body_.TakeReleasable()); }
   void OnCallAnswered(ModelCall& call, bool ended) override;
   void OnCallData(ModelCall& call) override;
@@ -194,6 +204,10 @@ class Request final : private EnsembleOwner {
   const Host* host_ = nullptr;  // the one that answered, or was asked last
   std::array<char, 12> attempts_text_;
   std::string members_text_;  // for `sb-members`
+
+  // Of copies for shadows.
+  RequestShadows shadows_;
+  uint32_t shadows_not_sent_ = 0;
 
   // Of the response.
   BodyQueue own_body_;             // what is sent where no attempt answers

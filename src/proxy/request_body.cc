@@ -125,6 +125,12 @@ void RequestBody::Clear() {
   dropped_ = received_;
 }
 
+void RequestBody::AppendAllTo(RequestBody& to) const {
+  BodyQueue::Place place;
+  queue_.CopyTo(place, to.queue_, queue_.bytes());
+  to.received_ += queue_.bytes();
+}
+
 void RequestBody::Reset() {
   Clear();
   ended_ = too_long_ = false;

@@ -89,6 +89,8 @@ class RequestBody {
   size_t TakeReleasable();
   // Drops what is here, for everybody.
   void Clear();
+  // Appends what is here to `to`, by reference.
+  void AppendAllTo(RequestBody& to) const;
   // For another request. Nobody reads any more.
   void Reset();
 

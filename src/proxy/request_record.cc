@@ -77,7 +77,7 @@ void Request::Record() {
     record.reason = decide::Name(reason());
     record.override_rule = decision_.override_rule;
     record.notes = decision_.notes;
-    record.shadows_not_sent = static_cast<uint32_t>(decision_.shadows.size());
+    record.shadows_not_sent = shadows_not_sent_;
   } else if (routes_ != nullptr && routes_->snapshot().FindObjective(context.objective) != nullptr) {
     // It ended while it waited for a platform. What rules do not declare is left out: clients can make up any number.
     record.objective = context.objective;

@@ -58,6 +58,11 @@ class ScriptedHost {
     std::lock_guard lock(mutex_);
     return received_;
   }
+  // Of each call that has begun.
+  std::vector<std::multimap<std::string, std::string>> headers() {
+    std::lock_guard lock(mutex_);
+    return headers_;
+  }
 
  private:
   class Call : public grpc::ServerGenericBidiReactor {
@@ -68,6 +73,10 @@ class ScriptedHost {
       {
         std::lock_guard lock(host_.mutex_);
         host_.times_.push_back(std::chrono::steady_clock::now());
+        auto& headers = host_.headers_.emplace_back();
+        for (const auto& [name, value] : context.client_metadata()) {
+          headers.emplace(std::string(name.data(), name.size()), std::string(value.data(), value.size()));
+        }
       }
       if (answer_.at_once) {
         Answer();
@@ -135,6 +144,7 @@ class ScriptedHost {
   std::mutex mutex_;
   std::vector<std::chrono::steady_clock::time_point> times_;
   std::vector<std::string> received_;
+  std::vector<std::multimap<std::string, std::string>> headers_;
   int port_ = 0;
   Service service_;
   std::unique_ptr<grpc::Server> server_;

@@ -41,7 +41,8 @@ uint64_t RandomSeed() {
 }  // namespace
 
 Worker::Worker(uint32_t index, int listener, telemetry::WorkerTelemetry& telemetry, RetiredRoutes& retired,
-               ProcessLimits& limits, allocate::WorkerCells* cells)
+               ProcessLimits& limits, allocate::WorkerCells* cells, const ShadowLimits& shadow_limits,
+               telemetry::ShadowRecords& shadow_records, ShadowComparer& shadow_comparer)
     : index_(index),
       listener_(listener),
       telemetry_(telemetry),
@@ -49,7 +50,8 @@ Worker::Worker(uint32_t index, int listener, telemetry::WorkerTelemetry& telemet
       cells_(cells),
       admission_(limits),
       receive_buffer_(memory_),
-      decision_seed_(RandomSeed()) {
+      decision_seed_(RandomSeed()),
+      shadows_(*this, shadow_limits, shadow_records, shadow_comparer) {
   free_requests_.reserve(kFreeRequestsMax);
   free_attempts_.reserve(kFreeRequestsMax);
 }
@@ -146,6 +148,7 @@ void Worker::Run() {
     system_allocations_.store(memory_.system_allocations(), std::memory_order_relaxed);
     memory_bytes_.store(memory_.bytes(), std::memory_order_relaxed);
   }
+  shadows_.Stop();
   // What a host's connection served can look for another host, and connect to it, until all clients are gone.
   while (!connections_.empty()) connections_.first()->Close(absl::UnavailableError("the proxy stops"));
   // The last requests have let go of their routes, which count themselves out at their hosts: those go last.
@@ -158,6 +161,7 @@ int Worker::WaitMilliseconds() const {
   if (!deadlines_.empty()) until = std::min(until, deadlines_.first().deadline.at);
   if (!attempt_deadlines_.empty()) until = std::min(until, attempt_deadlines_.first().deadline.at);
   if (!call_deadlines_.empty()) until = std::min(until, call_deadlines_.first().deadline.at);
+  if (!shadows_.deadlines().empty()) until = std::min(until, shadows_.deadlines().first().deadline.at);
   if (!remote_deadlines_.empty()) until = std::min(until, remote_deadlines_.first().deadline.at);
   const auto wait = std::chrono::ceil<std::chrono::milliseconds>(until - ReadClock()).count();
   return static_cast<int>(std::clamp<int64_t>(wait, 0, kCheckInterval.count()));
@@ -205,6 +209,7 @@ void Worker::RunDeadlines() {
   RunDeadlines(attempt_deadlines_);
   RunDeadlines(call_deadlines_);
   RunDeadlines(remote_deadlines_);
+  RunDeadlines(shadows_.deadlines());
 }
 
 template <typename T>
@@ -334,6 +339,7 @@ void Worker::TakeRoutes(std::unique_ptr<Routes> routes) {
     Host& host = HostFor(plan.hosts[place], plan.states[place]);
     ++host.routes;
     routes->hosts.push_back(&host);
+    shadows_.SetAddress(plan.hosts[place]);
   }
   if (current_routes_ != nullptr) ReleaseRoutes(*current_routes_);
   current_routes_ = routes_.emplace_back(std::move(routes)).get();
@@ -360,6 +366,7 @@ void Worker::DropUnusedRoutes() {
   }
   std::erase(routes_, nullptr);
   absl::erase_if(hosts_, [](const auto& entry) { return entry.second->routes == 0; });
+  shadows_.DropHosts([this](const std::string& name) { return hosts_.contains(name); });
 }
 
 void Worker::StartDraining() {

@@ -28,6 +28,8 @@
 #include "proxy/request.h"
 #include "proxy/retired_routes.h"
 #include "proxy/routes.h"
+#include "proxy/shadow_limits.h"
+#include "proxy/shadow_traffic.h"
 #include "proxy/worker_memory.h"
 #include "telemetry/telemetry.h"
 
@@ -41,7 +43,8 @@ class Worker {
   // Listens on `listener`, which it owns. `index` tells workers apart. The others outlive it. `cells` is nullptr where
   // no experimentation platform is known.
   Worker(uint32_t index, int listener, telemetry::WorkerTelemetry& telemetry, RetiredRoutes& retired,
-         ProcessLimits& limits, allocate::WorkerCells* cells);
+         ProcessLimits& limits, allocate::WorkerCells* cells, const ShadowLimits& shadow_limits,
+         telemetry::ShadowRecords& shadow_records, ShadowComparer& shadow_comparer);
   // Stops as Stop does.
   ~Worker();
   Worker(const Worker&) = delete;
@@ -88,6 +91,7 @@ class Worker {
   bool asks_for_load() const { return asks_for_load_; }
   Admission& admission() { return admission_; }
   DeadlineQueue<RemoteCells>& remote_deadlines() { return remote_deadlines_; }
+  ShadowTraffic& shadows() { return shadows_; }
   // When this round of the loop began.
   Time now() const { return now_; }
   int64_t now_ms() const {
@@ -170,6 +174,7 @@ class Worker {
   absl::flat_hash_map<std::string, std::unique_ptr<Host>> hosts_;
   std::vector<std::unique_ptr<Routes>> routes_;
   Routes* current_routes_ = nullptr;
+  ShadowTraffic shadows_;
   IntrusiveList<Connection, &Connection::dirty_hook> dirty_;
   IntrusiveList<Connection, &Connection::worker_hook> connections_;
   std::vector<Connection*> dead_;

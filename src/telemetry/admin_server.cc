@@ -202,6 +202,12 @@ class AdminServerImpl : public AdminServer {
         response.set_content(Json(snapshot, NowUnixMs()), kJsonType);
       });
     }
+    if (pages_.shadows) {
+      names += " /shadows";
+      server_.Get("/shadows", [this](const httplib::Request&, httplib::Response& response) {
+        response.set_content(pages_.shadows(), kJsonType);
+      });
+    }
     server_.set_error_handler([names](const httplib::Request&, httplib::Response& response) {
       if (response.status == 404) response.set_content(fmt::format("no such page; GET one of {}\n", names), kTextType);
     });

@@ -34,6 +34,8 @@ struct AdminPages {
   std::function<absl::Status()> readyz;
   // 200 with the fields as JSON, and `age_seconds` since it was created; 503 with the same fields while there is none.
   std::function<SnapshotStatus()> snapshot;
+  // 200 with this, which is JSON: what became of shadow copies, with examples.
+  std::function<std::string()> shadows = {};
 };
 
 // Serves from the moment it is made until it is destroyed, which takes a second at most (an idle connection is closed,
