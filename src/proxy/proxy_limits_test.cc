@@ -174,7 +174,9 @@ TEST_F(ProxyLimits, WhatARequestHeldIsGivenBackHoweverItEnds) {
   }
   EXPECT_TRUE(NothingIsHeld());
   // And none of it is lost.
-  const auto held = Hold(50);
+  RawHttp2 holder(proxy_.port());
+  for (int i = 0; i < 50; ++i) holder.Open(GrpcHeaders("/a/Hang", For("Echo")), GrpcFrame("x"), /*end=*/false);
+  ASSERT_TRUE(holder.RunUntil([&] { return Sum(proxy_->Collect(), "signalbox_limit_in_flight") == 50; }));
   EXPECT_EQ(Ask().headers["grpc-status"], "8");
 }
 
