@@ -38,6 +38,8 @@ AdminPages::AdminPages(const std::vector<std::string>& addresses) {
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http");
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    // A connection that is kept takes one of the few threads that a proxy has for its pages.
+    curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     // A name that takes long to look up must not hold up the others when its time is over.
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
