@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 #include <tuple>
+#include <utility>
 
 #include "rollout/limits.h"
 #include "rollout/trials.h"
@@ -65,6 +66,12 @@ class OfHost {
   bool MayBegin(const Candidate& candidate) {
     if (candidate.kind == CommandKind::kUnload) return true;
     if (!trials_.MayTry(candidate.model, id_)) return false;
+    // It may take the host with it, and this one is in use.
+    if (const ModelFact& fact = host_.models.at(candidate.model);
+        fact.sample_is_new && fact.belief == ModelFact::Belief::kTrusted &&
+        !step_.hosts.MayTryNewSample(candidate.model, id_, step_.wake)) {
+      return false;
+    }
     if (candidate.rank != Rank::kSuspect) {
       // What runs is mended whatever else goes on.
       return candidate.rank == Rank::kRunning || !trials_.TriesSuspect(host_);
@@ -185,6 +192,7 @@ class OfHost {
     if (candidate.kind == CommandKind::kDryRun) timeout = DryRunTimeoutMs(declared);
     command.timeout = std::chrono::milliseconds(timeout);
     fact.under_way = true;
+    if (candidate.kind == CommandKind::kDryRun) fact.is_first_try = std::exchange(fact.sample_is_new, false);
     fact.command = candidate.kind;
     fact.deadline_ms = step_.wake.now_ms() + timeout + kCommandSlackMs;
     step_.wake.Passed(fact.deadline_ms);
@@ -193,6 +201,7 @@ class OfHost {
       fact.belief = ModelFact::Belief::kNone;
       fact.loaded = false;
       fact.seen_ready = false;
+      fact.proven = false;
     }
     return command;
   }

@@ -17,6 +17,7 @@
 #include "rollout/moves.h"
 #include "rollout/placement_view.h"
 #include "rollout/progress.h"
+#include "rollout/reason.h"
 #include "rollout/release.h"
 #include "rollout/work.h"
 
@@ -45,6 +46,7 @@ class Controller::State {
   void FindNeeds(Work& work);
   void ShiftModels(Work& work, PlacementDraft& draft);
   void AdvanceRollouts(Work& work, PlacementDraft& draft);
+  void TellSampleTroubles(const Work& work, Book& book);
   void Retire(Work& work);
   void AskHosts(Work& work);
 
@@ -76,6 +78,9 @@ Step Controller::State::Next(const Observation& observation) {
   OpenBooks(work);
   FindNeeds(work);
   hosts_.Observe(observation, work.placed, work.fleet, work.wake, work.step.log);
+  for (const HostFacts::SampleTrouble& trouble : hosts_.sample_troubles()) {
+    work.waits[trouble.model].push_back(trouble.text);
+  }
   // Before anything that waits for hosts: one that is away for a model is not waited for.
   deaths_.Observe(work, hosts_, named_);
   work.room = FindRoom(work.fleet, work.drains, hosts_, work.placed, work.wake);
@@ -213,6 +218,7 @@ void Controller::State::AdvanceRollouts(Work& work, PlacementDraft& draft) {
       }
     }
     if (!book.UnderWay() && book.activations.empty()) release.ClearScopes();
+    if (book.state() == v1::Rollout::ACTIVE) TellSampleTroubles(work, book);
     if (book.UnderWay() && !book.current().reason().empty()) {
       for (const v1::ModelProgress& progress : book.current().models()) {
         work.waits[progress.model()].push_back(
@@ -220,6 +226,18 @@ void Controller::State::AdvanceRollouts(Work& work, PlacementDraft& draft) {
       }
     }
   }
+}
+
+// Of what runs: it does, and somebody has to know before a host starts again.
+void Controller::State::TellSampleTroubles(const Work& work, Book& book) {
+  std::string reason;
+  if (book.target != nullptr && book.target->version == book.current().rules_version()) {
+    const ModelIds& models = named_.Of(work.store.fleet.content, book.target->content);
+    for (const HostFacts::SampleTrouble& trouble : hosts_.sample_troubles()) {
+      if (reason.empty() && models.contains(trouble.model)) reason = Reason(trouble.text);
+    }
+  }
+  book.current().set_reason(reason);
 }
 
 // A version that ran is over when nothing is kept of it any more.

@@ -49,6 +49,7 @@ void HostFacts::Observe(const Observation& observation, const Placed& placed, co
   }
 
   deaths_.clear();
+  sample_troubles_.clear();
   of_shard_.clear();
   at_address_.clear();
   for (auto& [id, host] : hosts_) host.seen = nullptr;
@@ -69,6 +70,7 @@ void HostFacts::Observe(const Observation& observation, const Placed& placed, co
   for (const ObservedHost& seen : observation.hosts) {
     if (hosts_[seen.id].seen == &seen) ObserveHost(seen, wake);
   }
+  FindNewSamples(observation.store->fleet.content);
   for (const CommandResult& result : observation.results) TakeResult(result);
   for (auto& [id, host] : hosts_) {
     if (host.seen == nullptr) {
@@ -119,7 +121,16 @@ void HostFacts::ObserveHost(const ObservedHost& seen, Wake& wake) {
   host.known = true;
   if (seen.alive && host.instance != seen.instance) {
     if (was_alive) host.accused = Accused(host);
-    for (const std::string& model : host.accused) deaths_.push_back({seen.id, model});
+    for (const std::string& model : host.accused) {
+      deaths_.push_back({seen.id, model});
+      if (const auto fact = host.models.find(model); fact != host.models.end() && fact->second.is_first_try) {
+        killing_samples_.insert(model);
+        log_->push_back(fmt::format(
+            "the new sample request of {} has taken host {} with it, and is not tried on others: mend sampleRequest of "
+            "{} in the fleet",
+            model, seen.id, NameOfModel(model)));
+      }
+    }
     host.models.clear();
     host.instance = seen.instance;
     if (was_alive) ++host.deaths;  // so quick that no probe has noticed
@@ -209,8 +220,50 @@ void HostFacts::Trust(HostFact& host) {
       ModelFact& fact = Fact(host.seen->id, model);
       fact.belief = ModelFact::Belief::kTrusted;
       fact.seen_ready = true;
+      fact.proven = true;
     }
   }
+}
+
+void HostFacts::FindNewSamples(const std::shared_ptr<const v1::Fleet>& fleet) {
+  const std::shared_ptr<const v1::Fleet> before = std::exchange(fleet_, fleet);
+  if (before == nullptr || before == fleet) return;
+  const auto sample = [](const v1::FleetModel& declared) {
+    v1::FleetModel only;
+    only.set_sample_request(declared.sample_request());
+    *only.mutable_outputs() = declared.outputs();
+    return only.SerializeAsString();
+  };
+  std::map<std::string, bool> changed;
+  for (auto& [id, host] : hosts_) {
+    for (auto& [model, fact] : host.models) {
+      const auto [known, is_new] = changed.try_emplace(model);
+      if (is_new) {
+        known->second = sample(DeclaredModel(*before, model)) != sample(DeclaredModel(*fleet, model));
+        if (known->second) killing_samples_.erase(model);
+      }
+      if (!known->second) continue;
+      fact.sample_is_new = true;
+      fact.attempts = 0;
+      fact.retry_at_ms = 0;
+      // What nobody uses yet is not used before it has answered the new one.
+      if (fact.belief == ModelFact::Belief::kValidated) {
+        fact.belief = IsOnItsShard(host, model) ? ModelFact::Belief::kTrusted : ModelFact::Belief::kNone;
+      }
+    }
+  }
+}
+
+bool HostFacts::IsOnItsShard(const HostFact& host, const std::string& model) const {
+  if (host.seen == nullptr) return false;
+  const auto models = placed_->models_of_shard.find(host.seen->shard);
+  return models != placed_->models_of_shard.end() && models->second.contains(model);
+}
+
+bool HostFacts::MayTryNewSample(const std::string& model, const std::string& host, Wake& wake) const {
+  if (killing_samples_.contains(model)) return false;
+  const std::set<std::string> in_doubt = InDoubt(model, wake);
+  return in_doubt.empty() || in_doubt.contains(host);
 }
 
 void HostFacts::ObserveModels(HostFact& host, const v1::Fleet& fleet, Wake& wake) {
@@ -230,6 +283,9 @@ void HostFacts::ObserveModels(HostFact& host, const v1::Fleet& fleet, Wake& wake
       Fail(host.seen->id, model, fact, fmt::format("{}: no answer in time", Name(command)));
       // It may still happen. Until it cannot any more, nothing is built on this model here.
       if (command == CommandKind::kUnload) fact.not_before_ms = now_ms_ + options_.unload_timeout.count();
+    }
+    if (state != ModelState::kReady && (fact.belief == ModelFact::Belief::kNone || fact.seen_ready)) {
+      fact.proven = false;
     }
     if (state == ModelState::kReady) {
       fact.seen_ready = fact.belief != ModelFact::Belief::kNone;
@@ -251,6 +307,14 @@ void HostFacts::ObserveModels(HostFact& host, const v1::Fleet& fleet, Wake& wake
       Fail(host.seen->id, model, fact, "its index says LOADING for too long");
     }
     if (fact.loading_since_ms >= 0) wake.Passed(fact.loading_since_ms + LoadTimeoutMs(DeclaredModel(fleet, model)));
+    if (!fact.sample_trouble.empty() && Usable(host, model)) {
+      sample_troubles_.push_back(
+          {host.seen->id, model,
+           fmt::format("{} on host {} fails its sample request, and stays in use because it is READY and has answered "
+                       "before: {}; mend sampleRequest or outputs of {} in the fleet, or the model: a host that starts "
+                       "again is not used until it answers as declared",
+                       model, host.seen->id, fact.sample_trouble, NameOfModel(model))});
+    }
   }
 }
 
@@ -270,7 +334,12 @@ void HostFacts::TakeResult(const CommandResult& result) {
     fact.unanswered = absl::IsUnavailable(result.status);
   }
   if (!result.status.ok()) {
-    Fail(result.host, result.model, fact, Cause(result, host->second.seen));
+    std::string cause = Cause(result, host->second.seen);
+    if (FailsSampleAlone(result, host->second, fact)) {
+      FailOfSample(result.host, result.model, fact, std::move(cause));
+    } else {
+      Fail(result.host, result.model, fact, std::move(cause));
+    }
     return;
   }
   fact.under_way = false;
@@ -281,6 +350,13 @@ void HostFacts::TakeResult(const CommandResult& result) {
       break;
     case CommandKind::kDryRun:
       if (!host->second.alive) break;  // it has gone since
+      if (!fact.sample_trouble.empty()) {
+        log_->push_back(fmt::format("host {}: {} answers its sample request again", result.host, result.model));
+      }
+      fact.sample_trouble.clear();
+      fact.is_first_try = false;
+      if (fact.sample_is_new) break;  // this was the one before
+      fact.proven = true;
       if (fact.belief == ModelFact::Belief::kNone) {
         fact.seen_ready = false;
         fact.index_due_ms = now_ms_ + kIndexDueMs;
@@ -302,10 +378,51 @@ void HostFacts::Fail(const std::string& host, const std::string& model, ModelFac
   // Once of each trouble, not of each attempt.
   reason = EscapeControlCharacters(Reason(reason));
   if (fact.attempts == 0 || fact.reason != reason) log_->push_back(fmt::format("host {}: {}: {}", host, model, reason));
-  fact.under_way = false;
   fact.belief = ModelFact::Belief::kNone;
   fact.loaded = false;
   fact.seen_ready = false;
+  fact.proven = false;
+  fact.sample_trouble.clear();
+  TryLater(fact, std::move(reason));
+}
+
+// It answers, and not as the sample wants it. What is not there, does not answer in time or went away is not meant.
+bool HostFacts::FailsSampleAlone(const CommandResult& result, const HostFact& host, const ModelFact& fact) const {
+  if (result.kind != CommandKind::kDryRun || !fact.proven || !host.alive || !IsOnItsShard(host, result.model)) {
+    return false;
+  }
+  const auto observed = host.seen->index.find(result.model);
+  if (observed == host.seen->index.end() || observed->second.state != ModelState::kReady) return false;
+  switch (result.status.code()) {
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kDeadlineExceeded:
+    case absl::StatusCode::kNotFound:
+    case absl::StatusCode::kAborted:
+    case absl::StatusCode::kCancelled:
+      return false;
+    default:
+      return true;
+  }
+}
+
+void HostFacts::FailOfSample(const std::string& host, const std::string& model, ModelFact& fact, std::string reason) {
+  reason = EscapeControlCharacters(Reason(reason));
+  if (fact.sample_trouble != reason) {
+    log_->push_back(fmt::format(
+        "host {}: {} fails its sample request, and stays in use because it is READY and has answered before: {}; mend "
+        "sampleRequest or outputs of {} in the fleet, or the model: a host that starts again is not used until it "
+        "answers as declared",
+        host, model, reason, NameOfModel(model)));
+  }
+  fact.sample_trouble = reason;
+  fact.is_first_try = false;
+  fact.belief = ModelFact::Belief::kTrusted;
+  fact.seen_ready = true;
+  TryLater(fact, std::move(reason));
+}
+
+void HostFacts::TryLater(ModelFact& fact, std::string reason) const {
+  fact.under_way = false;
   ++fact.attempts;
   fact.reason = std::move(reason);
   fact.since_unix_ms = now_unix_ms_;

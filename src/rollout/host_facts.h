@@ -2,10 +2,16 @@
 //
 // Usable on a host is a model that was validated there, or that the placement had there when this leader began, as long
 // as the host is alive and its index says READY. Everything else has to be loaded and tried first.
+//
+// One that is in use stays so when all that is wrong is its sample: the host is alive, the index says READY, it has
+// answered before, and now it refuses the sample request or its answer is not as declared. That is told, and tried
+// again; a shard must not go for a line in the fleet file. A sample that is changed is tried at once where the model is
+// loaded, on one host first, so that it is told while somebody looks.
 #pragma once
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
@@ -36,7 +42,13 @@ struct ModelFact {
   CommandKind command = CommandKind::kLoad;
   int64_t tried_ms = -1;    // steady; the last load or dry run ended
   bool unanswered = false;  // and the host did not say how
-  int64_t deadline_ms = 0;  // steady; of the command under way
+  // It has answered in this life of the host, or the placement had it there when this leader began; and has been READY
+  // ever since.
+  bool proven = false;
+  bool sample_is_new = false;  // the fleet declares another one than it was tried with last
+  bool is_first_try = false;   // of that; until it is answered
+  std::string sample_trouble;  // what is wrong with its sample, where it stays in use all the same
+  int64_t deadline_ms = 0;     // steady; of the command under way
   int64_t since_unix_ms = 0;
   // No data plane routes to it any more that runs this sequence of the store or a later one.
   int64_t left_sequence = 0;
@@ -90,6 +102,16 @@ class HostFacts {
 
   // Seen in this step. Of what was under way on the host all models have part.
   const std::vector<HostDeath>& deaths() const { return deaths_; }
+  // Models that stay in use although their samples are not answered as declared. Sorted.
+  struct SampleTrouble {
+    std::string host;
+    std::string model;
+    std::string text;  // a sentence for people
+  };
+  const std::vector<SampleTrouble>& sample_troubles() const { return sample_troubles_; }
+  // False: what the changed sample does to another host is to be seen first, or has been seen.
+  bool MayTryNewSample(const std::string& model, const std::string& host, Wake& wake) const;
+
   // Validated on a live host, in this host's present life.
   bool IsValidatedAnywhere(const std::string& model) const;
   // The hosts that a model nobody has validated yet is bound to: it is under way there, or it is not known yet what it
@@ -113,6 +135,13 @@ class HostFacts {
   std::set<std::string> Accused(const HostFact& host) const;
   void TakeResult(const CommandResult& result);
   void Fail(const std::string& host, const std::string& model, ModelFact& fact, std::string reason);
+  void FailOfSample(const std::string& host, const std::string& model, ModelFact& fact, std::string reason);
+  void TryLater(ModelFact& fact, std::string reason) const;
+  // The placement has the model on the shard of the host.
+  bool IsOnItsShard(const HostFact& host, const std::string& model) const;
+  // All that is wrong is the sample.
+  bool FailsSampleAlone(const CommandResult& result, const HostFact& host, const ModelFact& fact) const;
+  void FindNewSamples(const std::shared_ptr<const v1::Fleet>& fleet);
 
   const ControllerOptions& options_;
   std::map<std::string, HostFact> hosts_;
@@ -123,6 +152,9 @@ class HostFacts {
   std::set<std::string> seen_addresses_;                   // ever, by this leader
   std::map<std::string, double> costs_;
   std::vector<HostDeath> deaths_;
+  std::vector<SampleTrouble> sample_troubles_;
+  std::shared_ptr<const v1::Fleet> fleet_;  // of the step before
+  std::set<std::string> killing_samples_;   // models whose changed sample has taken a host with it
   int64_t began_ms_ = -1;
   bool follows_another_ = false;  // there was a leader before, who has written a placement
   // Of this step.

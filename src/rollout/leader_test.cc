@@ -37,10 +37,10 @@ TEST(Leader, ANewOneLeavesThePlacementAsItIsWhileItTriesEverything) {
   EXPECT_EQ(world.HostsOf("a"), "h1:8001,h2:8001");
 }
 
-TEST(Leader, ANewOneDropsAHostWhoseDryRunFails) {
+TEST(Leader, ANewOneDropsAHostThatDoesNotHaveWhatItSays) {
   Serving world;
   world.Elect();
-  world.answers["dry-run h1 ranker@1"] = absl::InternalError("corrupt");
+  world.answers["dry-run h1 ranker@1"] = absl::NotFoundError("no such model");
   world.Settle();
   EXPECT_EQ(world.HostsOf("a"), "h2:8001");
 }

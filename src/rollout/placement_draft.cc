@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/printable.h"
+
 namespace signalbox::rollout {
 namespace {
 
@@ -147,6 +149,38 @@ std::string PlacementDraft::WaitFor(const Additions& additions) const {
     if (std::string wait = WaitOfShard(shard, models); !wait.empty()) return wait;
   }
   return "";
+}
+
+std::string PlacementDraft::WhyUnserved(const std::string& model) const {
+  constexpr size_t kHostsMax = 3;
+  std::vector<std::string> why;
+  const std::vector<std::string>& shards = models_.at(model).shards;
+  for (const std::string& shard : shards) {
+    const ModelIds& models = of_shard_.at(shard);
+    for (const std::string& address : Listed(shard, models)) {
+      // One that is listed because nobody has looked at it yet is no answer.
+      const HostFact* host = hosts_.AtAddress(address);
+      if (host != nullptr && host->known) return "";
+    }
+    for (const std::string& id : hosts_.OfShard(shard)) {
+      if (why.size() == kHostsMax) break;
+      why.push_back(fmt::format("host {}: {}", id, WhyUnused(hosts_.Get(id), models)));
+    }
+  }
+  return fmt::format("no host of shard {} may answer for {}: {}", fmt::join(shards, ", "), model,
+                     why.empty() ? "it has none" : fmt::format("{}", fmt::join(why, "; ")));
+}
+
+std::string PlacementDraft::WhyUnused(const HostFact& host, const ModelIds& models) const {
+  if (!host.known) return "not reached yet";
+  if (!host.alive) return EscapeControlCharacters(host.seen->trouble);
+  for (const std::string& model : models) {
+    if (hosts_.Usable(host, model)) continue;
+    const auto fact = host.models.find(model);
+    const bool has_reason = fact != host.models.end() && !fact->second.reason.empty();
+    return fmt::format("{}: {}", model, has_reason ? fact->second.reason : "not validated there yet");
+  }
+  return "it is drained";
 }
 
 std::map<std::string, std::set<std::string>> PlacementDraft::AllHosts() const {

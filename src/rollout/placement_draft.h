@@ -26,6 +26,9 @@ class PlacementDraft {
   void Add(const Additions& additions);
   void Set(const std::string& model, PlacedModel placed);
 
+  // Why no host may answer for a model that is in it, one sentence; empty: one that was looked at may.
+  std::string WhyUnserved(const std::string& model) const;
+
   const std::map<std::string, PlacedModel>& models() const { return models_; }
   // What the shard lists with the models that are on it.
   std::set<std::string> Hosts(const std::string& shard) const;
@@ -38,6 +41,7 @@ class PlacementDraft {
 
  private:
   std::set<std::string> Listed(const std::string& shard, const ModelIds& models) const;
+  std::string WhyUnused(const HostFact& host, const ModelIds& models) const;
   bool StaysUnseen(const std::string& shard, const ModelIds& models) const;
   std::string WaitOfShard(const std::string& shard, const ModelIds& added) const;
   std::map<std::string, std::set<std::string>> AllHosts() const;

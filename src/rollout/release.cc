@@ -38,7 +38,11 @@ bool Release::Validate(const Additions& shards) {
   for (const auto& [model, on] : shards) {
     if (!step_.draft.models().contains(model)) additions_[model] = on;
   }
-  const std::string wait = step_.draft.WaitFor(additions_);
+  std::string wait = step_.draft.WaitFor(additions_);
+  // What was placed before may have lost its hosts since.
+  for (auto model = shards.begin(); wait.empty() && model != shards.end(); ++model) {
+    if (!additions_.contains(model->first)) wait = step_.draft.WhyUnserved(model->first);
+  }
   const v1::Rollout::State state = rollout_.state();
   if (wait.empty()) {
     if (state < v1::Rollout::VALIDATED) step_.keeper.Go(book_, v1::Rollout::VALIDATED);

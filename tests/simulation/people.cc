@@ -80,7 +80,8 @@ void People::DoSomething() {
   if (what < 70) return GoBack(name_space);
   if (what < 88) return ChangeRelease(name_space);
   if (!world_.plan.moves) return PublishRules(name_space);
-  if (what < 94) return Drain();
+  if (what < 92) return Drain();
+  if (what < 96) return ChangeSample();
   ChangeFleet();
 }
 
@@ -193,7 +194,17 @@ void People::ChangeFleet() {
   Publish("fleet", fleet_, "operator");
 }
 
+// Somebody mistakes himself, or mends that.
+void People::ChangeSample() {
+  v1::FleetModel& entry = (*fleet_.mutable_models())[RandomModel(world_.random.Pick(kNamespaces))];
+  entry.set_sample_request(entry.sample_request().empty() ? kWrongSample : "");
+  world_.truth.OnTrouble();
+  Publish("fleet", fleet_, "operator");
+}
+
 void People::Settle() {
+  for (auto& [model, entry] : *fleet_.mutable_models()) entry.clear_sample_request();
+  Publish("fleet", fleet_, "operator");
   for (const std::string& name_space : kNamespaces) {
     v1::ReleasePlan plan = ReleaseOf(name_space);
     plan.clear_pinned_version();

@@ -31,6 +31,7 @@ class People {
   void ChangeRelease(const std::string& name_space);
   void Drain();
   void ChangeFleet();
+  void ChangeSample();
   void PublishFleet();
   std::string RandomModel(const std::string& name_space);
   v1::ReleasePlan ReleaseOf(const std::string& name_space) const;

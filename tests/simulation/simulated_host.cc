@@ -164,6 +164,10 @@ void SimulatedHost::DryRun(const HostCommand& command, const Done& done) {
   if (nature.trouble == Trouble::kWrongAnswer) {
     return done(absl::FailedPreconditionError("output 'scores' is missing in the answer"), 0);
   }
+  if (command.declared.sample_request() == kWrongSample) {
+    world_.trace.Say(address_, "refuses the sample of {}", command.model);
+    return done(absl::InvalidArgumentError("an input has a wrong datatype"), 0);
+  }
   truths_[command.model].validated = truths_[command.model].ever_validated = true;
   world_.trace.Say(address_, "answers the sample of {}", command.model);
   done(absl::OkStatus(), 0.002);

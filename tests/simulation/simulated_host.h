@@ -26,6 +26,9 @@ struct ModelNature {
 };
 using Catalog = std::map<std::string, ModelNature>;  // by model id
 
+// A sample that no model answers as it should: whoever declared it has made a mistake.
+inline constexpr char kWrongSample[] = "{\"id\": \"wrong\"}";
+
 class SimulatedHost {
  public:
   SimulatedHost(World& world, std::string id, std::string address, std::string shard, uint64_t memory_bytes);
