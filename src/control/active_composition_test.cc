@@ -61,7 +61,18 @@ class ActiveCompositionTest : public testing::Test {
       store::OpenStore("sqlite:" + folder_.File("store.db"), store::OpenMode::kCreateIfMissing);
 };
 
+TEST_F(ActiveCompositionTest, TheFirstFleetOfAStoreWithoutPlacementLeavesRulesToBeRolledOut) {
+  PublishRulesOf(Rules("home", "Ranking"));
+  Manage();
+  Composition composition(store());
+  ASSERT_TRUE(composition.Advance().ok());
+  EXPECT_TRUE(composition.managed());
+  EXPECT_EQ(composition.InUse("home").rules_version, 0);
+  EXPECT_FALSE(store().Get("active/home", std::nullopt).ok());
+}
+
 TEST_F(ActiveCompositionTest, TheFirstFleetMakesActiveWhatRunsAndNothingChanges) {
+  Publish("placement", v1::Placement());
   PublishRulesOf(Rules("home", "Ranking"));
   PublishRulesOf(Rules("risk", "Fraud"));
   Composition composition(store());

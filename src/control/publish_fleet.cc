@@ -112,11 +112,16 @@ class FleetCheck {
   std::vector<std::string> errors_;
 };
 
-// What runs of each namespace, as its active rules.
+// What runs of each namespace, as its active rules. Without a placement nothing was anywhere: rules that were published
+// come into effect as those that are published from now on do, when their models are placed, loaded and tried.
 absl::StatusOr<std::vector<store::Publication>> TakeOver(store::Store& store, const Composition& composition,
                                                          const std::string& author) {
   std::vector<store::Publication> publications;
   ASSIGN_OR_RETURN(const store::LatestVersions latest, store.Latest());
+  const bool has_placement =
+      std::any_of(latest.topics.begin(), latest.topics.end(),
+                  [](const store::LatestVersion& newest) { return newest.info.topic == store::kPlacementTopic; });
+  if (!has_placement) return publications;
   for (const store::LatestVersion& newest : latest.topics) {
     const auto namespace_name = store::NamespaceOfTopic(newest.info.topic);
     if (!namespace_name) continue;

@@ -83,7 +83,20 @@ void BookKeeper::EndWhatIsOver(Book& book) const {
   }
 }
 
+// Rules that ran before there was a fleet were never rolled out. What runs is told all the same.
+void BookKeeper::TakeOver(Book& book) const {
+  v1::Rollout& rollout = book.current();
+  rollout.set_rules_version(book.target->version);
+  rollout.set_author(book.target->author);
+  rollout.set_attempt(book.release().attempt());
+  Go(book, v1::Rollout::ACTIVE);
+}
+
 void BookKeeper::BeginWhatIsNew(Book& book) const {
+  if (book.target != nullptr && book.target->version == book.active_version() && !book.HasCurrent() &&
+      book.rollouts.past().empty()) {
+    return TakeOver(book);
+  }
   if (book.target == nullptr || book.target->version == book.active_version() || book.UnderWay()) return;
   const int64_t version = book.target->version;
   if (book.HasCurrent() && book.current().rules_version() == version) {

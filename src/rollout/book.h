@@ -48,6 +48,7 @@ class BookKeeper {
   void FindTarget(Book& book) const;
   void EndWhatIsOver(Book& book) const;
   void BeginWhatIsNew(Book& book) const;
+  void TakeOver(Book& book) const;
 
   int64_t now_unix_ms_;
   const std::string& node_id_;

@@ -337,6 +337,41 @@ TEST(Leader, AStoreThatWasRestoredFromAnOlderCopyIsGoneOnFrom) {
   EXPECT_EQ(world.ActiveVersion("home"), 2);
 }
 
+TEST(Leader, RulesThatRanBeforeThereWasAFleetAreToldAsActive) {
+  World world;
+  world.Publish("home", {"ranker@1"});
+  world.Put("placement", R"({"models": {"ranker": {"shards": ["a"]}}, "shards": {"a": {"hosts": ["h1:8001"]}}})");
+  world.Put("active/home", fmt::format(R"({{"namespace": "home", "rulesVersion": "1", "ruleSet": {}}})",
+                                       world.topics()["rules/home"].content));
+  world.Fleet(R"pb(shards {
+                     key: "a"
+                     value {}
+                   })pb");
+  world.AddHost("h1", "a").index["ranker@1"] = ModelState::kReady;
+  world.Settle();
+  EXPECT_EQ(world.StateOf("home"), v1::Rollout::ACTIVE);
+  EXPECT_EQ(world.Rollouts("home").current().rules_version(), 1);
+  EXPECT_EQ(world.version("active/home"), 1) << "nothing is written anew";
+  EXPECT_EQ(world.ShardsOf("ranker@1"), "a");
+}
+
+TEST(Leader, RulesThatWereThereBeforeAnyPlacementAreRolledOut) {
+  World world;
+  world.Publish("home", {"ranker@9"});
+  world.answers["load * ranker@9"] = absl::NotFoundError("no version 9");
+  world.Fleet(R"pb(shards {
+                     key: "a"
+                     value {}
+                   })pb");
+  world.AddHost("h1", "a");
+  world.Pass(60'000);
+  EXPECT_EQ(world.StateOf("home"), v1::Rollout::FAILED);
+  world.answers.clear();
+  world.Plan("home", "attempt: 1");
+  world.Settle();
+  EXPECT_EQ(world.StateOf("home"), v1::Rollout::ACTIVE);
+}
+
 TEST(View, SaysWhoWantsAModelWhereItIsAndWhatItWaitsFor) {
   Serving world;
   world.answers["load h1 ranker@2"] = absl::InternalError("slow disk");
