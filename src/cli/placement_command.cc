@@ -137,7 +137,8 @@ void AddPlacement(CLI::App& app, Outcome& outcome) {
   CLI::App* placement = app.add_subcommand("placement", "Where models are, why, and how to empty a shard or a host");
   placement->require_subcommand(1);
   auto show_options = std::make_shared<PublishedRulesOptions>();
-  CLI::App* show = placement->add_subcommand("show", "Which hosts and models each shard has, by what data planes route; what is drained or not used");
+  CLI::App* show = placement->add_subcommand(
+      "show", "Which hosts and models each shard has, by what data planes route; what is drained or not used");
   AddStoreOptions(*show, *show_options);
   show->callback([show_options, &outcome] {
     if (absl::Status status = Show(*show_options); !status.ok()) {

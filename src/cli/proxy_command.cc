@@ -45,6 +45,7 @@ constexpr double kPpm = 1'000'000;
 
 struct ProxyOptions {
   proxy::Options proxy;
+  uint32_t proxies = 1;
   telemetry::Options telemetry;
   std::vector<std::string> platforms;
   std::vector<std::string> platform_tokens;
@@ -292,6 +293,7 @@ absl::Status Run(ProxyOptions options) {
   if (allocator != nullptr) metrics.push_back(allocator.get());
   options.proxy.allocator = allocator.get();
   ASSIGN_OR_RETURN(auto proxy, proxy::Proxy::Start(options.proxy, *telemetry));
+  proxy->SetProxies(options.proxies);
   metrics.push_back(proxy.get());
   metrics.push_back(&proxy->host_metrics());
   SnapshotInUse in_use(*proxy);
@@ -333,6 +335,11 @@ void AddProxy(CLI::App& app, Outcome& outcome) {
                       "Control plane: HOST:PORT, or several with commas between");
   command->add_option("--state-dir", options->subscriber.state_dir, "Folder for the last good snapshot");
   command->add_option("--node-id", options->subscriber.node_id, "Name of this proxy at the control plane");
+  command
+      ->add_option("--proxies", options->proxies,
+                   "How many proxies share the traffic, this one included: each enforces its part of declared limits")
+      ->check(CLI::Range(1, 100'000))
+      ->capture_default_str();
   command->add_option("--zone", options->proxy.balance.zone,
                       "Where this proxy stands: hosts of the same zone go first, as long as they are enough");
   command->add_flag("--ask-load-reports", options->proxy.asks_for_load,

@@ -21,9 +21,8 @@ std::string_view View(const uint8_t* text, size_t bytes) { return {reinterpret_c
 
 void Request::StartShadows() {
   if (decision_.shadows.empty()) return;
-  // What is a copy already is not copied again, and what is asked about a model is no traffic.
-  const bool is_copy = context_.context.traffic_type == decide::TrafficType::kShadow;
-  if (is_copy || body_kind_ == BodyKind::kModel) {
+  // What is asked about a model is no traffic.
+  if (body_kind_ == BodyKind::kModel) {
     shadows_not_sent_ = static_cast<uint32_t>(decision_.shadows.size());
     return;
   }

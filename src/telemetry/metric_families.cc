@@ -266,14 +266,15 @@ std::vector<MetricFamily> MetricFamilies::Collect(const std::vector<const Worker
     }
   }
 
-  MetricFamily refusals = Family("signalbox_refusals_total",
-                                 "Requests that a limit, a bulkhead or an overload did not let in.", MetricType::Counter);
+  MetricFamily refusals =
+      Family("signalbox_refusals_total", "Requests that a limit, a bulkhead or an overload did not let in.",
+             MetricType::Counter);
   for (const auto& [key, sum] : refusal_sums) sum.AddTo(refusals, key.first, key.second);
 
   std::vector<MetricFamily> families;
   for (MetricFamily* family :
        {&requests, &request_duration, &own_duration, &fallbacks, &static_answers, &overrides, &request_bytes,
-         &response_bytes, &request_recent, &own_recent, &notes, &try_events, &shadows_not_sent, &refusals}) {
+        &response_bytes, &request_recent, &own_recent, &notes, &try_events, &shadows_not_sent, &refusals}) {
     families.push_back(std::move(*family));
   }
   return families;

@@ -182,6 +182,8 @@ TEST_F(DistributionTest, AProxyStartsFromDiskWhileTheControlPlaneIsAwayAndCatche
   {
     ChildProcess proxy = StartProxy();
     ASSERT_TRUE(WaitUntil([&] { return ProxySnapshot().value("version", int64_t{0}) == before; }));
+    // It is in use before it is on the disk, so that no disk delays it.
+    ASSERT_TRUE(WaitUntil([&] { return std::filesystem::exists(folder_.File("state") + "/snapshot.pb"); }));
     control.Signal(SIGKILL);
     proxy.Signal(SIGKILL);
     ASSERT_TRUE(control.WaitForEnd(kPatience) && proxy.WaitForEnd(kPatience));
