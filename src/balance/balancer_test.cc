@@ -53,7 +53,7 @@ TEST(Ejection, IsAvoidedBeforeItIsDecided) {
 
 TEST(Ejection, IsNotForWhatRequestsAreToBlameFor) {
   TestHosts hosts(4);
-  for (const int status : {1, 3, 5, 6, 7, 8, 9, 10, 11, 12, 16}) {
+  for (const int status : {1, 3, 6, 7, 8, 9, 10, 11, 16}) {
     for (int i = 0; i < 20; ++i) hosts.Answer(1, milliseconds(1), OutcomeOfStatus(status));
   }
   hosts.Pass(seconds(11));
@@ -113,6 +113,45 @@ TEST(Ejection, IsForThoseWhoDoWorseThanTheOthers) {
   hosts.Pass(seconds(11));
   EXPECT_FALSE(hosts.hosts[0]->ejected());
   EXPECT_FALSE(hosts.hosts[1]->ejected());
+  EXPECT_TRUE(hosts.hosts[2]->ejected());
+}
+
+// A host without the model answers faster than all others.
+TEST(Ejection, ErrorsDoNotMakeAHostLookFast) {
+  for (const int status : {2, 3, 4, 5, 7, 12, 13, 15}) {
+    TestHosts hosts(2);
+    for (int i = 0; i < 40; ++i) {
+      for (uint32_t host = 0; host < 2; ++host) hosts.Answer(host, milliseconds(20));
+    }
+    for (int i = 0; i < 40; ++i) {
+      hosts.Answer(1, std::chrono::duration_cast<milliseconds>(std::chrono::microseconds(0)), OutcomeOfStatus(status));
+      hosts.Pass(milliseconds(100));
+      hosts.Answer(0, milliseconds(20));
+    }
+    const auto counts = hosts.Count(1000);
+    EXPECT_LT(counts[1], 700) << "status " << status;
+  }
+}
+
+TEST(Ejection, ByFailuresIsNotPutOffByOtherErrorsInBetween) {
+  TestHosts hosts(4);
+  for (uint32_t i = 0; i < 4; ++i) hosts.Answer(i, milliseconds(10));
+  for (int i = 0; i < 5; ++i) {
+    hosts.Answer(1, milliseconds(1), OutcomeOfStatus(14));
+    hosts.Answer(1, milliseconds(1), OutcomeOfStatus(13));
+  }
+  hosts.Pass(kTickInterval);
+  EXPECT_TRUE(hosts.hosts[1]->ejected());
+}
+
+TEST(Ejection, IsForOneThatDoesNotHaveTheModelThatOthersHave) {
+  TestHosts hosts(3);
+  hosts.Pass(kTickInterval);  // the first window begins
+  for (int i = 0; i < 200; ++i) {
+    for (uint32_t host = 0; host < 3; ++host) hosts.Answer(host, milliseconds(1), OutcomeOfStatus(host == 2 ? 5 : 0));
+  }
+  hosts.Pass(seconds(11));
+  EXPECT_FALSE(hosts.hosts[0]->ejected());
   EXPECT_TRUE(hosts.hosts[2]->ejected());
 }
 

@@ -20,23 +20,27 @@ float Decay(float x) { return 1 / (1 + x * (1 + x * (0.5F + x * (1.0F / 6)))); }
 
 Outcome OutcomeOfStatus(int grpc_status) {
   switch (grpc_status) {
+    case 0:
+      return Outcome::kAnswered;
     case 8:  // RESOURCE_EXHAUSTED
       return Outcome::kRefused;
     case 2:   // UNKNOWN
     case 4:   // DEADLINE_EXCEEDED
+    case 5:   // NOT_FOUND
+    case 12:  // UNIMPLEMENTED
     case 13:  // INTERNAL
     case 15:  // DATA_LOSS
       return Outcome::kErred;
     case 14:  // UNAVAILABLE
       return Outcome::kFailed;
     default:
-      return grpc_status < 0 || grpc_status > 16 ? Outcome::kErred : Outcome::kAnswered;
+      return grpc_status < 0 || grpc_status > 16 ? Outcome::kErred : Outcome::kRejected;
   }
 }
 
 void HostState::OnEnd(Outcome outcome, std::chrono::nanoseconds took, Time now, const Settings& settings) {
   outstanding_.fetch_sub(1, std::memory_order_relaxed);
-  const bool answered = outcome == Outcome::kAnswered || outcome == Outcome::kErred;
+  const bool answered = outcome == Outcome::kAnswered;
   // One that fails at once is not fast.
   Observe(static_cast<float>(took.count()) / 1000, /*may_lower=*/answered, now, settings);
   if (outcome == Outcome::kFailed) {
@@ -46,7 +50,7 @@ void HostState::OnEnd(Outcome outcome, std::chrono::nanoseconds took, Time now, 
     }
   }
   if (answered && failures_in_succession() != 0) ForgetFailures();
-  if (outcome == Outcome::kAnswered) good_.fetch_add(1, std::memory_order_relaxed);
+  if (answered || outcome == Outcome::kRejected) good_.fetch_add(1, std::memory_order_relaxed);
   if (outcome == Outcome::kErred || outcome == Outcome::kFailed) bad_.fetch_add(1, std::memory_order_relaxed);
   if (answered && !warm()) answers_since_cold_.fetch_add(1, std::memory_order_relaxed);
 }
@@ -61,8 +65,8 @@ void HostState::Observe(float microseconds, bool may_lower, Time now, const Sett
   Stamped after;
   do {
     if (before.value > 0 && microseconds <= before.value) {
-      if (!may_lower) return;
-      const float kept = Decay(SecondsBetween(before.at, tick) / Seconds(settings.latency_decay));
+      // Asked it was, so that what is known of it is not forgotten either: it would look faster with each failure.
+      const float kept = may_lower ? Decay(SecondsBetween(before.at, tick) / Seconds(settings.latency_decay)) : 1;
       after.value = before.value * kept + microseconds * (1 - kept);
     } else {
       if (!may_lower && before.value == 0) return;  // of a host that never answered it is not known how fast it is

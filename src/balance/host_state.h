@@ -15,11 +15,14 @@ namespace signalbox::balance {
 
 // How a try at a host ended, as far as it says something of the host.
 enum class Outcome : uint8_t {
-  kAnswered,  // as it should, or with an error that is the request's: INVALID_ARGUMENT, NOT_FOUND
+  kAnswered,  // as it should
+  // With an error that is the request's: INVALID_ARGUMENT. No failure, and no sign of speed either: a host that refuses
+  // everything at once must not look like the best of all.
+  kRejected,
   // It has too much to do: RESOURCE_EXHAUSTED, REFUSED_STREAM. Nobody's fault, and no sign of speed.
   kRefused,
-  // With an error that a request can cause as well as a host: INTERNAL, UNKNOWN, DATA_LOSS, a deadline. Counts where
-  // the other hosts of the model do better.
+  // With an error that a request can cause as well as a host: INTERNAL, UNKNOWN, DATA_LOSS, a deadline, or that it does
+  // not have the model or the method. Counts where the other hosts of the model do better, and is no sign of speed.
   kErred,
   // It could not answer: UNAVAILABLE, no connection, a reset, what is no HTTP/2 or gRPC.
   kFailed,

@@ -131,7 +131,8 @@ void AddHistogram(MetricFamily& family, ClientMetric metric, const std::array<ui
   uint64_t cumulative = 0;
   for (size_t i = 0; i < kBounds; ++i) {
     cumulative += sum.buckets[i];
-    metric.histogram.bucket.push_back({cumulative, static_cast<double>(bounds_us[i]) * kSecondsPerMicro});
+    // Divided, as a product would make 0.1 a bound of 0.09999999999999999.
+    metric.histogram.bucket.push_back({cumulative, static_cast<double>(bounds_us[i]) / 1e6});
   }
   // The serializer adds the +Inf bucket from the count.
   metric.histogram.sample_count = cumulative + sum.buckets[kBounds];

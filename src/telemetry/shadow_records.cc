@@ -224,7 +224,7 @@ class ShadowRecordsImpl : public ShadowRecords {
     uint64_t cumulative = 0;
     for (size_t i = 0; i < kRequestBoundsUs.size(); ++i) {
       cumulative += series.durations_[i].load(std::memory_order_relaxed);
-      metric.histogram.bucket.push_back({cumulative, static_cast<double>(kRequestBoundsUs[i]) * kSecondsPerMicro});
+      metric.histogram.bucket.push_back({cumulative, static_cast<double>(kRequestBoundsUs[i]) / 1e6});
     }
     metric.histogram.sample_count = cumulative + series.durations_.back().load(std::memory_order_relaxed);
     metric.histogram.sample_sum =
