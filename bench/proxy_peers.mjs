@@ -93,6 +93,17 @@ async function checkAnswer({ name, port }, body) {
   }
 }
 
+// The port is open before the first snapshot is in effect.
+async function checkAnswerSoon(...of) {
+  for (const end = Date.now() + 10_000; ; ) {
+    try {
+      return await checkAnswer(...of);
+    } catch (error) {
+      if (Date.now() > end || !error.message.includes('no snapshot yet')) throw error;
+    }
+  }
+}
+
 async function load(port, bodyFile, requests, logFile) {
   const args = [`-c${CONNECTIONS}`, `-m${STREAMS}`, `-n${requests}`, '-d', bodyFile];
   for (const [name, value] of Object.entries(HEADERS)) args.push('-H', `${name}: ${value}`);
@@ -167,7 +178,7 @@ for (const size of SIZES) {
   const bodyFile = path.join(folder, `body_${size.bytes}`);
   writeFileSync(bodyFile, body);
   const samples = Object.fromEntries(started.map(({ name }) => [name, []]));
-  for (const proxy of started) await checkAnswer(proxy, body);
+  for (const proxy of started) await checkAnswerSoon(proxy, body);
   for (let round = 0; round < rounds; ++round) {
     // Interleaved, so that what else the machine does meets all of them alike.
     for (const proxy of started)
