@@ -39,7 +39,8 @@ struct Settings {
   // Where less than this part of a model's hosts is healthy, it does not count who is.
   uint32_t panic_percent = 50;
 
-  // Every host is asked so often whether it is healthy. 0: none is.
+  // Every host is asked so often whether it is healthy. 0: none is. Nobody asks yet: these four are for
+  // Balancer::OnHealth.
   milliseconds health_interval{0};
   milliseconds health_timeout{1'000};
   uint32_t unhealthy_after = 3;

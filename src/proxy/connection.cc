@@ -187,7 +187,7 @@ bool Connection::CountHeader(nghttp2_rcbuf* name, nghttp2_rcbuf* value) {
 int Connection::SendData(const uint8_t* frame_header, BodyQueue& from, size_t bytes) {
   constexpr size_t kFrameHeaderBytes = 9;
   if (!batch_.HasRoom()) return NGHTTP2_ERR_WOULDBLOCK;
-  // Never: what was announced stays in its queue (Request::LetGoOfAttempt). If it did not, only the stream may
+  // Never: what was announced stays in its queue (Request::LetGo). If it did not, only the stream may
   // suffer.
   if (from.bytes() < bytes) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
   batch_.AppendCopy({reinterpret_cast<const char*>(frame_header), kFrameHeaderBytes});

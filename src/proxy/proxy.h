@@ -44,15 +44,15 @@ struct Options {
 };
 
 // Thread-safe. Collect() gives, beside what Telemetry counts:
-//   signalbox_limit_in_flight      requests under way, with objective, tenant, model and policy: of the 256 busiest
-//   keys of
-//                                  the last minute
-//   signalbox_limit_adaptive       the adaptive limit in effect, with the same labels; the policy is empty, as all
-//   share it signalbox_limit_keys           keys that are remembered signalbox_limit_proxies        among how many
-//   proxies declared limits are divided signalbox_bulkhead_requests, signalbox_bulkhead_bytes   what an Objective holds
-//   of this proxy, with objective signalbox_worker_delay_seconds    how long events wait for the worker that is
-//   furthest behind signalbox_overload_admitted_ratio   with priority: the part of a class that the worker that refuses
-//   most lets in
+//
+// - signalbox_limit_in_flight: requests under way, with objective, tenant, model and policy, of the 256 busiest keys of
+//   the last minute
+// - signalbox_limit_adaptive: the adaptive limit in effect, with the same labels; the policy is empty, as all share it
+// - signalbox_limit_keys: keys that are remembered
+// - signalbox_limit_proxies: among how many proxies declared limits are divided
+// - signalbox_bulkhead_requests, signalbox_bulkhead_bytes: what an Objective holds of this proxy, with objective
+// - signalbox_worker_delay_seconds: how long events wait for the worker that is furthest behind
+// - signalbox_overload_admitted_ratio: with priority, the part of a class that the worker that refuses most lets in
 class Proxy : public prometheus::Collectable {
  public:
   // Listens at once; requests get UNAVAILABLE until the first snapshot. `telemetry` outlives the proxy.

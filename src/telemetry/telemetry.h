@@ -127,7 +127,7 @@ class WorkerTelemetry {
 //       (longer when nobody scraped)
 //   signalbox_try_events_total                  with `objective` and `event`, of kTryEventNames
 //   signalbox_decision_notes_total              with `objective` and `note`, of kNoteNames
-//   signalbox_shadows_not_sent_total            with `objective`: copies that rules ask for and that were not sent
+//   signalbox_shadows_not_sent_total            with `objective`: copies that were drawn for questions about a model
 //   signalbox_refusals_total                    with `objective`, `tenant`, `limit` (of kRefusalNames) and `priority`
 //   signalbox_decision_log_written_total
 //   signalbox_decision_log_lost_total           with `cause`: "ring_full" or "write_error"
